@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from functools import lru_cache
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +19,7 @@ IGNORED = frozenset({f"{PACKAGE}.errors", f"{PACKAGE}.log", f"{PACKAGE}.fingerpr
 """Modules that word messages and cannot change a result."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def fingerprint(*roots: str) -> str:
     """Return 20 hexadecimal digits over the code that ``roots`` (dotted module names) depend on."""
     digest = hashlib.sha256()
@@ -28,7 +28,7 @@ def fingerprint(*roots: str) -> str:
     return digest.hexdigest()[:20]
 
 
-@lru_cache(maxsize=None)
+@cache
 def reachable(*roots: str) -> frozenset[str]:
     """Return all modules of this package that ``roots`` import, directly or indirectly, with the roots."""
     found: set[str] = set()
@@ -42,7 +42,7 @@ def reachable(*roots: str) -> frozenset[str]:
     return frozenset(found)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _file(module: str) -> Path | None:
     """Return the source file of a module of this package or of a plug-in, ``None`` if it is no module."""
     if module.split(".", 1)[0] != PACKAGE:
@@ -55,13 +55,13 @@ def _file(module: str) -> Path | None:
     return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tree(module: str) -> ast.Module:
     file = _file(module)
     return ast.parse(file.read_text(encoding="utf-8")) if file else ast.Module([], [])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imports(module: str) -> tuple[str, ...]:
     names: list[str] = []
     for node in ast.walk(_tree(module)):
@@ -77,7 +77,7 @@ def _with_parents(module: str) -> list[str]:
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module_hash(module: str) -> str:
     file = _file(module)
     tree = _without_docstrings(_tree(module))
@@ -93,8 +93,9 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     """Return a copy of ``tree`` without strings that stand alone as statements (docstrings of any kind)."""
 
     class Strip(ast.NodeTransformer):
-        def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:  # noqa: N802 - the name is ast's
+        def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
             is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
             return None if is_text else node
 
-    return Strip().visit(ast.parse(ast.unparse(tree)))
+    stripped: ast.Module = Strip().visit(ast.parse(ast.unparse(tree)))
+    return stripped
