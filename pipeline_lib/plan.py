@@ -28,7 +28,7 @@ from pipeline_lib.data.periods import periods_between
 from pipeline_lib.errors import ConfigError, closest
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.fingerprint import fingerprint
-from pipeline_lib.io.hashing import sha256_json
+from pipeline_lib.io.hashing import canonical_json, sha256_json
 from pipeline_lib.label.registry import LABELLERS
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.preparations.registry import PREPARATIONS
@@ -155,6 +155,28 @@ class Plan:
             for p in self.periods(experiment, "test")
         ]
 
+    def dataset_of(self, experiment: str, period: str) -> str:
+        """Dataset manifest of one period of an experiment's source."""
+        return self.path("dataset", source=self.experiment(experiment).spec.source, period=period)
+
+    # ---- what labels are made of ---------------------------------------------------------------------------
+
+    def labeller(self, label_set: str) -> str:
+        """Name of the labeller that makes a label set."""
+        return label_set.rsplit("-", 1)[0]
+
+    def labeller_options(self, label_set: str) -> str:
+        """Options of a label set as JSON; found in the experiment that uses it."""
+        for loaded in self.experiments.values():
+            if loaded.label_set == label_set and loaded.label_options is not None:
+                return canonical_json(loaded.label_options.model_dump(mode="json"))
+        raise ConfigError(f"no configured experiment uses the labels {label_set!r}", fix="add it to config/config.yaml")
+
+    @property
+    def mirror_flags(self) -> list[str]:
+        """The mirror option of the fetch command, empty when there is none."""
+        return [] if self.config.mirror is None else ["--mirror", str(self.config.mirror)]
+
     # ---- targets -----------------------------------------------------------------------------------------
 
     def targets(self, name: str, experiments: list[str] | None = None) -> list[str]:
@@ -189,7 +211,7 @@ class Plan:
             If a wildcard names something that the configuration does not know.
         """
         options, modules = getattr(self, f"_{stage}_key")(**wildcards)
-        return sha256_json([options, fingerprint(f"pipeline_lib.{_STAGE_PACKAGE[stage]}", *modules)])[:20]
+        return sha256_json([options, stage_code(stage, *modules)])[:20]
 
     def _fetch_key(self, source: str, part: str) -> tuple[Any, list[str]]:
         entry = self.catalog.source(source)
@@ -200,8 +222,7 @@ class Plan:
         return [entry.dataset_options(), period], [PREPARATIONS.module(entry.preparation.name)]
 
     def _label_key(self, source: str, label_set: str, period: str) -> tuple[Any, list[str]]:
-        labeller = label_set.rsplit("-", 1)[0]
-        return [source, label_set, period], [LABELLERS.module(labeller)]
+        return [source, label_set, period], [LABELLERS.module(self.labeller(label_set))]
 
     def _statistics_key(self, experiment: str) -> tuple[Any, list[str]]:
         spec = self.experiment(experiment).spec
@@ -248,6 +269,11 @@ _STAGE_PACKAGE = {
     "leaderboard": "score.stage",
     "report": "report.stage",
 }
+
+
+def stage_code(stage: str, *modules: str) -> str:
+    """Return the fingerprint of the code of a stage together with the modules it loads by name."""
+    return fingerprint(f"pipeline_lib.{_STAGE_PACKAGE[stage]}", *modules)
 
 
 def load_plan(raw: Mapping[str, Any], *, where: str = "config/config.yaml") -> Plan:
