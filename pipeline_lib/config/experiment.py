@@ -16,6 +16,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)]
 """A source's or an experiment's name: kebab-case."""
 
+
 class DateRange(Options):
     """Days from ``start`` to ``end``, both included."""
 

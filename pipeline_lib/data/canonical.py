@@ -62,9 +62,9 @@ def canonicalise(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
     if absent:
         fix = closest(absent[0], map(str, ds.data_vars))
         raise DataError(f"has no variable {absent[0]!r}", where=where, fix=fix)
-    out = ds[[spec.name for spec in variables.values()]].reset_coords(drop=True)
+    out = ds[[spec.name for spec in variables.values()]]
     out = out.rename({spec.name: name for name, spec in variables.items() if spec.name != name})
-    out = _rename_coordinates(out, where)
+    out = _rename_coordinates(out, where).reset_coords(drop=True)
     out = _time(out, where)
     out = _latitude(out, where)
     out = _longitude(out, where)
