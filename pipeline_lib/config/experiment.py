@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
@@ -59,7 +60,7 @@ class Split(Options):
         """Raise ``ValueError`` if splits overlap, touch, or are nearer than the gap plus ``reach_days``."""
         named = sorted((("train", self.train), ("validation", self.validation), ("test", self.test)), key=_start)
         needed = self.gap_days + reach_days
-        for (first, a), (second, b) in zip(named, named[1:], strict=False):
+        for (first, a), (second, b) in pairwise(named):
             between = (b.start - a.end).days - 1
             if between < 0:
                 raise ValueError(f"{first} and {second} overlap: {first} ends {a.end}, {second} starts {b.start}")

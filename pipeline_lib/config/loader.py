@@ -56,17 +56,18 @@ def _fields_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
         if isinstance(part, int):
             continue
         field = current.model_fields.get(part) if isinstance(current, type) else None
-        current = _model_in(field.annotation) if field else None
+        current = model_in(field.annotation) if field else None
         if current is None:
             return []
     return list(current.model_fields)
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type annotation
+def model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type annotation
+    """Return the first options class in a type annotation, also inside lists and unions."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
+        found = model_in(argument)
         if found is not None:
             return found
     return None
@@ -131,9 +132,10 @@ class LoadedExperiment:
         return validate(MODELS.get(entry.model).Options, entry.options, where=f"{self.name}: models.{name}.options")
 
     def training(self, name: str) -> Options:
-        """Validated training options of a competitor: the experiment's, with its own on top."""
+        """Validated training options of a competitor: the model's recommendation, the experiment's, its own on top."""
         entry = self.spec.entry(name)
-        merged = {**self.spec.training, **entry.training}
+        recommended = getattr(MODELS.get(entry.model), "training", {})
+        merged = {**recommended, **self.spec.training, **entry.training}
         return validate(self.task.TrainingOptions, merged, where=f"{self.name}: models.{name}.training")
 
     def check(self) -> None:
