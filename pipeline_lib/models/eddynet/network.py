@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pipeline_lib.models.dropout import AlphaDropout, Dropout
 from pipeline_lib.models.keras import BATCH_NORM, UpConv2d, initialise
 
 LEVELS = 3
@@ -85,7 +86,7 @@ class EddyNetwork(nn.Module):
     def _drop(self, share: float) -> list[nn.Module]:
         if share == 0.0:
             return []
-        return [nn.AlphaDropout(share) if self.self_normalising else nn.Dropout(share)]
+        return [AlphaDropout(share) if self.self_normalising else Dropout(share)]
 
 
 def _batch_norm(channels: int) -> nn.BatchNorm2d:
