@@ -7,7 +7,7 @@ a defect of the program and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class GyreError(Exception):
@@ -35,11 +35,29 @@ class GyreError(Exception):
         parts = [f"{self.where}: " if self.where else "", self.what, f"; {self.fix}" if self.fix else ""]
         return " ".join("".join(parts).split())
 
+    @property
+    def lines(self) -> list[str]:
+        """The messages, one line each; a plain error has one."""
+        return [self.line]
+
 
 class ConfigError(GyreError):
     """The configuration, the catalog or an experiment is not valid; nothing was started."""
 
     exit_code = 2
+
+
+class ConfigErrors(ConfigError):
+    """Several problems of one configuration, told together."""
+
+    def __init__(self, problems: Sequence[ConfigError]) -> None:
+        self.problems = list(problems)
+        super().__init__(" | ".join(p.line for p in self.problems))
+
+    @property
+    def lines(self) -> list[str]:
+        """One line per problem."""
+        return [p.line for p in self.problems]
 
 
 class FetchError(GyreError):

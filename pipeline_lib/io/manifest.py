@@ -117,7 +117,7 @@ def read_manifest(
     except FileNotFoundError as error:
         raise StoreError("no such manifest", where=str(path), fix="run the stage that makes it") from error
     except (OSError, ValueError) as error:
-        raise StoreError(f"manifest is not readable: {error}", where=str(path), fix="delete it and run again") from error
+        raise StoreError(f"manifest is not readable: {error}", where=str(path), fix="delete it, run again") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise StoreError("is not a manifest of this version", where=str(path), fix="delete it and run again")
     try:

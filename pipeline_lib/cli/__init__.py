@@ -1,0 +1,1 @@
+"""The command line: one sub-command per stage, each callable by hand with plain file arguments."""

@@ -1,0 +1,50 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline_lib.errors import ConfigError
+
+Commands = Any
+"""What ``ArgumentParser.add_subparsers`` returns; its class is private to argparse."""
+
+
+def add_output(parser: argparse.ArgumentParser, what: str = "manifest to write") -> None:
+    """Add ``--output``."""
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=what)
+
+
+def add_catalog(parser: argparse.ArgumentParser) -> None:
+    """Add ``--catalog``."""
+    parser.add_argument(
+        "--catalog", type=Path, default=Path("config/catalog.yaml"), metavar="FILE", help="data catalog"
+    )
+
+
+def add_experiment(parser: argparse.ArgumentParser) -> None:
+    """Add the experiment file as a positional argument."""
+    parser.add_argument("experiment", type=Path, metavar="EXPERIMENT", help="experiment file (YAML)")
+
+
+def add_manifests(parser: argparse.ArgumentParser, *names: str, required: bool = True) -> None:
+    """Add options that take one or more manifests each, such as ``--datasets a.json b.json``."""
+    for name in names:
+        parser.add_argument(
+            f"--{name}", type=Path, nargs="+" if required else "*", required=required, default=[], metavar="FILE",
+            help=f"manifests of {name}",
+        )  # fmt: skip
+
+
+def json_options(text: str) -> dict[str, Any]:
+    """Parse a JSON object given on the command line; raise :class:`ConfigError` if it is none."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"is not JSON: {error}", where="--options") from error
+    if not isinstance(value, dict):
+        raise ConfigError("is not a JSON object", where="--options", fix='write {"key": value}')
+    return value

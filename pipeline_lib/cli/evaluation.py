@@ -1,0 +1,93 @@
+"""Commands that judge and show: score, leaderboard, report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pipeline_lib.cli.arguments import Commands, add_experiment, add_manifests, add_output
+
+
+def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add this module's commands."""
+    score = commands.add_parser("score", parents=[common], help="compare the products of one run with the labels")
+    add_experiment(score)
+    score.add_argument("--model", required=True, help="name of a model in the experiment")
+    score.add_argument("--seed", type=int, required=True)
+    add_manifests(score, "products", "labels", "datasets")
+    add_output(score)
+    score.set_defaults(run=_score)
+
+    leaderboard = commands.add_parser("leaderboard", parents=[common], help="scores of all runs, with intervals")
+    add_experiment(leaderboard)
+    add_manifests(leaderboard, "scores")
+    add_output(leaderboard)
+    leaderboard.set_defaults(run=_leaderboard)
+
+    report = commands.add_parser("report", parents=[common], help="figures and one self-contained page")
+    add_experiment(report)
+    report.add_argument("--leaderboard", type=Path, required=True, metavar="FILE")
+    add_manifests(report, "models", "products", "labels", "datasets")
+    report.add_argument("--benchmarks", type=Path, metavar="FOLDER", help="folder of Snakemake's run-time tables")
+    add_output(report)
+    report.set_defaults(run=_report)
+
+
+def _score(args: argparse.Namespace) -> None:
+    from pipeline_lib.config.loader import load_experiment
+    from pipeline_lib.plan import stage_code
+    from pipeline_lib.score.stage import score_run
+    from pipeline_lib.tasks.registry import TASKS
+
+    loaded = load_experiment(args.experiment)
+    test = loaded.spec.split.test
+    score_run(
+        task=loaded.spec.task,
+        model=args.model,
+        seed=args.seed,
+        products=args.products,
+        labels=args.labels,
+        datasets=args.datasets,
+        test=(test.start, test.end),
+        options=loaded.scoring,
+        output=args.output,
+        code=stage_code("score", f"{TASKS.module(loaded.spec.task)}.score"),
+    )
+
+
+def _leaderboard(args: argparse.Namespace) -> None:
+    from pipeline_lib.config.loader import load_experiment
+    from pipeline_lib.plan import stage_code
+    from pipeline_lib.score.stage import build_leaderboard
+    from pipeline_lib.tasks.registry import TASKS
+
+    loaded = load_experiment(args.experiment)
+    build_leaderboard(
+        task=loaded.spec.task,
+        models=loaded.spec.names,
+        scores=args.scores,
+        published=loaded.spec.published,
+        options=loaded.scoring,
+        output=args.output,
+        code=stage_code("leaderboard", f"{TASKS.module(loaded.spec.task)}.score", "pipeline_lib.published"),
+    )
+
+
+def _report(args: argparse.Namespace) -> None:
+    from pipeline_lib.config.loader import load_experiment
+    from pipeline_lib.plan import stage_code
+    from pipeline_lib.report.stage import build_report
+    from pipeline_lib.tasks.registry import TASKS
+
+    loaded = load_experiment(args.experiment)
+    build_report(
+        experiment=loaded,
+        leaderboard=args.leaderboard,
+        models=args.models,
+        products=args.products,
+        labels=args.labels,
+        datasets=args.datasets,
+        benchmarks=args.benchmarks,
+        output=args.output,
+        code=stage_code("report", f"{TASKS.module(loaded.spec.task)}.report"),
+    )

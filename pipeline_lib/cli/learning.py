@@ -1,0 +1,111 @@
+"""Commands around models: train, predict."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pipeline_lib.cli.arguments import Commands, add_experiment, add_manifests, add_output
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add this module's commands."""
+    train = commands.add_parser("train", parents=[common], help="train one model with one seed")
+    add_experiment(train)
+    train.add_argument("--model", required=True, help="name of a model in the experiment")
+    train.add_argument("--seed", type=int, required=True)
+    add_manifests(train, "datasets")
+    add_manifests(train, "labels", required=False)
+    train.add_argument("--statistics", type=Path, required=True, metavar="FILE", help="manifest of the statistics")
+    _add_compute(train)
+    add_output(train)
+    train.set_defaults(run=_train)
+
+    predict = commands.add_parser(
+        "predict",
+        parents=[common],
+        help="apply a model to a dataset's month, or to a file of your own",
+        description="Give --dataset for a month of the workflow, or --input for a netCDF or Zarr file of your own.",
+    )
+    predict.add_argument("--model", type=Path, required=True, metavar="FILE", help="model.json of a trained model")
+    source = predict.add_mutually_exclusive_group(required=True)
+    source.add_argument("--dataset", type=Path, metavar="FILE", help="manifest of a dataset's month")
+    source.add_argument(
+        "--input", type=Path, metavar="FILE", help="netCDF file or Zarr store with the model's variables"
+    )
+    predict.add_argument(
+        "--variable",
+        action="append",
+        default=[],
+        metavar="NAME=NAME_IN_FILE",
+        help="with --input: a variable whose name in the file differs, for example adt=ssh",
+    )
+    _add_compute(predict)
+    add_output(predict, "manifest to write, or with --input the Zarr store to write")
+    predict.set_defaults(run=_predict)
+
+
+def _add_compute(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="auto takes a GPU when there is one")
+    parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all)")
+
+
+def _train(args: argparse.Namespace) -> None:
+    from pipeline_lib.config.loader import load_experiment
+    from pipeline_lib.models.registry import MODELS
+    from pipeline_lib.plan import stage_code
+    from pipeline_lib.tasks.registry import TASKS
+    from pipeline_lib.train.stage import train_model
+
+    loaded = load_experiment(args.experiment)
+    entry = loaded.spec.entry(args.model)
+    split = loaded.spec.split
+    train_model(
+        task=loaded.spec.task,
+        model=entry.model,
+        model_options=loaded.model_options(args.model),
+        training=loaded.training(args.model),
+        inputs=loaded.spec.inputs,
+        train=(split.train.start, split.train.end),
+        validation=(split.validation.start, split.validation.end),
+        seed=args.seed,
+        datasets=args.datasets,
+        labels=args.labels,
+        statistics=args.statistics,
+        output=args.output,
+        device=args.device,
+        threads=args.threads,
+        code=stage_code("train", f"{TASKS.module(loaded.spec.task)}.train", MODELS.module(entry.model)),
+    )
+
+
+def _predict(args: argparse.Namespace) -> None:
+    from pipeline_lib.predict.stage import predict_file, predict_period
+
+    if args.dataset is not None:
+        predict_period(
+            model=args.model, dataset=args.dataset, output=args.output, device=args.device, threads=args.threads
+        )
+    else:
+        predict_file(
+            model=args.model,
+            source=args.input,
+            names=_names(args.variable),
+            output=args.output,
+            device=args.device,
+            threads=args.threads,
+        )
+
+
+def _names(pairs: list[str]) -> dict[str, str]:
+    from pipeline_lib.errors import ConfigError
+
+    names = {}
+    for pair in pairs:
+        name, sign, in_file = pair.partition("=")
+        if not (sign and name and in_file):
+            raise ConfigError(f"{pair!r} is not NAME=NAME_IN_FILE", where="--variable", fix="write for example adt=ssh")
+        names[name] = in_file
+    return names

@@ -1,0 +1,178 @@
+"""An experiment: one data source, labels, models, seeds, splits and metrics, as one YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from pipeline_lib.errors import ConfigError, closest
+from pipeline_lib.options import Options
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+"""A model's name in an experiment: snake_case."""
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)]
+"""A source's or an experiment's name: kebab-case."""
+
+
+class DateRange(Options):
+    """Days from ``start`` to ``end``, both included."""
+
+    start: date
+    """First day."""
+    end: date
+    """Last day."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_pair(cls, value: object) -> object:
+        if isinstance(value, list | tuple):
+            if len(value) != 2:
+                raise ValueError("write a range as [first day, last day]")
+            return {"start": value[0], "end": value[1]}
+        return value
+
+    @model_validator(mode="after")
+    def _forward(self) -> DateRange:
+        if self.end < self.start:
+            raise ValueError(f"ends on {self.end}, before it starts on {self.start}")
+        return self
+
+
+class Split(Options):
+    """Which days train, validate and test, with empty days between them."""
+
+    train: DateRange
+    """Days that training and the statistics may see."""
+    validation: DateRange
+    """Days on which early stopping and the choice of the best checkpoint look."""
+    test: DateRange
+    """Days that are scored."""
+    gap_days: int = Field(10, ge=0)
+    """Days that must lie between two splits, besides the days a sample reaches back or ahead."""
+    allow_test_before_train: bool = False
+    """Accept a test range that lies before the training range."""
+
+    def check_gaps(self, reach_days: int = 0) -> None:
+        """Raise ``ValueError`` if splits overlap, touch, or are nearer than the gap plus ``reach_days``."""
+        named = sorted((("train", self.train), ("validation", self.validation), ("test", self.test)), key=_start)
+        needed = self.gap_days + reach_days
+        for (first, a), (second, b) in pairwise(named):
+            between = (b.start - a.end).days - 1
+            if between < 0:
+                raise ValueError(f"{first} and {second} overlap: {first} ends {a.end}, {second} starts {b.start}")
+            if between < needed:
+                earliest = a.end + timedelta(days=needed + 1)
+                raise ValueError(
+                    f"{between} days lie between {first} (ends {a.end}) and {second} (starts {b.start}), "
+                    f"{needed} are needed: start {second} on {earliest} or later"
+                )
+        if self.test.end < self.train.start and not self.allow_test_before_train:
+            raise ValueError("test lies before train: set allow_test_before_train if that is meant")
+
+    @model_validator(mode="after")
+    def _apart(self) -> Split:
+        self.check_gaps()
+        return self
+
+
+def _start(item: tuple[str, DateRange]) -> date:
+    return item[1].start
+
+
+class LabelOptions(Options):
+    """Which labeller makes the truth, and how."""
+
+    labeller: str
+    """Name of a registered labeller."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of that labeller."""
+
+
+class ModelEntry(Options):
+    """One competitor of an experiment."""
+
+    name: Name
+    """Name in paths, tables and figures; unique in the experiment."""
+    model: str
+    """Name of a registered model."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of that model."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Training options that differ from the experiment's."""
+    seeds: list[int] | None = None
+    """Seeds of this competitor, where they differ from the experiment's."""
+    label: str | None = None
+    """Title in tables and figures; changing it runs nothing again but the report."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"name": value, "model": value}
+        if isinstance(value, Mapping) and "name" in value and "model" not in value:
+            return {**value, "model": value["name"]}
+        return value
+
+
+class Experiment(Options):
+    """A comparison of models on one dataset."""
+
+    title: str
+    """Title of the report."""
+    description: str = ""
+    """A few sentences for the head of the report."""
+    task: str
+    """The kind of problem; a registered task."""
+    source: Slug
+    """The catalog entry that the dataset is made of."""
+    labels: LabelOptions | None = None
+    """The labels, for tasks that need them."""
+    inputs: list[str] = Field(min_length=1)
+    """Dataset variables that networks see, in order."""
+    split: Split
+    """Training, validation and test days."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Training options of the task, for all models of this experiment."""
+    scoring: dict[str, Any] = Field(default_factory=dict)
+    """Scoring options of the task."""
+    models: list[ModelEntry] = Field(min_length=1)
+    """The competitors, baselines included."""
+    seeds: list[int] = Field(default=[0], min_length=1)
+    """Seeds of every model that has randomness."""
+    published: list[str] = Field(default_factory=list)
+    """Published tables to show beside our numbers."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) != len(seeds) or min(seeds) < 0:
+            raise ValueError("seeds must be different and not negative")
+        return seeds
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> Experiment:
+        twice = sorted({n for n in self.names if self.names.count(n) > 1})
+        if twice:
+            raise ValueError(f"two models are called {twice[0]!r}: give one another name")
+        return self
+
+    def entry(self, name: str) -> ModelEntry:
+        """Return the competitor called ``name``; raise :class:`ConfigError` if there is none."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        raise ConfigError(f"no model is called {name!r}", where="models", fix=closest(name, self.names))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the competitors, in the order of the file."""
+        return [model.name for model in self.models]
+
+    def seeds_of(self, name: str) -> list[int]:
+        """Return the seeds with which a competitor is run."""
+        entry = self.entry(name)
+        return list(self.seeds if entry.seeds is None else entry.seeds)

@@ -1,0 +1,204 @@
+"""From YAML files to validated configuration, with one clear line per mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline_lib.config.experiment import Experiment, ModelEntry
+from pipeline_lib.config.workflow import WorkflowConfig
+from pipeline_lib.errors import ConfigError, ConfigErrors, closest
+from pipeline_lib.io.hashing import sha256_json
+from pipeline_lib.io.yaml import load_yaml, refuse_secrets
+from pipeline_lib.label.registry import LABELLERS
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.options import Options
+from pipeline_lib.tasks.registry import TASKS, Task
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(model: type[M], raw: Mapping[str, Any], *, where: str) -> M:
+    """Validate plain values against an options class.
+
+    Raises
+    ------
+    ConfigErrors
+        With one line per problem: file, key path, what is wrong, and the closest valid key for an unknown one.
+    """
+    try:
+        return model.model_validate(dict(raw))
+    except ValidationError as error:
+        raise ConfigErrors([_problem(model, dict(e), where) for e in error.errors()]) from error
+
+
+def _problem(model: type[BaseModel], error: dict[str, Any], where: str) -> ConfigError:
+    path = ".".join(str(part) for part in error["loc"])
+    place = f"{where}: {path}" if path else where
+    if error["type"] == "extra_forbidden":
+        known = _fields_at(model, error["loc"][:-1])
+        return ConfigError("unknown key", where=place, fix=closest(str(error["loc"][-1]), known))
+    message = error["msg"].removeprefix("Value error, ")
+    given = error.get("input")
+    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return ConfigError(f"{message[:1].lower()}{message[1:]}{shown}", where=place)
+
+
+def _fields_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    """Names of the fields of the options class that lies at a key path below ``model``."""
+    current: Any = model
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        field = current.model_fields.get(part) if isinstance(current, type) else None
+        current = model_in(field.annotation) if field else None
+        if current is None:
+            return []
+    return list(current.model_fields)
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type annotation
+    """Return the first options class in a type annotation, also inside lists and unions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = model_in(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def load_workflow(path: Path) -> WorkflowConfig:
+    """Read and validate ``config/config.yaml``."""
+    return parse_workflow(load_yaml(path), where=str(path))
+
+
+def parse_workflow(raw: Mapping[str, Any], *, where: str) -> WorkflowConfig:
+    """Validate the workflow's configuration, as read from a file or handed over by Snakemake."""
+    refuse_secrets(raw, where)
+    return validate(WorkflowConfig, raw, where=where)
+
+
+@dataclass(frozen=True)
+class LoadedExperiment:
+    """A validated experiment with everything that its file leaves to registries resolved.
+
+    Attributes
+    ----------
+    name
+        The file's name without suffix; used in paths.
+    spec
+        The experiment itself.
+    """
+
+    name: str
+    spec: Experiment
+
+    @cached_property
+    def task(self) -> type[Task]:
+        """The task's registered class."""
+        return TASKS.get(self.spec.task)
+
+    @cached_property
+    def scoring(self) -> Options:
+        """Validated scoring options."""
+        return validate(self.task.ScoringOptions, self.spec.scoring, where=f"{self.name}: scoring")
+
+    @cached_property
+    def label_options(self) -> Options | None:
+        """Validated options of the labeller, ``None`` for tasks without labels."""
+        labels = self.spec.labels
+        if labels is None:
+            return None
+        labeller = LABELLERS.get(labels.labeller)
+        return validate(labeller.Options, labels.options, where=f"{self.name}: labels.options")
+
+    @property
+    def label_set(self) -> str | None:
+        """Folder name of the labels: labeller and a hash of its options, so that experiments share equal labels."""
+        if self.spec.labels is None or self.label_options is None:
+            return None
+        digest = sha256_json(self.label_options.model_dump(mode="json"))
+        return f"{self.spec.labels.labeller}-{digest[:10]}"
+
+    def model_options(self, name: str) -> Options:
+        """Validated options of a competitor's model."""
+        entry = self.spec.entry(name)
+        return validate(MODELS.get(entry.model).Options, entry.options, where=f"{self.name}: models.{name}.options")
+
+    def training(self, name: str) -> Options:
+        """Validated training options of a competitor: the model's recommendation, the experiment's, its own on top."""
+        entry = self.spec.entry(name)
+        recommended = getattr(MODELS.get(entry.model), "training", {})
+        merged = {**recommended, **self.spec.training, **entry.training}
+        return validate(self.task.TrainingOptions, merged, where=f"{self.name}: models.{name}.training")
+
+    def check(self) -> None:
+        """Resolve everything once; raise :class:`ConfigErrors` with all problems found."""
+        problems: list[ConfigError] = []
+
+        def attempt(make: Any) -> None:  # noqa: ANN401 - any callable without arguments
+            try:
+                make()
+            except ConfigErrors as error:
+                problems.extend(error.problems)
+            except ConfigError as error:
+                problems.append(ConfigError(error.what, where=error.where or f"{self.name}", fix=error.fix))
+
+        attempt(lambda: self.task)
+        if not problems:
+            attempt(lambda: self.scoring)
+            attempt(lambda: validate(self.task.TrainingOptions, self.spec.training, where=f"{self.name}: training"))
+            if self.task.needs_labels and self.spec.labels is None:
+                problems.append(ConfigError(f"task {self.spec.task} needs labels", where=f"{self.name}: labels"))
+        attempt(lambda: self.label_options)
+        for entry in self.spec.models:
+            attempt(lambda entry=entry: self._check_model(entry, trained=not problems))
+        if problems:
+            raise ConfigErrors(problems)
+
+    def _check_model(self, entry: ModelEntry, *, trained: bool) -> None:
+        card = MODELS.get(entry.model).card
+        if card.task != self.spec.task:
+            raise ConfigError(
+                f"model {entry.model!r} is for task {card.task}, not {self.spec.task}",
+                where=f"{self.name}: models.{entry.name}",
+            )
+        self.model_options(entry.name)
+        if trained:
+            self.training(entry.name)
+
+
+def load_experiment(path: Path) -> LoadedExperiment:
+    """Read, merge (``extends``) and validate an experiment file, registries included.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, not valid, or names something unknown.
+    """
+    raw = load_yaml(path)
+    base = raw.pop("extends", None)
+    if base is not None:
+        parent = load_yaml(path.with_name(f"{base}.yaml"))
+        if "extends" in parent:
+            raise ConfigError(f"{base!r} extends another experiment itself", where=f"{path}: extends", fix="one level")
+        raw = _merge(parent, raw)
+    refuse_secrets(raw, str(path))
+    loaded = LoadedExperiment(name=path.stem, spec=validate(Experiment, raw, where=str(path)))
+    loaded.check()
+    return loaded
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge mappings key by key; lists and plain values of ``over`` replace those of ``base``."""
+    merged = dict(base)
+    for key, value in over.items():
+        known = merged.get(key)
+        merged[key] = _merge(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+    return merged

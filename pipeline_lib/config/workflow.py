@@ -1,0 +1,30 @@
+"""The small file that says what to run and where things lie: ``config/config.yaml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline_lib.config.experiment import Slug
+from pipeline_lib.options import Options
+
+
+class WorkflowConfig(Options):
+    """What to run, and where things lie."""
+
+    experiments: list[Slug] = Field(min_length=1)
+    """Experiments that plain ``snakemake`` runs; each is a file in ``experiments_dir``."""
+    experiments_dir: Path = Path("config/experiments")
+    """Folder of the experiment files."""
+    catalog: Path = Path("config/catalog.yaml")
+    """The catalog of data sources."""
+    data_dir: Path = Path("data")
+    """Where raw files, datasets and labels go; shared by all experiments."""
+    results_dir: Path = Path("results")
+    """Where models, products, scores and reports go."""
+    mirror: Path | None = None
+    """Folder that is searched, by file name and checksum, before the network."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where networks are trained and applied."""

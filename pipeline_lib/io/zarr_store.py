@@ -1,0 +1,66 @@
+"""Zarr 3 stores: one writer, one reader, so that a missing chunk can never pass for missing data.
+
+Empty chunks are written out, so the manifest's list of files is complete; nothing is ever appended to: new data go
+into a new store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from pipeline_lib.io.manifest import Manifest
+
+CHUNK_BYTES = 16 * 2**20
+"""Aimed size of an uncompressed chunk."""
+
+_TIME_ENCODING = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "dtype": "int64"}
+
+
+def time_chunk(*, times: int, cell_bytes: int) -> int:
+    """Return how many time steps of ``cell_bytes`` bytes each make a chunk of about :data:`CHUNK_BYTES`."""
+    return max(1, min(times, CHUNK_BYTES // max(1, cell_bytes)))
+
+
+def encoding_for(ds: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Return the Zarr encoding of each variable: whole maps, chunked in time only, no packing."""
+    encoding: dict[str, dict[str, Any]] = {}
+    for name, variable in ds.variables.items():
+        if name == "time":
+            encoding["time"] = dict(_TIME_ENCODING)
+            continue
+        options: dict[str, Any] = {
+            "_FillValue": np.nan if variable.dtype.kind == "f" and name in ds.data_vars else None
+        }
+        if variable.dims and variable.dims[0] == "time":
+            cell_bytes = int(np.prod(variable.shape[1:])) * variable.dtype.itemsize
+            options["chunks"] = (time_chunk(times=variable.shape[0], cell_bytes=cell_bytes), *variable.shape[1:])
+        encoding[str(name)] = options
+    return encoding
+
+
+def write_zarr(ds: xr.Dataset, path: Path, *, attrs: Mapping[str, Any] | None = None) -> None:
+    """Write a dataset as a new Zarr 3 store, every chunk included.
+
+    Lazily computed variables are computed with Dask, chunk by chunk.
+    """
+    encoding = encoding_for(ds)
+    chunked = ds.copy()
+    for name, options in encoding.items():
+        if "chunks" in options and chunked[name].chunks is not None:
+            chunked[name] = chunked[name].chunk(dict(zip(chunked[name].dims, options["chunks"], strict=True)))
+        chunked[name].encoding = {}
+    if attrs is not None:
+        chunked.attrs = dict(attrs)
+    chunked.to_zarr(path, mode="w", zarr_format=3, consolidated=False, encoding=encoding, write_empty_chunks=True)
+
+
+def open_store(manifest: Manifest, name: str, *, chunks: Mapping[str, int] | None = None) -> xr.Dataset:
+    """Open a Zarr store that a manifest vouches for; ``chunks`` makes it a lazy Dask dataset."""
+    lazily = None if chunks is None else dict(chunks)
+    opened: xr.Dataset = xr.open_zarr(manifest.file(name), chunks=lazily, consolidated=False)
+    return opened

@@ -1,0 +1,314 @@
+"""The plan: which files each stage reads and writes, and what makes them stale. Pure: it computes and touches nothing.
+
+All paths of the workflow come from here; the rules only name wildcards. Paths::
+
+    <data>/<source>/raw/<part>.json                       fetched files of one part
+    <data>/<source>/dataset/<period>.json                 analysis-ready Zarr of one period
+    <data>/<source>/labels/<label_set>/<period>.json      labels of one period
+    <results>/<experiment>/statistics.json                normalisation, from training days
+    <results>/<experiment>/<model>/seed<seed>/model.json
+    <results>/<experiment>/<model>/seed<seed>/products/<period>.json
+    <results>/<experiment>/<model>/seed<seed>/score.json
+    <results>/<experiment>/leaderboard.csv, report.html, figures/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline_lib.catalog import Catalog, Source
+from pipeline_lib.config.experiment import DateRange
+from pipeline_lib.config.loader import LoadedExperiment, load_experiment, parse_workflow
+from pipeline_lib.config.workflow import WorkflowConfig
+from pipeline_lib.data.periods import periods_between
+from pipeline_lib.errors import ConfigError, closest
+from pipeline_lib.fetch.registry import DRIVERS
+from pipeline_lib.fingerprint import fingerprint
+from pipeline_lib.io.hashing import canonical_json, sha256_json
+from pipeline_lib.label.registry import LABELLERS
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.preparations.registry import PREPARATIONS
+from pipeline_lib.tasks.registry import TASKS
+
+WHOLE = "all"
+"""Name of the one part of a source that is fetched in one piece."""
+
+FIGURE_FORMATS = ("png", "pdf")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Paths, targets and staleness keys of a validated configuration."""
+
+    config: WorkflowConfig
+    catalog: Catalog
+    experiments: Mapping[str, LoadedExperiment]
+
+    # ---- paths -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def patterns(self) -> dict[str, str]:
+        """Output patterns of the rules, with wildcards in braces."""
+        data, results = self.config.data_dir, self.config.results_dir
+        run = results / "{experiment}" / "{model}" / "seed{seed}"
+        return {
+            "raw": str(data / "{source}" / "raw" / "{part}.json"),
+            "dataset": str(data / "{source}" / "dataset" / "{period}.json"),
+            "labels": str(data / "{source}" / "labels" / "{label_set}" / "{period}.json"),
+            "statistics": str(results / "{experiment}" / "statistics.json"),
+            "model": str(run / "model.json"),
+            "product": str(run / "products" / "{period}.json"),
+            "score": str(run / "score.json"),
+            "leaderboard": str(results / "{experiment}" / "leaderboard.json"),
+            "leaderboard_csv": str(results / "{experiment}" / "leaderboard.csv"),
+            "report": str(results / "{experiment}" / "report.json"),
+            "report_html": str(results / "{experiment}" / "report.html"),
+            "figure": str(results / "{experiment}" / "figures" / "{figure}.{format}"),
+        }
+
+    def path(self, pattern: str, **wildcards: object) -> str:
+        """Return a path: a pattern of :attr:`patterns` with its wildcards filled in."""
+        return self.patterns[pattern].format(**{k: str(v) for k, v in wildcards.items()})
+
+    @cached_property
+    def wildcard_constraints(self) -> dict[str, str]:
+        """Regular expressions that keep wildcards apart."""
+        return {
+            "source": r"[a-z][a-z0-9-]*",
+            "experiment": r"[a-z][a-z0-9-]*",
+            "model": r"[a-z][a-z0-9_]*",
+            "label_set": r"[a-z0-9_]+-[0-9a-f]{10}",
+            "seed": r"\d+",
+            "period": r"\d{4}-\d{2}",
+            "part": rf"{WHOLE}|\d{{4}}-\d{{2}}",
+        }
+
+    def experiment(self, name: str) -> LoadedExperiment:
+        """Return an experiment of the configuration, or load it from its file when it is asked for by path."""
+        if name in self.experiments:
+            return self.experiments[name]
+        return load_experiment(self.experiment_file(name))
+
+    def experiment_file(self, name: str) -> Path:
+        """Return the YAML file of an experiment."""
+        folder = self.config.experiments_dir
+        file = folder / f"{name}.yaml"
+        if not file.is_file():
+            known = [f.stem for f in folder.glob("*.yaml")]
+            raise ConfigError(f"no experiment is called {name!r}", where=str(folder), fix=closest(name, known))
+        return file
+
+    # ---- inputs of each rule -----------------------------------------------------------------------------
+
+    def raw_for(self, source: str, period: str) -> str:
+        """Path of the fetched part that holds ``period``."""
+        entry = self.catalog.source(source)
+        part = WHOLE if entry.parts == "whole" else period
+        return self.path("raw", source=source, part=part)
+
+    def periods(self, experiment: str, *splits: str) -> list[str]:
+        """Periods that hold days of the named splits (``train``, ``validation``, ``test``), in order."""
+        loaded = self.experiment(experiment)
+        found: set[str] = set()
+        for split in splits:
+            days: DateRange = getattr(loaded.spec.split, split)
+            found.update(periods_between(days.start, days.end))
+        return sorted(found)
+
+    def datasets(self, experiment: str, *splits: str) -> list[str]:
+        """Dataset manifests of the named splits."""
+        source = self.experiment(experiment).spec.source
+        return [self.path("dataset", source=source, period=p) for p in self.periods(experiment, *splits)]
+
+    def labels(self, experiment: str, *splits: str) -> list[str]:
+        """Label manifests of the named splits; none for tasks without labels."""
+        loaded = self.experiment(experiment)
+        if loaded.label_set is None:
+            return []
+        return [
+            self.path("labels", source=loaded.spec.source, label_set=loaded.label_set, period=p)
+            for p in self.periods(experiment, *splits)
+        ]
+
+    def runs(self, experiment: str) -> list[tuple[str, int]]:
+        """All (model, seed) pairs of an experiment; a model without randomness runs once."""
+        spec = self.experiment(experiment).spec
+        pairs = []
+        for name in spec.names:
+            seeds = spec.seeds_of(name)
+            stochastic = MODELS.get(spec.entry(name).model).stochastic
+            pairs += [(name, seed) for seed in (seeds if stochastic else seeds[:1])]
+        return pairs
+
+    def run_paths(self, pattern: str, experiment: str) -> list[str]:
+        """Paths of one pattern (``model`` or ``score``) for all runs of an experiment."""
+        return [self.path(pattern, experiment=experiment, model=m, seed=s) for m, s in self.runs(experiment)]
+
+    def products(self, experiment: str, model: str, seed: int) -> list[str]:
+        """Product manifests of one run: the periods that are scored."""
+        return [
+            self.path("product", experiment=experiment, model=model, seed=seed, period=p)
+            for p in self.periods(experiment, "test")
+        ]
+
+    def dataset_of(self, experiment: str, period: str) -> str:
+        """Dataset manifest of one period of an experiment's source."""
+        return self.path("dataset", source=self.experiment(experiment).spec.source, period=period)
+
+    # ---- what labels are made of ---------------------------------------------------------------------------
+
+    def labeller(self, label_set: str) -> str:
+        """Name of the labeller that makes a label set."""
+        return label_set.rsplit("-", 1)[0]
+
+    def labeller_options(self, label_set: str) -> str:
+        """Options of a label set as JSON; found in the experiment that uses it."""
+        for loaded in self.experiments.values():
+            if loaded.label_set == label_set and loaded.label_options is not None:
+                return canonical_json(loaded.label_options.model_dump(mode="json"))
+        raise ConfigError(f"no configured experiment uses the labels {label_set!r}", fix="add it to config/config.yaml")
+
+    @property
+    def mirror_flags(self) -> list[str]:
+        """The mirror option of the fetch command, empty when there is none."""
+        return [] if self.config.mirror is None else ["--mirror", str(self.config.mirror)]
+
+    # ---- targets -----------------------------------------------------------------------------------------
+
+    def targets(self, name: str, experiments: list[str] | None = None) -> list[str]:
+        """Files of a target (``scores``, ``figures`` or ``all``) for the given or all configured experiments."""
+        wanted: list[str] = []
+        for experiment in experiments or list(self.experiments):
+            if name in {"scores", "all"}:
+                wanted.append(self.path("leaderboard_csv", experiment=experiment))
+            if name in {"figures", "all"}:
+                wanted += self.figures(experiment)
+            if name == "all":
+                wanted.append(self.path("report_html", experiment=experiment))
+        return wanted
+
+    def figures(self, experiment: str) -> list[str]:
+        """Figure files of an experiment's report."""
+        names = self.experiment(experiment).task.figures
+        return [
+            self.path("figure", experiment=experiment, figure=figure, format=form)
+            for figure in names
+            for form in FIGURE_FORMATS
+        ]
+
+    # ---- staleness keys ----------------------------------------------------------------------------------
+
+    def key(self, stage: str, **wildcards: str) -> str:
+        """Return a hash that changes exactly when options or code of a stage's job change.
+
+        Raises
+        ------
+        ConfigError
+            If a wildcard names something that the configuration does not know.
+        """
+        options, modules = getattr(self, f"_{stage}_key")(**wildcards)
+        return sha256_json([options, stage_code(stage, *modules)])[:20]
+
+    def _fetch_key(self, source: str, part: str) -> tuple[Any, list[str]]:
+        entry = self.catalog.source(source)
+        return [entry.fetch_options(), part], [DRIVERS.module(entry.driver)]
+
+    def _preprocess_key(self, source: str, period: str) -> tuple[Any, list[str]]:
+        entry = self.catalog.source(source)
+        return [entry.dataset_options(), period], [PREPARATIONS.module(entry.preparation.name)]
+
+    def _label_key(self, source: str, label_set: str, period: str) -> tuple[Any, list[str]]:
+        return [source, label_set, period], [LABELLERS.module(self.labeller(label_set))]
+
+    def _statistics_key(self, experiment: str) -> tuple[Any, list[str]]:
+        spec = self.experiment(experiment).spec
+        return [spec.inputs, spec.split.train.model_dump(mode="json")], []
+
+    def _train_key(self, experiment: str, model: str, seed: str) -> tuple[Any, list[str]]:
+        loaded = self.experiment(experiment)
+        split = loaded.spec.split.model_dump(mode="json", include={"train", "validation"})
+        options = [
+            loaded.spec.entry(model).model,
+            loaded.model_options(model).model_dump(mode="json"),
+            loaded.training(model).model_dump(mode="json"),
+            [loaded.spec.inputs, split, int(seed), self.config.device],
+        ]
+        return options, [f"{TASKS.module(loaded.spec.task)}.train", MODELS.module(loaded.spec.entry(model).model)]
+
+    def _predict_key(self, experiment: str, model: str, **_: str) -> tuple[Any, list[str]]:
+        spec = self.experiment(experiment).spec
+        return [self.config.device], [f"{TASKS.module(spec.task)}.predict", MODELS.module(spec.entry(model).model)]
+
+    def _score_key(self, experiment: str, **_: str) -> tuple[Any, list[str]]:
+        loaded = self.experiment(experiment)
+        test = loaded.spec.split.test.model_dump(mode="json")
+        return [loaded.scoring.model_dump(mode="json"), test], [f"{TASKS.module(loaded.spec.task)}.score"]
+
+    def _leaderboard_key(self, experiment: str) -> tuple[Any, list[str]]:
+        loaded = self.experiment(experiment)
+        options, modules = self._score_key(experiment)
+        return [options, loaded.spec.published, loaded.spec.names], [*modules, "pipeline_lib.published"]
+
+    def _report_key(self, experiment: str) -> tuple[Any, list[str]]:
+        loaded = self.experiment(experiment)
+        return loaded.spec.model_dump(mode="json"), [f"{TASKS.module(loaded.spec.task)}.report"]
+
+
+_STAGE_PACKAGE = {
+    "fetch": "fetch.stage",
+    "preprocess": "preprocess.stage",
+    "statistics": "preprocess.statistics",
+    "label": "label.stage",
+    "train": "train.stage",
+    "predict": "predict.stage",
+    "score": "score.stage",
+    "leaderboard": "score.stage",
+    "report": "report.stage",
+}
+
+
+def stage_code(stage: str, *modules: str) -> str:
+    """Return the fingerprint of the code of a stage together with the modules it loads by name."""
+    return fingerprint(f"pipeline_lib.{_STAGE_PACKAGE[stage]}", *modules)
+
+
+def load_plan(raw: Mapping[str, Any], *, where: str = "config/config.yaml") -> Plan:
+    """Validate a raw configuration and return its plan.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration, the catalog or an experiment is not valid, with one line per problem.
+    """
+    config = parse_workflow(raw, where=where)
+    catalog = Catalog.load(config.catalog)
+    plan = Plan(config=config, catalog=catalog, experiments={})
+    loaded = {name: load_experiment(plan.experiment_file(name)) for name in config.experiments}
+    for experiment in loaded.values():
+        _check_source(catalog.source(experiment.spec.source), experiment)
+    return Plan(config=config, catalog=catalog, experiments=loaded)
+
+
+def _check_source(source: Source, experiment: LoadedExperiment) -> None:
+    """Refuse splits outside the source's time span and inputs that its dataset does not hold."""
+    split = experiment.spec.split
+    for name in ("train", "validation", "test"):
+        days: DateRange = getattr(split, name)
+        if days.start < source.time.start or (source.time.end is not None and days.end > source.time.end):
+            raise ConfigError(
+                f"{days.start} to {days.end} is not within the source's {source.time.start} to {source.time.end}",
+                where=f"{experiment.name}: split.{name}",
+                fix=f"choose days that {source.name} covers",
+            )
+    produced = source.dataset_variables()
+    for variable in experiment.spec.inputs:
+        if variable not in produced:
+            raise ConfigError(
+                f"source {source.name} makes no variable {variable!r}",
+                where=f"{experiment.name}: inputs",
+                fix=closest(variable, produced),
+            )

@@ -1,0 +1,143 @@
+"""Raw files of one period to one verified, analysis-ready Zarr store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import dask
+import numpy as np
+import xarray as xr
+
+from pipeline_lib.data.canonical import canonicalise, check_values
+from pipeline_lib.data.periods import bounds, expected_times
+from pipeline_lib.data.variables import VariableSpec
+from pipeline_lib.errors import DataError
+from pipeline_lib.io.manifest import Artefact, read_manifest
+from pipeline_lib.io.zarr_store import time_chunk, write_zarr
+from pipeline_lib.options import Options
+from pipeline_lib.preparations.registry import PREPARATIONS
+
+logger = logging.getLogger(__name__)
+
+
+def preprocess_period(
+    *,
+    raw: Path,
+    output: Path,
+    period: str,
+    variables: Mapping[str, VariableSpec],
+    coverage: tuple[date, date | None],
+    step_hours: int,
+    preparation: str,
+    preparation_options: Options,
+    code: str,
+    threads: int = 1,
+) -> None:
+    """Write the dataset of one period.
+
+    Parameters
+    ----------
+    raw
+        Manifest of the fetched part that holds the period.
+    output
+        Manifest to write; the store ``<period>.zarr`` comes to lie beside it.
+    variables
+        Contract of each source variable, by canonical name.
+    coverage
+        First and last day that the source covers; no end means open.
+    step_hours
+        Time step of the source.
+    preparation, preparation_options
+        Registered preparation that makes the dataset's variables.
+    threads
+        Dask threads; the result does not depend on it.
+
+    Raises
+    ------
+    DataError
+        If the raw files do not keep the contract or lack a time step of the period.
+    StoreError
+        If the raw part does not match its manifest, or the disk refuses.
+    """
+    fetched = read_manifest(raw, kind="raw", verify="deep")
+    files = [fetched.file(name) for name in fetched.payloads]
+    first, last = bounds(period)
+    start, end = max(first, coverage[0]), min(last, coverage[1] or last)
+    prepare = PREPARATIONS.get(preparation)
+    with (
+        Artefact(output, kind="dataset", code=code, packages=("numpy", "xarray", "zarr", "dask", "h5netcdf")) as out,
+        dask.config.set(scheduler="threads", num_workers=threads),
+    ):
+        out.add_input("raw", fetched)
+        delivered = open_files(files, variables, start=start, end=end, step_hours=step_hours)
+        ds = prepare.prepare(delivered, preparation_options)
+        store = out.payload(f"{period}.zarr")
+        write_zarr(ds, store, attrs=_provenance(fetched.content))
+        out.options = {"preparation": preparation, **preparation_options.model_dump(mode="json")}
+        out.content = {
+            "period": period,
+            "times": int(ds.sizes["time"]),
+            "shape": [int(ds.sizes[d]) for d in ("latitude", "longitude")],
+            "units": {str(name): str(ds[name].attrs["units"]) for name in ds.data_vars},
+            "delivered_units": {
+                n: delivered[n].attrs.get("delivered_units", spec.units) for n, spec in variables.items()
+            },
+        }
+    logger.info("%s: %d maps of %s cells", output, ds.sizes["time"], " x ".join(map(str, out.content["shape"])))
+
+
+def open_files(
+    files: list[Path], variables: Mapping[str, VariableSpec], *, start: date, end: date, step_hours: int
+) -> xr.Dataset:
+    """Open raw netCDF files lazily, in canonical form, cut to the days wanted; values are checked as they are read.
+
+    Raises
+    ------
+    DataError
+        If a file is not readable, or a time step is missing or extra.
+    """
+    parts = [canonicalise(_open(file), variables, where=file.name) for file in files]
+    ds = parts[0] if len(parts) == 1 else xr.concat(parts, dim="time", join="exact").sortby("time")
+    ds = ds.sel(time=slice(np.datetime64(start), np.datetime64(end) + np.timedelta64(1, "D") - np.timedelta64(1, "ns")))
+    where = files[0].parent.name if len(files) > 1 else files[0].name
+    _check_times(ds, expected_times(start, end, step_hours), where)
+    cells = ds.sizes["latitude"] * ds.sizes["longitude"]
+    ds = ds.chunk({"time": time_chunk(times=ds.sizes["time"], cell_bytes=cells * 4), "latitude": -1, "longitude": -1})
+    template = ds
+    checked: xr.Dataset = ds.map_blocks(_checked, args=[dict(variables), where], template=template)
+    return checked
+
+
+def _checked(block: xr.Dataset, variables: Mapping[str, VariableSpec], where: str) -> xr.Dataset:
+    check_values(block, variables, where=where)
+    return block
+
+
+def _open(file: Path) -> xr.Dataset:
+    try:
+        return xr.open_dataset(file, engine="h5netcdf", chunks={})
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"is not a readable netCDF file: {error}", where=str(file), fix="fetch it again") from error
+
+
+def _check_times(ds: xr.Dataset, expected: np.ndarray, where: str) -> None:
+    times = ds.time.values
+    missing = np.setdiff1d(expected, times)
+    if missing.size:
+        more = f" and {missing.size - 1} more" if missing.size > 1 else ""
+        raise DataError(
+            f"{missing[0]:.16} is missing{more}", where=where, fix="fetch it again, or shorten the coverage"
+        )
+    extra = np.setdiff1d(times, expected)
+    if extra.size:
+        raise DataError(f"{extra[0]:.16} is not on the declared time step", where=where, fix="correct time.step_hours")
+    if np.unique(times).size != times.size:
+        raise DataError("a time occurs in two files", where=where, fix="remove one of them")
+
+
+def _provenance(content: Mapping[str, object]) -> dict[str, str]:
+    keys = ("source", "citation", "licence")
+    return {"Conventions": "CF-1.11"} | {key: str(content[key]) for key in keys if key in content}

@@ -1,0 +1,31 @@
+"""The registry of tasks and what a task must offer."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import ClassVar, Literal, Protocol
+
+from pipeline_lib.options import Options
+from pipeline_lib.registry import Registry
+
+TaskStage = Literal["train", "predict", "score", "report"]
+
+
+class Task(Protocol):
+    """A kind of problem, as planning sees it."""
+
+    TrainingOptions: ClassVar[type[Options]]
+    """Options of the ``training:`` block of an experiment and of its models."""
+    ScoringOptions: ClassVar[type[Options]]
+    """Options of the ``scoring:`` block of an experiment."""
+    needs_labels: ClassVar[bool]
+    """Whether the label stage runs for experiments of this kind."""
+
+
+TASKS: Registry[type[Task]] = Registry("task", "TASKS", "pipeline_lib.tasks")
+
+
+def stage_module(task: str, stage: TaskStage) -> ModuleType:
+    """Import and return the module that does ``stage`` for ``task``."""
+    return importlib.import_module(f"{TASKS.module(task)}.{stage}")

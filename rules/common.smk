@@ -1,0 +1,23 @@
+# Loads the plan. A mistake in the configuration ends here, one line each.
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, workflow.basedir)
+
+from pipeline_lib.errors import GyreError
+from pipeline_lib.plan import load_plan
+
+try:
+    PLAN = load_plan(config)
+except GyreError as error:
+    raise WorkflowError(*error.lines)
+
+# The library is found in every environment of every rule through this variable.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [workflow.basedir, *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+
+wildcard_constraints:
+    **PLAN.wildcard_constraints,

@@ -1,0 +1,23 @@
+# Trained model + dataset -> CF-compliant product, one job per month.
+rule predict:
+    input:
+        model=PLAN.patterns["model"],
+        dataset=lambda w: PLAN.dataset_of(w.experiment, w.period),
+    output:
+        PLAN.patterns["product"],
+    params:
+        key=lambda w: PLAN.key("predict", **w),
+        device=PLAN.config.device,
+    log:
+        "logs/predict/{experiment}/{model}-seed{seed}-{period}.log",
+    benchmark:
+        "logs/predict/{experiment}/{model}-seed{seed}-{period}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    shell:
+        "python -m pipeline_lib predict --model {input.model:q} --dataset {input.dataset:q}"
+        " --device {params.device} --threads {threads} --output {output:q} --log {log:q}"

@@ -1,0 +1,44 @@
+# Raw files -> analysis-ready Zarr, one store per month; training statistics of an experiment.
+rule preprocess:
+    input:
+        lambda w: PLAN.raw_for(w.source, w.period),
+    output:
+        PLAN.patterns["dataset"],
+    params:
+        key=lambda w: PLAN.key("preprocess", **w),
+        catalog=PLAN.config.catalog,
+    log:
+        "logs/preprocess/{source}/{period}.log",
+    benchmark:
+        "logs/preprocess/{source}/{period}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python -m pipeline_lib preprocess {wildcards.source} --period {wildcards.period}"
+        " --catalog {params.catalog:q} --raw {input:q} --threads {threads} --output {output:q} --log {log:q}"
+
+
+rule statistics:
+    input:
+        lambda w: PLAN.datasets(w.experiment, "train"),
+    output:
+        PLAN.patterns["statistics"],
+    params:
+        key=lambda w: PLAN.key("statistics", **w),
+        experiment=lambda w: PLAN.experiment_file(w.experiment),
+    log:
+        "logs/statistics/{experiment}.log",
+    benchmark:
+        "logs/statistics/{experiment}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python -m pipeline_lib statistics {params.experiment:q} --datasets {input:q}"
+        " --output {output:q} --log {log:q}"

@@ -1,0 +1,47 @@
+# Products against labels -> counts per date of one run; all runs of an experiment -> leaderboard.
+rule score:
+    input:
+        products=lambda w: PLAN.products(w.experiment, w.model, w.seed),
+        labels=lambda w: PLAN.labels(w.experiment, "test"),
+        datasets=lambda w: PLAN.datasets(w.experiment, "test"),
+    output:
+        PLAN.patterns["score"],
+    params:
+        key=lambda w: PLAN.key("score", **w),
+        experiment=lambda w: PLAN.experiment_file(w.experiment),
+    log:
+        "logs/score/{experiment}/{model}-seed{seed}.log",
+    benchmark:
+        "logs/score/{experiment}/{model}-seed{seed}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python -m pipeline_lib score {params.experiment:q} --model {wildcards.model} --seed {wildcards.seed}"
+        " --products {input.products:q} --labels {input.labels:q} --datasets {input.datasets:q}"
+        " --output {output:q} --log {log:q}"
+
+
+rule leaderboard:
+    input:
+        lambda w: PLAN.run_paths("score", w.experiment),
+    output:
+        manifest=PLAN.patterns["leaderboard"],
+        table=PLAN.patterns["leaderboard_csv"],
+    params:
+        key=lambda w: PLAN.key("leaderboard", **w),
+        experiment=lambda w: PLAN.experiment_file(w.experiment),
+    log:
+        "logs/leaderboard/{experiment}.log",
+    benchmark:
+        "logs/leaderboard/{experiment}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        "python -m pipeline_lib leaderboard {params.experiment:q} --scores {input:q}"
+        " --output {output.manifest:q} --log {log:q}"

@@ -1,0 +1,26 @@
+# Dataset and labels -> trained model, one job per model and seed.
+rule train:
+    input:
+        datasets=lambda w: PLAN.datasets(w.experiment, "train", "validation"),
+        labels=lambda w: PLAN.labels(w.experiment, "train", "validation"),
+        statistics=PLAN.patterns["statistics"],
+    output:
+        PLAN.patterns["model"],
+    params:
+        key=lambda w: PLAN.key("train", **w),
+        experiment=lambda w: PLAN.experiment_file(w.experiment),
+        device=PLAN.config.device,
+    log:
+        "logs/train/{experiment}/{model}-seed{seed}.log",
+    benchmark:
+        "logs/train/{experiment}/{model}-seed{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 16
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    shell:
+        "python -m pipeline_lib train {params.experiment:q} --model {wildcards.model} --seed {wildcards.seed}"
+        " --datasets {input.datasets:q} --labels {input.labels:q} --statistics {input.statistics:q}"
+        " --device {params.device} --threads {threads} --output {output:q} --log {log:q}"
