@@ -22,7 +22,7 @@ import torch
 from pipeline_lib.errors import StoreError, TrainingError
 from pipeline_lib.io.atomic import write_bytes
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 MAGIC = b"GYRE CHECKPOINT 1\n"
 KEEP = 2
@@ -120,7 +120,7 @@ class CheckpointFolder:
             try:
                 return path, read_checkpoint(path)
             except TrainingError as error:
-                log.warning("%s; trying the one before", error.line)
+                logger.warning("%s; trying the one before", error.line)
         return None
 
     def _newest_first(self) -> list[Path]:

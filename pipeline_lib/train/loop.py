@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,9 @@ from pipeline_lib.train.precision import memory_advice, resolve_device, resolve_
 from pipeline_lib.train.problem import Problem
 from pipeline_lib.train.progress import Progress
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
+for _chatty in ("pytorch_lightning", "lightning_fabric"):
+    logging.getLogger(_chatty).setLevel(logging.WARNING)  # hardware lists and advertisements
 
 _OUT_OF_MEMORY = "reduce batch_size or patch, or set precision: bfloat16"
 
@@ -206,7 +209,9 @@ def _trainer(
 
 def _fit(trainer: pl.Trainer, module: TrainingModule, record: Record) -> None:
     try:
-        trainer.fit(module)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")  # its own calls of deprecated torch
+            trainer.fit(module)
     except SIGTERMException as error:
         raise TrainingError(
             f"stopped by a signal after epoch {len(record.history)}", fix="run again: it resumes there"
@@ -226,7 +231,7 @@ def _resume(module: TrainingModule, checkpoints: CheckpointFolder, run: Mapping[
         module.average.load_state_dict(state["average"])
     module.saved_optimizer = state["optimizer"]
     module.epoch, module.step = state["epoch"], state["step"]
-    log.info("resuming after epoch %d of %s", module.epoch, path)
+    logger.info("resuming after epoch %d of %s", module.epoch, path)
     return Record(**state["record"])
 
 

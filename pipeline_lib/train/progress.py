@@ -13,7 +13,7 @@ from rich.progress import Progress as Bar
 
 from pipeline_lib.train.module import TrainingModule
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Progress(pl.Callback):
@@ -50,7 +50,7 @@ class Progress(pl.Callback):
             return
         scores = "  ".join(f"{name} {value:.4f}" for name, value in pl_module.scores.result().items())
         seconds = time.monotonic() - self._start
-        log.info(
+        logger.info(
             "epoch %d/%d: train loss %.4f, validation %s (%.1f s)",
             *(pl_module.epoch, pl_module.loop_options.max_epochs, pl_module.train_loss, scores, seconds),
         )

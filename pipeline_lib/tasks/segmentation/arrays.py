@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -73,13 +73,33 @@ class Normalisation:
             scale.append(spread)
         return cls(tuple(variables), tuple(mean), tuple(scale))
 
+    @classmethod
+    def from_statistics(cls, statistics: Mapping[str, Mapping[str, Any]], variables: Sequence[str]) -> Self:
+        """Return the normalisation by ``{variable: {mean, std}}``; :data:`ZERO_MEAN` variables keep their zero.
+
+        Raises
+        ------
+        DataError
+            If there are no statistics of a variable.
+        """
+        missing = [name for name in variables if name not in statistics]
+        if missing:
+            raise DataError(f"no statistics of {missing[0]!r}", where="statistics", fix="run the statistics again")
+        # About zero, the second moment takes the place of the variance.
+        mean = [0.0 if n in ZERO_MEAN else float(statistics[n]["mean"]) for n in variables]
+        scale = [
+            float(np.hypot(statistics[n]["std"], statistics[n]["mean"] - m))
+            for n, m in zip(variables, mean, strict=True)
+        ]
+        return cls(tuple(variables), tuple(mean), tuple(scale))
+
     def apply(self, ds: xr.Dataset) -> NDArray[np.float32]:
         """Return float32 (time, channel, latitude, longitude), normalised, 0 where any value is missing."""
         shape = _values(ds, self.variables[0]).shape
         out = np.empty((shape[0], len(self.variables), *shape[1:]), np.float32)
         for channel, (name, mean, scale) in enumerate(zip(self.variables, self.mean, self.scale, strict=True)):
             out[:, channel] = (_values(ds, name) - np.float32(mean)) / np.float32(scale)
-        np.nan_to_num(out, copy=False, nan=0.0)
+        np.copyto(out, 0.0, where=np.isnan(out).any(axis=1, keepdims=True))
         return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from pipeline_lib.tasks.segmentation.losses import IGNORED
 from pipeline_lib.tasks.segmentation.training_options import Augmentation
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.seeds import generator
+
+T = TypeVar("T", bound=np.generic)
 
 _SWAPPED = np.array([0, 2, 1, IGNORED], np.int8)
 """Class codes after a reversal of polarity; index -1 is an ignored cell."""
@@ -45,7 +48,7 @@ class PatchSource:
         rows, columns = target.shape[1:]
         self.columns = columns
         wrap = min(patch - 1, columns) if arrays.periodic else 0
-        inputs, target = _widen(arrays.inputs, wrap, 0), _widen(target, wrap, IGNORED)
+        inputs, target = _widen(arrays.inputs, wrap), _widen(target, wrap)
         short = (max(patch - rows, 0), max(patch - target.shape[2], 0))
         self.inputs, self.target = _pad(inputs, short, 0), _pad(target, short, IGNORED)
         self.signs = _signs(arrays.variables, augmentation)
@@ -155,11 +158,11 @@ def _starts(corners: int, patch: int) -> NDArray[np.int64]:
     return np.linspace(0, corners - 1, count).round().astype(np.int64)
 
 
-def _widen[T: np.generic](array: NDArray[T], columns: int, _: int) -> NDArray[T]:
+def _widen(array: NDArray[T], columns: int) -> NDArray[T]:
     return np.concatenate([array, array[..., :columns]], axis=-1) if columns else array
 
 
-def _pad[T: np.generic](array: NDArray[T], short: tuple[int, int], fill: int) -> NDArray[T]:
+def _pad(array: NDArray[T], short: tuple[int, int], fill: int) -> NDArray[T]:
     if not any(short):
         return array
     widths = [(0, 0)] * (array.ndim - 2) + [(0, short[0]), (0, short[1])]
