@@ -20,7 +20,9 @@ def add_output(parser: argparse.ArgumentParser, what: str = "manifest to write")
 
 def add_catalog(parser: argparse.ArgumentParser) -> None:
     """Add ``--catalog``."""
-    parser.add_argument("--catalog", type=Path, default=Path("config/catalog.yaml"), metavar="FILE", help="data catalog")
+    parser.add_argument(
+        "--catalog", type=Path, default=Path("config/catalog.yaml"), metavar="FILE", help="data catalog"
+    )
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:

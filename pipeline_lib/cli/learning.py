@@ -32,7 +32,9 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     predict.add_argument("--model", type=Path, required=True, metavar="FILE", help="model.json of a trained model")
     source = predict.add_mutually_exclusive_group(required=True)
     source.add_argument("--dataset", type=Path, metavar="FILE", help="manifest of a dataset's month")
-    source.add_argument("--input", type=Path, metavar="FILE", help="netCDF file or Zarr store with the model's variables")
+    source.add_argument(
+        "--input", type=Path, metavar="FILE", help="netCDF file or Zarr store with the model's variables"
+    )
     predict.add_argument(
         "--variable",
         action="append",

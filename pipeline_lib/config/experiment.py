@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
@@ -15,6 +16,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 """A model's name in an experiment: snake_case."""
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)]
 """A source's or an experiment's name: kebab-case."""
+
 
 class DateRange(Options):
     """Days from ``start`` to ``end``, both included."""
@@ -58,7 +60,7 @@ class Split(Options):
         """Raise ``ValueError`` if splits overlap, touch, or are nearer than the gap plus ``reach_days``."""
         named = sorted((("train", self.train), ("validation", self.validation), ("test", self.test)), key=_start)
         needed = self.gap_days + reach_days
-        for (first, a), (second, b) in zip(named, named[1:], strict=False):
+        for (first, a), (second, b) in pairwise(named):
             between = (b.start - a.end).days - 1
             if between < 0:
                 raise ValueError(f"{first} and {second} overlap: {first} ends {a.end}, {second} starts {b.start}")

@@ -2,74 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from pipeline_lib.config.experiment import Experiment, ModelEntry
+from pipeline_lib.config.validation import validate
 from pipeline_lib.config.workflow import WorkflowConfig
-from pipeline_lib.errors import ConfigError, ConfigErrors, closest
+from pipeline_lib.errors import ConfigError, ConfigErrors
 from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.yaml import load_yaml, refuse_secrets
 from pipeline_lib.label.registry import LABELLERS
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
 from pipeline_lib.tasks.registry import TASKS, Task
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def validate(model: type[M], raw: Mapping[str, Any], *, where: str) -> M:
-    """Validate plain values against an options class.
-
-    Raises
-    ------
-    ConfigErrors
-        With one line per problem: file, key path, what is wrong, and the closest valid key for an unknown one.
-    """
-    try:
-        return model.model_validate(dict(raw))
-    except ValidationError as error:
-        raise ConfigErrors([_problem(model, dict(e), where) for e in error.errors()]) from error
-
-
-def _problem(model: type[BaseModel], error: dict[str, Any], where: str) -> ConfigError:
-    path = ".".join(str(part) for part in error["loc"])
-    place = f"{where}: {path}" if path else where
-    if error["type"] == "extra_forbidden":
-        known = _fields_at(model, error["loc"][:-1])
-        return ConfigError("unknown key", where=place, fix=closest(str(error["loc"][-1]), known))
-    message = error["msg"].removeprefix("Value error, ")
-    given = error.get("input")
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
-    return ConfigError(f"{message[:1].lower()}{message[1:]}{shown}", where=place)
-
-
-def _fields_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
-    """Names of the fields of the options class that lies at a key path below ``model``."""
-    current: Any = model
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        field = current.model_fields.get(part) if isinstance(current, type) else None
-        current = _model_in(field.annotation) if field else None
-        if current is None:
-            return []
-    return list(current.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type annotation
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None
 
 
 def load_workflow(path: Path) -> WorkflowConfig:
@@ -131,9 +79,10 @@ class LoadedExperiment:
         return validate(MODELS.get(entry.model).Options, entry.options, where=f"{self.name}: models.{name}.options")
 
     def training(self, name: str) -> Options:
-        """Validated training options of a competitor: the experiment's, with its own on top."""
+        """Validated training options of a competitor: the model's recommendation, the experiment's, its own on top."""
         entry = self.spec.entry(name)
-        merged = {**self.spec.training, **entry.training}
+        recommended = getattr(MODELS.get(entry.model), "training", {})
+        merged = {**recommended, **self.spec.training, **entry.training}
         return validate(self.task.TrainingOptions, merged, where=f"{self.name}: models.{name}.training")
 
     def check(self) -> None:

@@ -28,7 +28,7 @@ _CF_UNITS = {
     "longitude": {"degrees_east", "degree_east", "degrees_E", "degreeE"},
 }
 COORDINATE_ATTRS: dict[str, dict[str, str]] = {
-    "time": {"standard_name": "time", "long_name": "time", "axis": "T"},
+    "time": {"standard_name": "time", "long_name": "time", "axis": "T", "units_metadata": "leap_seconds: none"},
     "latitude": {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north", "axis": "Y"},
     "longitude": {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east", "axis": "X"},
 }
@@ -62,9 +62,9 @@ def canonicalise(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
     if absent:
         fix = closest(absent[0], map(str, ds.data_vars))
         raise DataError(f"has no variable {absent[0]!r}", where=where, fix=fix)
-    out = ds[[spec.name for spec in variables.values()]].reset_coords(drop=True)
+    out = ds[[spec.name for spec in variables.values()]]
     out = out.rename({spec.name: name for name, spec in variables.items() if spec.name != name})
-    out = _rename_coordinates(out, where)
+    out = _rename_coordinates(out, where).reset_coords(drop=True)
     out = _time(out, where)
     out = _latitude(out, where)
     out = _longitude(out, where)

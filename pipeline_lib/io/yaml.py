@@ -29,7 +29,9 @@ class _StrictLoader(yaml.SafeLoader):
             if key_node.tag != "tag:yaml.org,2002:str" and key_node.tag != "tag:yaml.org,2002:merge":
                 raise _RefusedError(f"key {_shown(key_node)} is not a text", line, "put it in quotes")
             if key_node.value in lines:
-                raise _RefusedError(f"key {key_node.value!r} is already on line {lines[key_node.value]}", line, "keep one")
+                raise _RefusedError(
+                    f"key {key_node.value!r} is already on line {lines[key_node.value]}", line, "keep one"
+                )
             lines[key_node.value] = line
         return super().construct_mapping(node, deep)
 

@@ -33,7 +33,9 @@ def encoding_for(ds: xr.Dataset) -> dict[str, dict[str, Any]]:
         if name == "time":
             encoding["time"] = dict(_TIME_ENCODING)
             continue
-        options: dict[str, Any] = {"_FillValue": np.nan if variable.dtype.kind == "f" and name in ds.data_vars else None}
+        options: dict[str, Any] = {
+            "_FillValue": np.nan if variable.dtype.kind == "f" and name in ds.data_vars else None
+        }
         if variable.dims and variable.dims[0] == "time":
             cell_bytes = int(np.prod(variable.shape[1:])) * variable.dtype.itemsize
             options["chunks"] = (time_chunk(times=variable.shape[0], cell_bytes=cell_bytes), *variable.shape[1:])

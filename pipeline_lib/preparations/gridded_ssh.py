@@ -12,7 +12,11 @@ from pipeline_lib.options import Options
 from pipeline_lib.preparations.registry import PREPARATIONS
 
 _ATTRS = {
-    "adt": {"units": "m", "standard_name": "sea_surface_height_above_geoid", "long_name": "absolute dynamic topography"},
+    "adt": {
+        "units": "m",
+        "standard_name": "sea_surface_height_above_geoid",
+        "long_name": "absolute dynamic topography",
+    },
     "adt_high_pass": {"units": "m", "long_name": "absolute dynamic topography, large scales removed"},
     "ugos": {
         "units": "m s-1",

@@ -82,7 +82,9 @@ def preprocess_period(
             "times": int(ds.sizes["time"]),
             "shape": [int(ds.sizes[d]) for d in ("latitude", "longitude")],
             "units": {str(name): str(ds[name].attrs["units"]) for name in ds.data_vars},
-            "delivered_units": {n: delivered[n].attrs.get("delivered_units", spec.units) for n, spec in variables.items()},
+            "delivered_units": {
+                n: delivered[n].attrs.get("delivered_units", spec.units) for n, spec in variables.items()
+            },
         }
     logger.info("%s: %d maps of %s cells", output, ds.sizes["time"], " x ".join(map(str, out.content["shape"])))
 
@@ -126,7 +128,9 @@ def _check_times(ds: xr.Dataset, expected: np.ndarray, where: str) -> None:
     missing = np.setdiff1d(expected, times)
     if missing.size:
         more = f" and {missing.size - 1} more" if missing.size > 1 else ""
-        raise DataError(f"{missing[0]:.16} is missing{more}", where=where, fix="fetch it again, or shorten the coverage")
+        raise DataError(
+            f"{missing[0]:.16} is missing{more}", where=where, fix="fetch it again, or shorten the coverage"
+        )
     extra = np.setdiff1d(times, expected)
     if extra.size:
         raise DataError(f"{extra[0]:.16} is not on the declared time step", where=where, fix="correct time.step_hours")
