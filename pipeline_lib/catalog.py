@@ -6,6 +6,7 @@ Planning reads only that block; intake is imported, slowly, when a source is ope
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -164,16 +165,15 @@ class Source:
                 where=f"{self.where}.variables",
             )
         _ = self.preparation_options
-        if self.parts == "whole":
-            files(options, self.request(WHOLE))
-            return
-        names = [f.name for month in _SOME_MONTHS for f in files(options, self._unbounded(month))]
-        twice = [name for name in names if names.count(name) > 1]
+        whole = self.parts == "whole"
+        requests = [self.request(WHOLE)] if whole else [self._unbounded(month) for month in _SOME_MONTHS]
+        names = Counter(file.name for request in requests for file in files(options, request))
+        twice = [name for name, times in names.items() if times > 1]
         if twice:
             raise ConfigError(
-                f"is fetched by month, but {twice[0]} would be the file of two months",
+                f"{twice[0]} would be the file of several days or months",
                 where=f"{self.where}.fetch",
-                fix="put {year} and {month} into the file's name, or set parts: whole",
+                fix="put {year}, {month} or {day} into the file's name" + ("" if whole else ", or set parts: whole"),
             )
 
     def _unbounded(self, month: str) -> FetchRequest:

@@ -5,10 +5,10 @@ It does not import the catalog: a change in how entries are read makes no fetche
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,8 +98,10 @@ def fetch_source(source: FetchableSource, *, part: str, output: Path, mirror: Pa
     driver = DRIVERS.get(source.driver)
     wanted = driver.files(source.driver_options, request)
     incoming = output.parent / INCOMING.format(part=part)
-    with Artefact(output, kind="raw", code=code, packages=("copernicusmarine", "h5netcdf", "pooch")) as out:
-        incoming.mkdir(exist_ok=True)
+    with (
+        Artefact(output, kind="raw", code=code, packages=("copernicusmarine", "h5netcdf", "pooch")) as out,
+        _folder(incoming),
+    ):
         for file in wanted:
             staged = out.payload(file.name)
             local = _still_here(output.parent / file.name, file) or (mirror and find_in_mirror(mirror, file))
@@ -112,9 +114,18 @@ def fetch_source(source: FetchableSource, *, part: str, output: Path, mirror: Pa
             _report_reissue(output.parent / file.name, staged, file)
         out.options = options
         out.content = {"source": source.name, "part": part, **source.provenance()}
-        with contextlib.suppress(OSError):
-            incoming.rmdir()  # stays while it holds a rejected file
     logger.info("%s %s: %d file(s) here and checked", source.name, part, len(wanted))
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Make a folder and remove it afterwards unless it holds something: an unfinished or a rejected file."""
+    path.mkdir(exist_ok=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _still_here(earlier: Path, file: WantedFile) -> Path | None:
