@@ -30,7 +30,7 @@ _PAPER: dict[str, Any] = {
     "licence": "Networks written anew from the layer list; released weights are not distributed here.",
 }
 
-_RECIPE: Mapping[str, Any] = MappingProxyType({"loss": "dice", "normalisation": "none", "land": "background"})
+_RECIPE: Mapping[str, Any] = MappingProxyType({"loss": "dice", "normalisation": "none", "land_as_background": True})
 
 _FACTS = (
     Fact(
