@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_lib.errors import StoreError
+from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.manifest import FileRecord, Manifest, read_manifest
 
 KINDS = ("raw", "dataset", "statistics", "labels", "model", "product", "score", "leaderboard")
@@ -48,7 +49,7 @@ class Node:
     @property
     def anchor(self) -> str:
         """Name of the artefact's row within the page."""
-        return f"a-{self.identity[:16]}"
+        return f"a-{sha256_json(self.place)[:12]}"
 
 
 def walk(roots: Iterable[Manifest], *, folder: Path) -> list[Node]:

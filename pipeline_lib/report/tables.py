@@ -180,7 +180,7 @@ def model_entries(context: ReportContext) -> list[ModelEntry]:
     for competitor in context.competitors:
         spec = context.spec.entry(competitor.name)
         first = next((run.model for run in competitor.runs if run.model is not None), None)
-        options = {"model": dict(spec.options)} if first is None else _resolved(first.content, first.options)
+        options = dict(spec.options) if first is None else dict(first.options)
         entries.append(
             ModelEntry(
                 title=competitor.title,
@@ -193,12 +193,6 @@ def model_entries(context: ReportContext) -> list[ModelEntry]:
             )
         )
     return entries
-
-
-def _resolved(content: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    spec = content.get("spec")
-    model = spec.get("options", {}) if isinstance(spec, Mapping) else {}
-    return {name: value for name, value in (("model", dict(model)), ("training", dict(options))) if value}
 
 
 def _run_facts(competitor: Competitor) -> list[tuple[str, str]]:
