@@ -215,11 +215,11 @@ class Plan:
 
     def _fetch_key(self, source: str, part: str) -> tuple[Any, list[str]]:
         entry = self.catalog.source(source)
-        return [entry.fetch_options(), part], [DRIVERS.module(entry.driver)]
+        return [entry.fetch_options(part), part], [DRIVERS.module(entry.driver)]
 
     def _preprocess_key(self, source: str, period: str) -> tuple[Any, list[str]]:
         entry = self.catalog.source(source)
-        return [entry.dataset_options(), period], [PREPARATIONS.module(entry.preparation.name)]
+        return [entry.dataset_options(period), period], [PREPARATIONS.module(entry.preparation.name)]
 
     def _label_key(self, source: str, label_set: str, period: str) -> tuple[Any, list[str]]:
         return [source, label_set, period], [LABELLERS.module(self.labeller(label_set))]
