@@ -7,7 +7,6 @@ Lightning's ``ckpt_path`` would restore loop counters but no random state and sw
 
 from __future__ import annotations
 
-import copy
 import logging
 import warnings
 from collections.abc import Mapping

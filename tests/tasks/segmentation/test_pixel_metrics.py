@@ -14,9 +14,7 @@ from pipeline_lib.tasks.segmentation.pixels import confusion, pair_codes, patch_
 MAPS = st.tuples(
     arrays(np.int8, (6, 7), elements=st.integers(0, 2)), arrays(np.int8, (6, 7), elements=st.integers(0, 2))
 )
-PIXEL_METRICS = (
-    "dice_none dice_anticyclonic dice_cyclonic mean_dice iou_none iou_anticyclonic iou_cyclonic mean_iou accuracy"
-).split()
+PIXEL_METRICS = ["dice_none", "dice_anticyclonic", "dice_cyclonic", "mean_dice", "iou_none", "iou_anticyclonic", "iou_cyclonic", "mean_iou", "accuracy"]
 
 
 def metric(name: str, labels: np.ndarray, predicted: np.ndarray, cells: str = "confusion_sea") -> float:
@@ -185,9 +183,7 @@ def test_every_metric_keeps_the_contract() -> None:
         "confusion_patches": np.ones((2, 5, 3, 3)),
         **{
             name: np.ones((2, 2))
-            for name in (
-                "objects_predicted objects_true objects_matched centre_error_m radius_error_m radius_difference_m"
-            ).split()
+            for name in ["objects_predicted", "objects_true", "objects_matched", "centre_error_m", "radius_error_m", "radius_difference_m"]
         },
     }
     for name in METRICS.names():
