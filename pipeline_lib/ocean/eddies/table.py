@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -34,7 +34,7 @@ EDDY_SCHEMA: dict[str, str] = {
 """Columns of the table and their types; contours may be empty lists."""
 
 
-def eddy_table(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+def eddy_table(columns: Mapping[str, Any]) -> pd.DataFrame:
     """Put columns into a table that keeps :data:`EDDY_SCHEMA`; all its columns must be given."""
     return pd.DataFrame({name: pd.Series(columns[name], dtype=kind) for name, kind in EDDY_SCHEMA.items()})
 
