@@ -139,7 +139,7 @@ def class_map(probability: xr.DataArray) -> xr.DataArray:
 
 def is_periodic(longitude: NDArray[np.floating]) -> bool:
     """Whether evenly spaced longitudes in degrees go once around the globe."""
-    if len(longitude) < 2:  # noqa: PLR2004 - a step needs two
+    if len(longitude) < 2:
         return False
     step = float(np.median(np.diff(longitude)))
     return abs(len(longitude) * step - 360.0) < 0.5 * step
