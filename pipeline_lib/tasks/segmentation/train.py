@@ -325,8 +325,6 @@ def _weights(options: TrainingOptions, train: TrainingArrays, classes: int) -> S
     if options.class_weights is None:
         return train.class_weights(classes)
     if len(options.class_weights) != classes:
-        raise ConfigError(
-            f"{len(options.class_weights)} weights for {classes} classes", where="training.class_weights"
-        )
+        raise ConfigError(f"{len(options.class_weights)} weights for {classes} classes", where="training.class_weights")
     total = sum(options.class_weights)
     return [weight / total for weight in options.class_weights]
