@@ -1,0 +1,1 @@
+"""Training that knows no task: loop, checkpoints, precision, seeds, stored models."""

@@ -1,0 +1,174 @@
+"""Storing a trained model so that it can be rebuilt from its manifest alone."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import xarray as xr
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from pipeline_lib.errors import DataError, StoreError
+from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
+from pipeline_lib.models.base import NetworkModel
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.options import Options
+
+KIND = "model"
+WEIGHTS = "best.pt"
+HISTORY = "history.csv"
+PACKAGES = ("numpy", "torch", "pytorch-lightning", "xarray")
+
+
+class InputVariable(Options):
+    """One input channel of a network."""
+
+    name: str
+    """Canonical name."""
+    units: str
+    """Unit in which the variable must come."""
+    mean: float = 0.0
+    """Subtracted from the values, in ``units``."""
+    scale: float = 1.0
+    """Then divided by, in ``units``."""
+
+
+class ModelSpec(Options):
+    """All that is needed to rebuild a network and to feed it rightly."""
+
+    model: str
+    """Registered name."""
+    options: dict[str, Any]
+    """The model's options."""
+    task: str
+    """The kind of problem."""
+    inputs: tuple[InputVariable, ...]
+    """Input channels, in order."""
+    classes: tuple[str, ...]
+    """Names of the output channels, in order."""
+    parameters: int
+    """Number of trainable values."""
+
+    def require(self, ds: xr.Dataset) -> None:
+        """Raise :class:`DataError` unless a dataset holds every input in its unit."""
+        for variable in self.inputs:
+            if variable.name not in ds:
+                raise DataError(f"the model needs {variable.name!r} [{variable.units}]", where="inputs")
+            units = ds[variable.name].attrs.get("units")
+            if units != variable.units:
+                raise DataError(
+                    f"is in {units!r}, the model was trained in {variable.units!r}",
+                    where=f"inputs: {variable.name}",
+                    fix="convert it, or set the attribute 'units' if it is missing",
+                )
+
+    def require_channels(self, channels: Sequence[tuple[str, str]]) -> None:
+        """Raise :class:`DataError` unless (name, units) of ready-made channels are those of training, in order."""
+        expected = [(v.name, v.units) for v in self.inputs]
+        if list(channels) != expected:
+            raise DataError(
+                f"channels are {_named(channels)}, the model was trained with {_named(expected)}",
+                where="inputs",
+                fix="give the same variables in the same order and units",
+            )
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model read back: its description, its network in evaluation mode on the CPU, its manifest."""
+
+    spec: ModelSpec
+    network: nn.Module
+    size_multiple: int
+    manifest: Manifest
+
+
+def save_model(
+    manifest_path: Path,
+    *,
+    spec: ModelSpec,
+    weights: Mapping[str, Tensor],
+    history: pd.DataFrame,
+    inputs: Mapping[str, Manifest],
+    training: Mapping[str, Any],
+    code: str,
+    extra: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Write ``best.pt``, ``history.csv`` and the manifest that describes the model.
+
+    Parameters
+    ----------
+    manifest_path
+        Manifest to write.
+    spec
+        Description of the model.
+    weights
+        State dict.
+    history
+        One row per epoch.
+    inputs
+        Manifests of what it was trained on, by role.
+    training
+        Resolved training options and seed, plain values.
+    code
+        Fingerprint of the code that trained it.
+    extra
+        Further plain facts for the manifest's content, for example the best epoch.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
+    """
+    buffer = io.BytesIO()
+    torch.save({name: value.detach().cpu() for name, value in weights.items()}, buffer)
+    with Artefact(manifest_path, kind=KIND, code=code, packages=PACKAGES) as out:
+        out.payload(WEIGHTS).write_bytes(buffer.getvalue())
+        history.to_csv(out.payload(HISTORY), index=False, lineterminator="\n")
+        for role, manifest in inputs.items():
+            out.add_input(role, manifest)
+        out.options = dict(training)
+        out.content = {**(extra or {}), "spec": spec.model_dump(mode="json")}
+    return read_manifest(manifest_path, kind=KIND, verify="deep")
+
+
+def load_model(manifest_path: Path) -> LoadedModel:
+    """Verify a stored model by its hashes and rebuild its network.
+
+    Raises
+    ------
+    StoreError
+        If the files do not match the manifest, or the weights do not fit the network as it is built today.
+    ConfigError
+        If the model is not registered.
+    """
+    manifest = read_manifest(manifest_path, kind=KIND, verify="deep")
+    again = "train it again"
+    try:
+        spec = ModelSpec.model_validate(manifest.content["spec"])
+    except (KeyError, ValidationError) as error:
+        raise StoreError("does not describe its model", where=str(manifest_path), fix=again) from error
+    model = MODELS.get(spec.model)
+    if not issubclass(model, NetworkModel):
+        raise StoreError(f"{spec.model} has no network", where=str(manifest_path), fix=again)
+    try:
+        options = model.Options.model_validate(spec.options)
+        with torch.random.fork_rng(devices=[]):
+            network = model.build(options, in_channels=len(spec.inputs), classes=len(spec.classes))
+        weights = torch.load(manifest.file(WEIGHTS), map_location="cpu", weights_only=True)
+        network.load_state_dict(weights)
+    except (ValidationError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise StoreError(f"does not fit {spec.model} as it is today: {reason}", where=str(manifest_path), fix=again) from error
+    return LoadedModel(spec, network.eval(), model.size_multiple, manifest)
+
+
+def _named(channels: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} [{units}]" for name, units in channels)

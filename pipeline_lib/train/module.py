@@ -1,0 +1,159 @@
+"""The Lightning module: one network, one problem, everything that happens within an epoch."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from pipeline_lib.errors import TrainingError
+from pipeline_lib.train.options import LoopOptions
+from pipeline_lib.train.problem import Batch, Problem, Scores
+from pipeline_lib.train.seeds import torch_seed
+
+_ADAM = {"betas": (0.9, 0.999), "eps": 1e-8}
+
+
+def learning_rate(options: LoopOptions, step: int, total: int) -> float:
+    """Return the learning rate of step ``step`` (from 0) out of ``total``."""
+    warm = options.warm_up * total
+    if step < warm:
+        return options.learning_rate * (step + 1) / math.ceil(warm)
+    if options.schedule == "constant":
+        return options.learning_rate
+    return options.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(total - warm, 1)))
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains a network on a problem.
+
+    Parameters
+    ----------
+    network
+        Network to train, in its final memory format.
+    problem
+        Batches, loss and scores.
+    options
+        Options of the loop.
+    seed
+        Base seed; each epoch draws from a generator of its own.
+    """
+
+    def __init__(self, network: nn.Module, problem: Problem, options: LoopOptions, seed: int) -> None:
+        super().__init__()
+        self.network = network
+        self.average = copy.deepcopy(network).requires_grad_(False) if options.averaging else None
+        self.problem, self.loop_options, self.seed = problem, options, seed
+        self.epoch, self.step = 0, 0  # finished epochs and steps, over all sittings
+        self.saved_optimizer: dict[str, Any] | None = None
+        self.train_loss, self.scores = 0.0, problem.new_scores()
+        self._running_loss: Tensor | None = None
+        self._current: Batch | None = None
+        self._loss: Tensor | None = None
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that is validated and kept: the average of the weights if there is one."""
+        return self.network if self.average is None else self.average
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam over the network's parameters, in the state of the checkpoint if one was read."""
+        options = self.loop_options
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=options.learning_rate,
+            betas=_ADAM["betas"],  # type: ignore[arg-type]
+            eps=_ADAM["eps"],  # type: ignore[arg-type]
+            weight_decay=options.weight_decay,
+            fused=True,
+        )
+        if self.saved_optimizer is not None:
+            optimizer.load_state_dict(self.saved_optimizer)
+        return optimizer
+
+    def train_dataloader(self) -> Iterable[Batch]:
+        """Return the batches of the epoch that comes next."""
+        return self.problem.training_batches(self.epoch)
+
+    def val_dataloader(self) -> Iterable[Batch]:
+        """Return the validation batches."""
+        return self.problem.validation_batches()
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's own random stream."""
+        torch.manual_seed(torch_seed(self.seed, "epoch", self.epoch))
+        self._running_loss = None
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's signature
+        """Return the loss of a batch."""
+        self._current = batch
+        loss = self.problem.loss(self.network(_channels_last(batch.inputs)), batch)
+        self._loss = loss.detach()
+        self._running_loss = self._loss if self._running_loss is None else self._running_loss + self._loss
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Stop on a non-finite loss or gradient; clip; set the learning rate of this step."""
+        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self._loss is None or self._current is None:
+            raise RuntimeError("optimizer step before a training step")
+        loss_value, norm_value = torch.stack([self._loss.float(), norm.float()]).tolist()
+        if not (math.isfinite(loss_value) and math.isfinite(norm_value)):
+            self._stop(loss_value)
+        limit = self.loop_options.gradient_clip
+        if limit is not None and norm_value > limit:
+            torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+        total = self.loop_options.max_epochs * self.problem.steps_per_epoch
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(self.loop_options, self.step, total)
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Count the step and follow the weights with their average."""
+        self.step += 1
+        if self.average is not None:
+            # A young average forgets faster, or it would remember the first, untrained weights.
+            decay = min(self.loop_options.averaging, (1 + self.step) / (10 + self.step))
+            _follow(self.average, self.network, 1 - decay)
+
+    def on_validation_epoch_start(self) -> None:
+        """Empty the scores."""
+        self.scores = self.problem.new_scores()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+        """Score a validation batch."""
+        self.scores.update(self.result(_channels_last(batch.inputs)), batch)
+
+    def close_epoch(self) -> None:
+        """Count the epoch and close its mean loss, when validation has run."""
+        if self._running_loss is not None:
+            self.train_loss = float(self._running_loss) / self.problem.steps_per_epoch
+        self.epoch += 1
+
+    def _stop(self, loss: float) -> None:
+        what = "the loss" if not math.isfinite(loss) else "the gradient"
+        samples = self.problem.describe(self._current.samples) if self._current is not None else ""
+        raise TrainingError(
+            f"{what} is not finite in epoch {self.epoch + 1}, step {self.step + 1}; batch: {samples}",
+            fix="look at these samples, or lower the learning rate",
+        )
+
+
+def _channels_last(inputs: Tensor) -> Tensor:
+    return inputs.contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, network: nn.Module, weight: float) -> None:
+    """Move every value of ``average`` towards that of ``network`` by ``weight``; counters are copied."""
+    values = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
+    for mean, value in values:
+        if mean.is_floating_point():
+            mean.lerp_(value, weight)
+        else:
+            mean.copy_(value)

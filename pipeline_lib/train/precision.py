@@ -1,0 +1,58 @@
+"""The device and the number format that training and prediction use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from pipeline_lib.errors import TrainingError
+from pipeline_lib.train.options import Device, Precision
+
+
+def resolve_device(device: Device) -> torch.device:
+    """Return the device to compute on; ``auto`` takes a GPU if there is one.
+
+    Raises
+    ------
+    TrainingError
+        If a GPU is asked for and torch sees none.
+    """
+    if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        build = "this torch is built without CUDA" if torch.version.cuda is None else "torch sees no GPU"
+        raise TrainingError(
+            f"a GPU was asked for, but {build}", where="device: cuda", fix="set device: auto, or run on a GPU node"
+        )
+    return torch.device("cuda")
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> Precision:
+    """Return ``float32`` or ``bfloat16``; ``auto`` takes bfloat16 only where the hardware computes in it."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bfloat16" if native else "float32"
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return the context in which a network computes in ``precision``, already resolved."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+@contextmanager
+def memory_advice(advice: str, *, where: str) -> Iterator[None]:
+    """Turn an out-of-memory error of torch into a :class:`TrainingError` that carries ``advice``."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise TrainingError("not enough memory", where=where, fix=advice) from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+            raise
+        raise TrainingError("not enough memory", where=where, fix=advice) from error

@@ -1,0 +1,73 @@
+"""Registries: found by reading, imported on demand, one broken file does not break the others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.registry import Registry
+
+GOOD = "from registry_of import THINGS\n\n@THINGS.register('{name}')\nclass Thing:\n    value = 1\n"
+
+
+@pytest.fixture
+def things(tmp_path, monkeypatch):
+    (tmp_path / "things").mkdir()
+    (tmp_path / "things/__init__.py").touch()
+    (tmp_path / "registry_of.py").write_text(
+        "from pipeline_lib.registry import Registry\nTHINGS = Registry('thing', 'THINGS', 'things')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [n for n in sys.modules if n in {"registry_of"} or n.split(".")[0] == "things"]:
+        monkeypatch.delitem(sys.modules, name)
+    return tmp_path / "things"
+
+
+def registry() -> Registry:
+    from registry_of import THINGS
+
+    return THINGS
+
+
+def test_names_are_found_without_importing(things):
+    (things / "a.py").write_text(GOOD.format(name="alpha"))
+    (things / "b.py").write_text("raise ImportError('broken plug-in')\n" + GOOD.format(name="beta"))
+    assert registry().names() == ["alpha", "beta"]
+    assert "things.a" not in sys.modules
+
+
+def test_a_broken_plug_in_leaves_the_others(things):
+    (things / "a.py").write_text(GOOD.format(name="alpha"))
+    (things / "b.py").write_text("raise ImportError('broken plug-in')\n" + GOOD.format(name="beta"))
+    assert registry().get("alpha").value == 1
+    with pytest.raises(ConfigError, match=r"thing 'beta' cannot be loaded: broken plug-in"):
+        registry().get("beta")
+
+
+def test_unknown_name_gets_the_closest(things):
+    (things / "a.py").write_text(GOOD.format(name="alpha"))
+    with pytest.raises(ConfigError, match="did you mean 'alpha'"):
+        registry().get("alpa")
+
+
+def test_a_name_is_taken_once(things):
+    (things / "a.py").write_text(GOOD.format(name="alpha"))
+    (things / "b.py").write_text(GOOD.format(name="alpha"))
+    with pytest.raises(ConfigError, match=r"two things are called 'alpha'.*things\.a, things\.b"):
+        registry().names()
+
+
+def test_planning_imports_no_torch():
+    code = (
+        "import sys; from pipeline_lib.plan import load_plan; import yaml;"
+        "plan = load_plan(yaml.safe_load(open('config/config.yaml')));"
+        "plan.targets('all'); [plan.key('train', experiment=e, model=m, seed=str(s))"
+        " for e in plan.experiments for m, s in plan.runs(e)];"
+        "heavy = {'torch', 'pytorch_lightning', 'intake', 'matplotlib', 'numba'} & set(sys.modules);"
+        "sys.exit(f'planning imports {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
