@@ -16,8 +16,8 @@ class Inner(Options):
 
 class Outer(Options):
     one: Inner = Inner()
-    several: list[Inner] = []
-    named: dict[str, Inner] = {}
+    several: list[Inner] = Field(default_factory=list)
+    named: dict[str, Inner] = Field(default_factory=dict)
     maybe: Inner | None = None
 
 

@@ -7,6 +7,8 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -315,17 +317,24 @@ def test_a_full_disk_ends_cleanly_and_earlier_months_stay(site: Site, tmp_path: 
         assert "Range" in site.requests[-1][1]  # with room again, it goes on from what came
 
 
-def test_a_read_only_folder(tmp_path: Path) -> None:
-    netcdf(tmp_path / "a.nc")
-    write_catalog(tmp_path, src=entry({"driver": "file", "path": str(tmp_path / "a.nc")}))
-    (tmp_path / "raw").mkdir(mode=0o555)
-    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        above.chmod(0o755)
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A folder that other users can reach too, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def test_a_read_only_folder(open_path: Path) -> None:
+    netcdf(open_path / "a.nc")
+    write_catalog(open_path, src=entry({"driver": "file", "path": str(open_path / "a.nc")}))
+    (open_path / "raw").mkdir(mode=0o555)
     nobody = "import os; os.geteuid() or os.seteuid(65534)"  # root may write everywhere
-    done = _run_limited(tmp_path, "all", then=nobody)
+    done = _run_limited(open_path, "all", then=nobody)
     assert done.stdout.startswith("StoreError "), done.stderr
     assert "Permission denied" in done.stdout
-    assert list((tmp_path / "raw").iterdir()) == []
+    assert list((open_path / "raw").iterdir()) == []
 
 
 def test_another_part_than_the_source_has(tmp_path: Path) -> None:
