@@ -201,10 +201,7 @@ def _rank(values: Array, cell: int, sign: int, periodic: bool, equal: Int64) -> 
 
 @jit
 def _is_peak(values: Array, cell: int, sign: int, periodic: bool, done: Int32, stamp: int) -> bool:
-    """Whether a cell, with the equal cells that touch it, has no higher neighbour (lower for sign -1).
-
-    The cells of a flat top are stamped in ``done``, so that it counts once.
-    """
+    """Whether a cell, with its equal neighbours (stamped as ``done``), has no higher one (lower: sign -1)."""
     nx = values.shape[1]
     equal = np.empty(8, np.int64)
     count = _rank(values, cell, sign, periodic, equal)
