@@ -3,8 +3,8 @@
     python benchmarks/labelling.py --maps dt_med_allsat_phy_l4_2005T2.nc --count 10
     python benchmarks/labelling.py --random 20 --reference-python /path/to/python
 
-One core, after warm-up, from sea surface height to labels. Real maps get velocities and the 500 km high-pass of
-order 3; random maps (Gaussian spectrum, 128 x 128 at 0.25 degrees) only velocities. The reference runs in
+One core, after warm-up, from sea surface height to labels. Real maps get velocities and the 500 km high-pass
+of order 3; random maps (Gaussian spectrum, 128 x 128 at 0.25 degrees) only velocities. The reference runs in
 a subprocess of its own interpreter; see ``pet_reference.py`` for what that one needs.
 """
 
