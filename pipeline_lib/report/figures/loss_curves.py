@@ -24,7 +24,7 @@ def draw_loss_curves(context: ReportContext, *, name: str = "loss_curves") -> Re
     if not trained:
         text = "No model of this experiment was trained, so there is no loss to show."
         return ReportFigure(name, title, text, message_figure("No trained model"))
-    columns = min(_COLUMNS, len(trained))
+    columns = 2 if len(trained) == 4 else min(_COLUMNS, len(trained))
     rows = -(-len(trained) // columns)
     figure = new_figure(0.25 + _PANEL_HEIGHT * rows)
     panels = panel_grid(figure, rows, columns)
