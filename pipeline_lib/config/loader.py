@@ -85,6 +85,11 @@ class LoadedExperiment:
         merged = {**recommended, **self.spec.training, **entry.training}
         return validate(self.task.TrainingOptions, merged, where=f"{self.name}: models.{name}.training")
 
+    def settings(self, name: str) -> dict[str, Any]:
+        """Return what tells published rows of one system apart: the registered model and its training options."""
+        entry = self.spec.entry(name)
+        return {**self.training(name).model_dump(mode="json"), "model": entry.model}
+
     def check(self) -> None:
         """Resolve everything once; raise :class:`ConfigErrors` with all problems found."""
         problems: list[ConfigError] = []

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 def is_periodic(longitude: NDArray[np.floating]) -> bool:
     """Whether evenly spaced longitudes in degrees go once around the globe, so that the last is the first's neighbour."""
-    if len(longitude) < 2:  # noqa: PLR2004 - a step needs two
+    if len(longitude) < 2:
         return False
     step = float(np.median(np.diff(longitude)))
     return abs(len(longitude) * step - 360.0) < 0.5 * step

@@ -66,5 +66,4 @@ class AlphaDropout(Dropout):
         low = -_SELU_SCALE * _SELU_ALPHA
         a = ((1 - self.share) * (1 + self.share * low**2)) ** -0.5
         b = -a * self.share * low
-        keep = keep_mask(x, self.share).to(x.dtype)
-        return torch.addcmul(keep.mul(-a * low).add_(a * low + b), x, keep.mul_(a))
+        return torch.where(keep_mask(x, self.share), a * x + b, a * low + b)

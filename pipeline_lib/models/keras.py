@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}
-"""Keras defaults (epsilon 1e-3, momentum 0.99) in torch's terms."""
+NORM_EPSILON = 1e-3
+"""Keras' default epsilon of batch normalisation."""
 
 _TRUNCATED_STD = 0.87962566103423978
 """Standard deviation of a unit normal cut at two standard deviations; Keras divides by it."""

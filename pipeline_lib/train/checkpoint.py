@@ -55,9 +55,9 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         write_bytes(path, content)
         again = path.read_bytes()
     except (StoreError, OSError) as error:
-        reason = error.what if isinstance(error, StoreError) else str(error)
+        reason = error.what if isinstance(error, StoreError) else error.strerror or error
         raise TrainingError(
-            f"checkpoint {reason}", where=str(path), fix="check that the folder is writable and the disk has room"
+            f"checkpoint is lost: {reason}", where=str(path), fix="check that the folder is writable and the disk has room"
         ) from error
     if again != content:
         raise TrainingError("checkpoint read back differs from what was written", where=str(path), fix="check the disk")
@@ -105,6 +105,12 @@ class CheckpointFolder:
     def path(self, epoch: int) -> Path:
         """Return the path of the checkpoint after ``epoch`` finished epochs."""
         return self.folder / f"epoch-{epoch:06d}.ckpt"
+
+    def require_writable(self) -> None:
+        """Raise :class:`TrainingError` if nothing can be written here, before hours are spent."""
+        probe = self.folder / ".probe"
+        write_checkpoint(probe, {})
+        probe.unlink()
 
     def save(self, epoch: int, state: Mapping[str, Any]) -> Path:
         """Write the checkpoint after ``epoch`` epochs and remove those no longer needed."""

@@ -7,7 +7,6 @@ Lightning's ``ckpt_path`` would restore loop counters but no random state and sw
 
 from __future__ import annotations
 
-import copy
 import logging
 import warnings
 from collections.abc import Mapping
@@ -112,8 +111,8 @@ class EpochEnd(pl.Callback):
         stopped = options.patience is not None and record.waited >= options.patience
         record.finished = stopped or row["epoch"] >= options.max_epochs
         trainer.should_stop = record.finished
-        _write_history(self.checkpoints.folder, record)
         self.checkpoints.save(int(row["epoch"]), _state(pl_module, trainer.optimizers[0], record, self.run))
+        _write_history(self.checkpoints.folder, record)
 
 
 def run_training(
@@ -168,6 +167,7 @@ def run_training(
     checkpoints = CheckpointFolder(folder)
     record = _resume(module, checkpoints, defined)
     if not record.finished:
+        checkpoints.require_writable()
         trainer = _trainer(module, EpochEnd(record, checkpoints, defined), target, precision, folder)
         with torch.random.fork_rng(), memory_advice(_OUT_OF_MEMORY, where=f"training on {target.type}"):
             _fit(trainer, module, record)

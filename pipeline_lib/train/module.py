@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipeline_lib.errors import TrainingError
 from pipeline_lib.train.options import LoopOptions
-from pipeline_lib.train.problem import Batch, Problem, Scores
+from pipeline_lib.train.problem import Batch, Problem
 from pipeline_lib.train.seeds import torch_seed
 
 _ADAM = {"betas": (0.9, 0.999), "eps": 1e-8}

@@ -59,16 +59,25 @@ def write_project(folder: Path, *, maps: xr.Dataset | None = None) -> Path:
 def catalog(file: Path) -> dict:
     """The catalog of the tiny project: one file, read by the file driver."""
     return {
-        "metadata": {"version": 1},
+        "metadata": {
+            "version": 1,
+            "parameters": {"data_dir": {"description": "data", "type": "str", "default": "data"}},
+        },
         "sources": {
             "tiny-adt": {
                 "description": "Drifting Gaussian eddies",
                 "driver": "netcdf",
-                "args": {"urlpath": "maps.nc", "xarray_kwargs": {"engine": "h5netcdf"}},
+                "args": {
+                    "urlpath": "{{ data_dir }}/tiny-adt/raw/maps.nc",
+                    "chunks": {},
+                    "path_as_pattern": False,
+                    "xarray_kwargs": {"engine": "h5netcdf"},
+                },
                 "metadata": {
                     "gyre": {
                         "citation": "Generated",
                         "licence": "CC0-1.0",
+                        "homepage": "https://example.org",
                         "variables": {"adt": {"name": "adt", "units": "m"}},
                         "time": {"start": "2005-04-01", "end": "2005-06-30", "step_hours": 24},
                         "parts": "whole",
@@ -96,7 +105,7 @@ def experiment() -> dict:
             "gap_days": 10,
         },
         "training": {"patch": 32, "batch_size": 4, "steps_per_epoch": 2, "max_epochs": 2},
-        "scoring": {},
+        "scoring": {"patches": {"sets": 3, "size": 32}},
         "models": ["eddynet", "okubo_weiss"],
         "seeds": [0],
         "published": ["eddynet"],

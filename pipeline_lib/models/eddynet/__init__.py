@@ -30,7 +30,7 @@ _PAPER: dict[str, Any] = {
     "licence": "Networks written anew from the layer list; released weights are not distributed here.",
 }
 
-_RECIPE: Mapping[str, Any] = MappingProxyType({"loss": "dice", "normalisation": "none", "land": "background"})
+_RECIPE: Mapping[str, Any] = MappingProxyType({"loss": "dice", "normalisation": "none", "land_as_background": True})
 
 _FACTS = (
     Fact(
@@ -62,6 +62,9 @@ class EddyNet(NetworkModel):
         """Filters of every convolution."""
         dropout: float = Field(default=0.25, ge=0, lt=1)
         """Share of values dropped after each stage."""
+        norm_momentum: float = Field(default=0.01, gt=0, le=1)
+        """Weight of a batch in the running statistics of batch normalisation (Keras: 0.99 is 0.01 here). Raise it
+        for trainings of a few hundred steps, in which the published value does not get away from its start."""
 
     card = ModelCard(
         title="EddyNet",
@@ -89,7 +92,12 @@ class EddyNet(NetworkModel):
         from pipeline_lib.models.eddynet.network import EddyNetwork
 
         return EddyNetwork(
-            in_channels, classes, filters=options.filters, dropout=options.dropout, self_normalising=False
+            in_channels,
+            classes,
+            filters=options.filters,
+            dropout=options.dropout,
+            self_normalising=False,
+            norm_momentum=options.norm_momentum,
         )
 
 
@@ -104,6 +112,9 @@ class EddyNetS(NetworkModel):
         """Filters of every convolution."""
         alpha_dropout: float = Field(default=0.05, ge=0, lt=1)
         """Share of values that alpha dropout replaces after each stage."""
+        norm_momentum: float = Field(default=0.01, gt=0, le=1)
+        """Weight of a batch in the running statistics of batch normalisation (Keras: 0.99 is 0.01 here). Raise it
+        for trainings of a few hundred steps, in which the published value does not get away from its start."""
 
     card = ModelCard(
         title="EddyNet_S",
@@ -125,5 +136,10 @@ class EddyNetS(NetworkModel):
         from pipeline_lib.models.eddynet.network import EddyNetwork
 
         return EddyNetwork(
-            in_channels, classes, filters=options.filters, dropout=options.alpha_dropout, self_normalising=True
+            in_channels,
+            classes,
+            filters=options.filters,
+            dropout=options.alpha_dropout,
+            self_normalising=True,
+            norm_momentum=options.norm_momentum,
         )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline_lib.models.dropout import AlphaDropout, Dropout
-from pipeline_lib.models.keras import BATCH_NORM, UpConv2d, initialise
+from pipeline_lib.models.keras import NORM_EPSILON, UpConv2d, initialise
 
 LEVELS = 3
 
@@ -24,13 +24,22 @@ class EddyNetwork(nn.Module):
         Dropout share; alpha dropout if ``self_normalising``.
     self_normalising
         ``False`` gives EddyNet (ReLU, then batch normalisation), ``True`` gives EddyNet_S (SELU).
+    norm_momentum
+        Weight of a batch in the running statistics of batch normalisation.
     """
 
     def __init__(
-        self, in_channels: int, classes: int, *, filters: int, dropout: float, self_normalising: bool
+        self,
+        in_channels: int,
+        classes: int,
+        *,
+        filters: int,
+        dropout: float,
+        self_normalising: bool,
+        norm_momentum: float,
     ) -> None:
         super().__init__()
-        self.self_normalising = self_normalising
+        self.self_normalising, self.norm_momentum = self_normalising, norm_momentum
         channels = [in_channels] + [filters] * LEVELS
         self.encoders = nn.ModuleList()
         self.pools = nn.ModuleList()
@@ -40,7 +49,7 @@ class EddyNetwork(nn.Module):
             self.encoders.append(self._stage(channels[level], filters, dropout, middle))
             pool: list[nn.Module] = [nn.MaxPool2d(2)]
             if self_normalising:
-                pool.append(_batch_norm(filters))
+                pool.append(self._norm(filters))
             self.pools.append(nn.Sequential(*pool))
         self.centre = self._stage(filters, filters, dropout)
         self.ups = nn.ModuleList(self._up(filters) for _ in range(LEVELS))
@@ -49,7 +58,7 @@ class EddyNetwork(nn.Module):
             last = level == LEVELS - 1
             after = 0.0 if last and self_normalising else dropout
             stage = self._stage(2 * filters, filters, after)
-            self.decoders.append(nn.Sequential(_batch_norm(2 * filters), *stage))
+            self.decoders.append(nn.Sequential(self._norm(2 * filters), *stage))
         self.head = nn.Conv2d(filters, classes, kernel_size=1)
         initialise(self.head, "glorot_uniform")
 
@@ -74,13 +83,13 @@ class EddyNetwork(nn.Module):
         initialise(conv, "lecun_normal" if self.self_normalising else "he_normal")
         if self.self_normalising:
             return [conv, nn.SELU(inplace=True)]
-        return [conv, nn.ReLU(inplace=True), _batch_norm(filters)]
+        return [conv, nn.ReLU(inplace=True), self._norm(filters)]
 
     def _up(self, filters: int) -> nn.Sequential:
         conv = UpConv2d(filters, filters)
         initialise(conv, "lecun_normal" if self.self_normalising else "he_normal")
         if self.self_normalising:
-            return nn.Sequential(conv, nn.SELU(), _batch_norm(filters))
+            return nn.Sequential(conv, nn.SELU(), self._norm(filters))
         return nn.Sequential(conv, nn.ReLU())
 
     def _drop(self, share: float) -> list[nn.Module]:
@@ -88,6 +97,5 @@ class EddyNetwork(nn.Module):
             return []
         return [AlphaDropout(share) if self.self_normalising else Dropout(share)]
 
-
-def _batch_norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=BATCH_NORM["eps"], momentum=BATCH_NORM["momentum"])
+    def _norm(self, channels: int) -> nn.BatchNorm2d:
+        return nn.BatchNorm2d(channels, eps=NORM_EPSILON, momentum=self.norm_momentum)

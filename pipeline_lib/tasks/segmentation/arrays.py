@@ -152,7 +152,7 @@ class TrainingArrays:
         ]
         if wrong:
             raise DataError(f"{wrong[0]} with inputs of shape {self.inputs.shape}", where="training arrays")
-        if self.sea.ndim == 2:  # noqa: PLR2004 - a map
+        if self.sea.ndim == 2:
             object.__setattr__(self, "sea", np.broadcast_to(self.sea, (t, h, w)))
 
     @classmethod

@@ -17,8 +17,8 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.models.base import AlgorithmModel
 from pipeline_lib.models.registry import MODELS
-from pipeline_lib.tasks.segmentation.classes import CLASSES, LAND, flag_attrs
 from pipeline_lib.tasks.segmentation.arrays import DIMS, Normalisation, sea_mask
+from pipeline_lib.tasks.segmentation.classes import CLASSES, LAND, flag_attrs
 from pipeline_lib.tasks.segmentation.tiles import Predict, TileOptions, predict_map
 from pipeline_lib.train.model_store import LoadedModel, load_model
 from pipeline_lib.train.options import Device, Precision

@@ -23,8 +23,8 @@ from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
-from pipeline_lib.tasks.segmentation.classes import CLASSES
 from pipeline_lib.tasks.segmentation.arrays import Normalisation, TrainingArrays
+from pipeline_lib.tasks.segmentation.classes import CLASSES
 from pipeline_lib.tasks.segmentation.losses import make_loss
 from pipeline_lib.tasks.segmentation.patches import CoverPatches, PatchSource, RandomPatches
 from pipeline_lib.tasks.segmentation.scores import SegmentationScores
