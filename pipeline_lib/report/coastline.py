@@ -49,7 +49,9 @@ def land_path(extent: tuple[float, float, float, float]) -> Path:
     boxes = _boxes()
     touching = (boxes[:, 0] <= east) & (boxes[:, 2] >= west) & (boxes[:, 1] <= north) & (boxes[:, 3] >= south)
     frame = Bbox.from_extents(west - _MARGIN, south - _MARGIN, east + _MARGIN, north + _MARGIN)
-    near = [Path(ring, closed=True).clip_to_bbox(frame) for ring, wanted in zip(rings(), touching, strict=True) if wanted]
+    near = [
+        Path(ring, closed=True).clip_to_bbox(frame) for ring, wanted in zip(rings(), touching, strict=True) if wanted
+    ]
     whole = [path for path in near if len(path)]
     return Path.make_compound_path(*whole) if whole else Path(np.empty((0, 2)))
 

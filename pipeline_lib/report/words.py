@@ -47,7 +47,8 @@ def number_with_interval(cell: Cell, unit: str) -> Markup:
     value = number(cell, "value", unit)
     if math.isnan(cell.interval[0]):
         return value
-    return Markup("{} [{}, {}]").format(value, number(cell, "ci_low", unit), number(cell, "ci_high", unit))
+    interval = Markup('{} <span class="ci">[{}, {}]</span>')
+    return interval.format(value, number(cell, "ci_low", unit), number(cell, "ci_high", unit))
 
 
 def result_sentences(context: ReportContext) -> list[Markup]:
@@ -115,7 +116,9 @@ def _published(context: ReportContext, metric: str, info: MetricInfo) -> list[Ma
     sentences = []
     for comparable, words in _COMPARED.items():
         found = [(c, cell) for c, cell in _with_published(context, metric) if cell.text["comparable"] == comparable]
-        values = [Markup("{} of {}").format(number(cell, "published", info.unit), c.title) for c, cell in found[:_NAMED]]
+        values = [
+            Markup("{} of {}").format(number(cell, "published", info.unit), c.title) for c, cell in found[:_NAMED]
+        ]
         if values:
             known = Markup("The published {}, {}, {}.")
             sentences.append(known.format(in_text(info.title), _listed(values), words[len(values) > 1]))

@@ -24,7 +24,15 @@ from pipeline_lib.tasks.segmentation.scoring_options import ScoringOptions
 PERIOD = "2005-06"
 FIRST = date(2005, 6, 1)
 CODE = "0" * 20
-METRICS = ["mean_dice", "dice_anticyclonic", "dice_cyclonic", "accuracy", "accuracy_all_background", "object_f1", "centre_error_km"]
+METRICS = [
+    "mean_dice",
+    "dice_anticyclonic",
+    "dice_cyclonic",
+    "accuracy",
+    "accuracy_all_background",
+    "object_f1",
+    "centre_error_km",
+]
 
 
 @dataclass

@@ -255,7 +255,9 @@ def _maps_caption(context: ReportContext, day: Day, shown: list[Competitor]) -> 
     leader = shown[0].title if shown else None
     if leader:
         parts[0] = f"{day.text}, the day of the median score of {leader}:"
-    parts.append("(a) input, (b) labels" + (", then predictions (left) and where they differ (right)." if shown else "."))
+    parts.append(
+        "(a) input, (b) labels" + (", then predictions (left) and where they differ (right)." if shown else ".")
+    )
     parts.append("Pale: sea without an eddy; white: no data.")
     if len(context.valid) > len(shown) > 0:
         parts.append(f"The {len(shown)} leading of {len(context.valid)} models.")
