@@ -127,9 +127,7 @@ def test_the_scores_library_resamples_blocks_with_the_same_spread() -> None:
     from scores.processing import block_bootstrap
 
     series = ar1(1, 60, 0.8)[0]
-    theirs = block_bootstrap(
-        xr.DataArray(series, dims="time"), blocks={"time": 10}, n_iteration=2000, circular=True
-    )
+    theirs = block_bootstrap(xr.DataArray(series, dims="time"), blocks={"time": 10}, n_iteration=2000, circular=True)
     expected = float(theirs.mean("time").std())
     ours = np.std(block_weights(60, 10, resamples=4000, seed=0) @ series / 60)
     assert ours == pytest.approx(expected, rel=0.1)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline_lib.data.grids import is_periodic
 from pipeline_lib.errors import DataError
 from pipeline_lib.tasks.segmentation.scoring_options import ObjectOptions
 
@@ -53,8 +54,7 @@ class Grid:
                 np.outer(np.sin(lat), np.ones_like(lon)),
             ]
         )
-        periodic = bool(abs(widths.sum() - 2 * np.pi) < widths.mean() / 2)
-        return cls(area=area, position=position, periodic=periodic)
+        return cls(area=area, position=position, periodic=is_periodic(longitude))
 
 
 @dataclass(frozen=True)

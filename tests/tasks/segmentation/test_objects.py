@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.score.registry import METRICS
@@ -37,7 +39,9 @@ def disc(lat: float, lon: float, radius_km: float, code: int = 1) -> np.ndarray:
 
 
 def metrics(labels: np.ndarray, predicted: np.ndarray, grid: Grid = GRID, options: ObjectOptions = OPTIONS) -> dict:
-    counts = dict(zip(OBJECT_COUNTS, object_counts(labels, predicted, grid, options).astype(float)[:, None], strict=True))
+    counts = dict(
+        zip(OBJECT_COUNTS, object_counts(labels, predicted, grid, options).astype(float)[:, None], strict=True)
+    )
     names = [name for name in METRICS.names() if "object" in name or name.endswith("_km")]
     return {name: float(METRICS.get(name).from_counts(counts)[0]) for name in names}
 
@@ -81,7 +85,7 @@ def test_small_objects_are_left_out_on_both_sides() -> None:
     assert set(found.cells.ravel().tolist()) == {0, 1}
 
 
-def brute_force_matches(predicted: Objects, true: Objects, min_iou: float) -> int:
+def most_matches(predicted: Objects, true: Objects, min_iou: float) -> int:
     """The largest number of pairs, over all one-to-one choices."""
     edges = [
         (p, t)
@@ -91,13 +95,10 @@ def brute_force_matches(predicted: Objects, true: Objects, min_iou: float) -> in
         >= min_iou * np.sum((predicted.cells == p + 1) | (true.cells == t + 1))
     ]
 
-    def best(left: list[tuple[int, int]]) -> int:
-        if not left:
-            return 0
-        (p, t), rest = left[0], left[1:]
-        return max(best(rest), 1 + best([e for e in rest if e[0] != p and e[1] != t]))
-
-    return best(edges)
+    if not edges:
+        return 0
+    graph = csr_array((np.ones(len(edges)), tuple(zip(*edges, strict=True))), (predicted.size.size, true.size.size))
+    return int(np.sum(maximum_bipartite_matching(graph) >= 0))
 
 
 @settings(max_examples=200)
@@ -110,7 +111,7 @@ def test_matching_finds_as_many_pairs_as_the_best_choice(
     ours, truth = (find_objects(m, OPTIONS, periodic=False) for m in (a, b))
     pairs = match(ours, truth, min_iou=min_iou)
     assert len(set(pairs.predicted.tolist())) == len(set(pairs.true.tolist())) == pairs.true.size
-    assert pairs.true.size == brute_force_matches(ours, truth, min_iou)
+    assert pairs.true.size == most_matches(ours, truth, min_iou)
 
 
 def test_one_eddy_cut_into_halves_matches_once() -> None:

@@ -14,7 +14,17 @@ from pipeline_lib.tasks.segmentation.pixels import confusion, pair_codes, patch_
 MAPS = st.tuples(
     arrays(np.int8, (6, 7), elements=st.integers(0, 2)), arrays(np.int8, (6, 7), elements=st.integers(0, 2))
 )
-PIXEL_METRICS = ["dice_none", "dice_anticyclonic", "dice_cyclonic", "mean_dice", "iou_none", "iou_anticyclonic", "iou_cyclonic", "mean_iou", "accuracy"]
+PIXEL_METRICS = [
+    "dice_none",
+    "dice_anticyclonic",
+    "dice_cyclonic",
+    "mean_dice",
+    "iou_none",
+    "iou_anticyclonic",
+    "iou_cyclonic",
+    "mean_iou",
+    "accuracy",
+]
 
 
 def metric(name: str, labels: np.ndarray, predicted: np.ndarray, cells: str = "confusion_sea") -> float:
@@ -70,7 +80,9 @@ def test_the_scores_library_gives_the_same_f1_and_accuracy() -> None:
             xr.DataArray((predicted == code).astype(float)), xr.DataArray((labels == code).astype(float))
         ).transform()
         assert metric(f"dice_{name}", labels, predicted) == pytest.approx(float(table.f1_score()), rel=1e-12)
-        assert metric(f"iou_{name}", labels, predicted) == pytest.approx(float(table.critical_success_index()), rel=1e-12)
+        assert metric(f"iou_{name}", labels, predicted) == pytest.approx(
+            float(table.critical_success_index()), rel=1e-12
+        )
 
 
 def test_scikit_image_counts_the_same_pairs() -> None:
@@ -126,7 +138,10 @@ def test_no_cell_at_all_is_undefined() -> None:
 
 
 @given(
-    rows=st.integers(4, 9), columns=st.integers(4, 12), w=st.integers(0, 9), day=st.integers(0, 400),
+    rows=st.integers(4, 9),
+    columns=st.integers(4, 12),
+    w=st.integers(0, 9),
+    day=st.integers(0, 400),
     size=st.integers(1, 4),
 )
 def test_patches_lie_inside_the_map(rows: int, columns: int, w: int, day: int, size: int) -> None:
@@ -183,7 +198,14 @@ def test_every_metric_keeps_the_contract() -> None:
         "confusion_patches": np.ones((2, 5, 3, 3)),
         **{
             name: np.ones((2, 2))
-            for name in ["objects_predicted", "objects_true", "objects_matched", "centre_error_m", "radius_error_m", "radius_difference_m"]
+            for name in [
+                "objects_predicted",
+                "objects_true",
+                "objects_matched",
+                "centre_error_m",
+                "radius_error_m",
+                "radius_difference_m",
+            ]
         },
     }
     for name in METRICS.names():
