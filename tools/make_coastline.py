@@ -46,7 +46,7 @@ def ring(indices: list[int], arcs: list[np.ndarray]) -> np.ndarray:
 
 
 def unwrapped(line: np.ndarray) -> np.ndarray:
-    """Return a ring without jumps at the date line; one that runs around the pole is closed along the parallel of 90 S."""
+    """Return a ring without jumps at the date line; one that runs around the pole is closed along 90 S."""
     longitude = np.unwrap(line[:, 0], period=360.0)
     out = np.column_stack([longitude, line[:, 1]])
     if abs(longitude[-1] - longitude[0]) < HALF_TURN:
@@ -64,7 +64,7 @@ def polygons(topology: dict[str, Any]) -> list[shapely.Polygon]:
             shell, *holes = (unwrapped(ring(indices, arcs)) for indices in rings)
             whole = shapely.make_valid(shapely.Polygon(shell, holes))
             for turn in (-360.0, 0.0, 360.0):
-                shifted = shapely.transform(whole, lambda xy, turn=turn: xy + [turn, 0.0])
+                shifted = shapely.transform(whole, lambda xy, turn=turn: xy + np.array([turn, 0.0]))
                 found += flat(shapely.intersection(shifted, WORLD))
     return found
 

@@ -52,8 +52,8 @@ def land_path(extent: tuple[float, float, float, float]) -> Path:
     near = [
         Path(ring, closed=True).clip_to_bbox(frame) for ring, wanted in zip(rings(), touching, strict=True) if wanted
     ]
-    whole = [path for path in near if len(path)]
-    return Path.make_compound_path(*whole) if whole else Path(np.empty((0, 2)))
+    inside = [path for path in near if len(path)]
+    return Path.make_compound_path(*inside) if inside else Path(np.empty((0, 2)))
 
 
 def draw_land(ax: Axes, extent: tuple[float, float, float, float], *, above: bool = False) -> None:

@@ -96,7 +96,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": lambda text: text[:IDENTITY_DIGITS], "yaml": as_yaml, "seconds": seconds}
+    environment.filters |= {"short": short, "yaml": as_yaml, "seconds": seconds}
     page = environment.get_template("template.html").render(
         **_result(context),
         **_chain(nodes),
@@ -108,6 +108,11 @@ def render_page(
         gyre_version=__version__,
     )
     return _ADDRESS.sub("", page)
+
+
+def short(identity: str) -> str:
+    """Return the first digits of an identity."""
+    return identity[:IDENTITY_DIGITS]
 
 
 def as_yaml(value: Any) -> str:  # noqa: ANN401 - any plain value

@@ -86,7 +86,8 @@ def journal_style() -> Iterator[None]:
     """Draw with this project's style; the settings of a user's own matplotlibrc play no part."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_RC)
+        settings: Any = mpl.rcParams  # its stubs want the keys as literals
+        settings.update(_RC)
         yield
 
 

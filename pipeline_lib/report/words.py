@@ -12,7 +12,7 @@ from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext
 from pipeline_lib.report.numbers import in_text, show
 
 FEW_BLOCKS = 5.0
-"""With fewer independent blocks of dates an interval is an order of magnitude (see ``pipeline_lib.score.bootstrap``)."""
+"""With fewer independent blocks of dates an interval is an order of magnitude, see ``pipeline_lib.score.bootstrap``."""
 _NAMED = 4
 """Competitors named one by one; of more, the others are summed up."""
 _COMPARED = {

@@ -32,6 +32,7 @@ METRICS = [
     "accuracy_all_background",
     "object_f1",
     "centre_error_km",
+    "mean_dice_patches",
 ]
 
 
@@ -121,7 +122,8 @@ def build(
     dataset, labels = _data(root, ds, truth)
     results = root / "results" / "tiny"
     options = ScoringOptions.model_validate(
-        {"metrics": METRICS, "patches": {"sets": 0}, "intervals": {"block_days": 2, "resamples": 200}} | (scoring or {})
+        {"metrics": METRICS, "patches": {"sets": 4, "size": 8}, "intervals": {"block_days": 2, "resamples": 200}}
+        | (scoring or {})
     )
     loaded = LoadedExperiment(name="tiny", spec=_spec(competitors, days, spec))
     first, last = loaded.spec.split.test.start, loaded.spec.split.test.end

@@ -52,7 +52,7 @@ def _panel(ax: Axes, competitor: Competitor) -> None:
         if column is None or not np.isfinite(history[column]).any():
             continue
         ax.plot(history["epoch"], history[column], color=competitor.colour, linewidth=1.1, alpha=0.9)
-        best = history.loc[history[column].idxmin()]
+        best = history.iloc[int(np.nanargmin(history[column].to_numpy(float)))]
         ax.plot(best["epoch"], best[column], "o", color=competitor.colour, markersize=4)
     ax.set_title(competitor.title)
     ax.grid(visible=True, axis="y")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -65,7 +66,7 @@ def draw_classes(ax: Axes, classes: xr.DataArray, colours: Mapping[int, str], *,
     """Draw a field of class codes; codes without a colour, and NaN, show what lies beneath: land or white."""
     codes = sorted(colours)
     shown = classes.where(classes.isin(codes))
-    limits = [codes[0] - 0.5, *[(a + b) / 2 for a, b in zip(codes, codes[1:], strict=False)], codes[-1] + 0.5]
+    limits = [codes[0] - 0.5, *[(a + b) / 2 for a, b in pairwise(codes)], codes[-1] + 0.5]
     palette = ListedColormap([colours[code] for code in codes])
     draw_field(ax, shown, colours=palette, norm=BoundaryNorm(limits, len(codes)), extent=extent)
 
