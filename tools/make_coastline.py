@@ -24,10 +24,12 @@ import shapely
 INPUT_SHA256 = "9b9f584709c119d63fbadf484ce425260497697b7166be7a2fe360e8c0b171a8"
 STEPS_PER_DEGREE = 100
 """Resolution of the stored coordinates: 0.01 degree is 1.1 km."""
-TOLERANCE = 0.02
-"""Largest distance in degrees between the simplified line and the original: a sixth of a 1/8-degree cell."""
-SMALLEST_AREA = 0.01
-"""Area in square degrees below which an island is left out: less than one 1/8-degree cell."""
+TOLERANCE = 0.025
+"""Largest distance in degrees between the simplified line and the original: a fifth of a 1/8-degree cell."""
+HALF_TURN = 180.0
+WORLD = shapely.box(-180.0, -90.0, 180.0, 90.0)
+SMALLEST_AREA = 0.015
+"""Area in square degrees below which an island or lake is left out: one 1/8-degree cell."""
 
 
 def arcs_of(topology: dict[str, Any]) -> list[np.ndarray]:
@@ -43,26 +45,42 @@ def ring(indices: list[int], arcs: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([parts[0], *(part[1:] for part in parts[1:])])
 
 
+def unwrapped(line: np.ndarray) -> np.ndarray:
+    """Return a ring without jumps at the date line; one that runs around the pole is closed along 90 S."""
+    longitude = np.unwrap(line[:, 0], period=360.0)
+    out = np.column_stack([longitude, line[:, 1]])
+    if abs(longitude[-1] - longitude[0]) < HALF_TURN:
+        return out
+    return np.vstack([out, [longitude[-1], -90.0], [longitude[0], -90.0], out[:1]])
+
+
 def polygons(topology: dict[str, Any]) -> list[shapely.Polygon]:
-    """Return all land polygons, lakes as holes."""
+    """Return all land polygons, lakes as holes, cut at the date line."""
     arcs = arcs_of(topology)
-    found = []
+    found: list[shapely.Polygon] = []
     for geometry in topology["objects"]["land"]["geometries"]:
         members = geometry["arcs"] if geometry["type"] == "MultiPolygon" else [geometry["arcs"]]
         for rings in members:
-            shell, *holes = (ring(indices, arcs) for indices in rings)
-            found.append(shapely.Polygon(shell, holes))
+            shell, *holes = (unwrapped(ring(indices, arcs)) for indices in rings)
+            whole = shapely.make_valid(shapely.Polygon(shell, holes))
+            for turn in (-360.0, 0.0, 360.0):
+                shifted = shapely.transform(whole, lambda xy, turn=turn: xy + np.array([turn, 0.0]))
+                found += flat(shapely.intersection(shifted, WORLD))
     return found
+
+
+def flat(geometry: shapely.Geometry) -> list[shapely.Polygon]:
+    """Return the polygons in a geometry of any kind."""
+    if geometry.geom_type == "Polygon":
+        return [geometry] if not geometry.is_empty else []
+    return [p for part in getattr(geometry, "geoms", []) for p in flat(part)]
 
 
 def simplified(polygon: shapely.Polygon) -> list[np.ndarray]:
     """Return the simplified rings of a polygon in stored steps; shells run anticlockwise, holes clockwise."""
-    if polygon.area < SMALLEST_AREA:
-        return []
-    smooth = shapely.simplify(shapely.make_valid(polygon), TOLERANCE, preserve_topology=True)
     rings = []
-    for part in shapely.get_parts(smooth):
-        if part.geom_type != "Polygon" or part.area < SMALLEST_AREA:
+    for part in flat(shapely.simplify(polygon, TOLERANCE, preserve_topology=True)):
+        if part.area < SMALLEST_AREA:
             continue
         oriented = shapely.orient_polygons(part)
         keep = [oriented.exterior, *(h for h in oriented.interiors if shapely.Polygon(h).area >= SMALLEST_AREA)]

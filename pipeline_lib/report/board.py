@@ -142,5 +142,7 @@ def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             try:
                 as_number(row[column])
             except ValueError as error:
-                raise StoreError(f"{column} of {row['model']} is {row[column]!r}", where=str(path), fix=_AGAIN) from error
+                raise StoreError(
+                    f"{column} of {row['model']} is {row[column]!r}", where=str(path), fix=_AGAIN
+                ) from error
     return rows

@@ -13,11 +13,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
+from matplotlib.transforms import Bbox
 
 from pipeline_lib.report.style import COAST, LAND
 
 STEPS_PER_DEGREE = 100
 """Resolution of the stored coordinates."""
+_MARGIN = 1.0
+"""Degrees."""
 
 
 @cache
@@ -36,13 +39,21 @@ def _boxes() -> np.ndarray:
     return np.array([[*ring.min(axis=0), *ring.max(axis=0)] for ring in rings()])
 
 
+@cache
 def land_path(extent: tuple[float, float, float, float]) -> Path:
-    """Return the rings that touch a box ``(west, east, south, north)`` in degrees as one compound path."""
+    """Return the land around a box ``(west, east, south, north)`` in degrees as one compound path.
+
+    It is cut a little outside the box, so that the cut never shows and no far coast is drawn for nothing.
+    """
     west, east, south, north = extent
     boxes = _boxes()
     touching = (boxes[:, 0] <= east) & (boxes[:, 2] >= west) & (boxes[:, 1] <= north) & (boxes[:, 3] >= south)
-    paths = [Path(ring, closed=True) for ring, near in zip(rings(), touching, strict=True) if near]
-    return Path.make_compound_path(*paths) if paths else Path(np.empty((0, 2)))
+    frame = Bbox.from_extents(west - _MARGIN, south - _MARGIN, east + _MARGIN, north + _MARGIN)
+    near = [
+        Path(ring, closed=True).clip_to_bbox(frame) for ring, wanted in zip(rings(), touching, strict=True) if wanted
+    ]
+    inside = [path for path in near if len(path)]
+    return Path.make_compound_path(*inside) if inside else Path(np.empty((0, 2)))
 
 
 def draw_land(ax: Axes, extent: tuple[float, float, float, float], *, above: bool = False) -> None:
@@ -57,9 +68,9 @@ def draw_land(ax: Axes, extent: tuple[float, float, float, float], *, above: boo
     above
         Draw land over the data instead of under them; the coastline always lies on top.
     """
-    path = land_path(extent)
-    ax.add_patch(PathPatch(path, facecolor=LAND, edgecolor="none", zorder=3 if above else 0))
-    ax.add_patch(PathPatch(path, facecolor="none", edgecolor=COAST, linewidth=0.4, zorder=4))
+    path = land_path(extent)  # artists, not patches: adding a patch walks all its points to grow the data limits
+    ax.add_artist(PathPatch(path, facecolor=LAND, edgecolor="none", zorder=3 if above else 0))
+    ax.add_artist(PathPatch(path, facecolor="none", edgecolor=COAST, linewidth=0.4, zorder=4))
     west, east, south, north = extent
     ax.set_xlim(west, east)
     ax.set_ylim(south, north)

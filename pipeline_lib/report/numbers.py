@@ -43,3 +43,8 @@ def listed(items: list[str]) -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def in_text(title: str) -> str:
+    """Return a title as it stands within a sentence: ``Mean Dice`` becomes ``mean Dice``, ``F1`` stays."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title

@@ -15,7 +15,7 @@ import yaml
 from pipeline_lib import __version__
 from pipeline_lib.published.tables import load_published
 from pipeline_lib.report.context import ReportContext, ReportFigure
-from pipeline_lib.report.numbers import UNDEFINED, seconds
+from pipeline_lib.report.numbers import UNDEFINED, in_text, seconds
 from pipeline_lib.report.provenance import KINDS, Node, sources, versions
 from pipeline_lib.report.run_times import RunTime
 from pipeline_lib.report.tables import compared_table, model_entries, score_tables
@@ -96,7 +96,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": lambda text: text[:IDENTITY_DIGITS], "yaml": as_yaml, "seconds": seconds}
+    environment.filters |= {"short": short, "yaml": as_yaml, "seconds": seconds}
     page = environment.get_template("template.html").render(
         **_result(context),
         **_chain(nodes),
@@ -110,6 +110,11 @@ def render_page(
     return _ADDRESS.sub("", page)
 
 
+def short(identity: str) -> str:
+    """Return the first digits of an identity."""
+    return identity[:IDENTITY_DIGITS]
+
+
 def as_yaml(value: Any) -> str:  # noqa: ANN401 - any plain value
     """Return plain values as YAML in the order in which they are given."""
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100).strip()
@@ -120,7 +125,7 @@ def _result(context: ReportContext) -> dict[str, Any]:
     return {
         "sentences": result_sentences(context),
         "tables": score_tables(context),
-        "main_title": context.metrics[context.main_metric].title if context.main_metric else "",
+        "main_title": in_text(context.metrics[context.main_metric].title) if context.main_metric else "",
         "published": [compared_table(context, load_published(table)) for table in context.spec.published],
         "models": model_entries(context),
         "period": period_words(content),

@@ -23,11 +23,13 @@ MUTED = "#5c6675"
 RULE = "#d5d9e0"
 LAND = "#e9e6df"
 COAST = "#6f6a5f"
+SEA = "#edf2f6"
+"""Sea without an eddy."""
 PAPER = "#ffffff"
 
 ANTICYCLONIC = "#d55e00"
 CYCLONIC = "#0072b2"
-CLASS_COLOURS = {1: ANTICYCLONIC, 2: CYCLONIC}
+CLASS_COLOURS = {0: SEA, 1: ANTICYCLONIC, 2: CYCLONIC}
 """Warm for anticyclones, cool for cyclones."""
 
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6a4c93", "#7a7a7a")
@@ -84,7 +86,8 @@ def journal_style() -> Iterator[None]:
     """Draw with this project's style; the settings of a user's own matplotlibrc play no part."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_RC)
+        settings: Any = mpl.rcParams  # its stubs want the keys as literals
+        settings.update(_RC)
         yield
 
 

@@ -54,18 +54,18 @@ class ScoreTable:
 
 
 def score_tables(context: ReportContext) -> list[ScoreTable]:
-    """Return all scores of the leaderboard, a few metrics to a table, invalid competitors with their reason."""
+    """Return all scores of the leaderboard, a few metrics to a table; the first one holds invalid competitors too."""
     metrics = context.board.metrics
     chunks = [metrics[i : i + COLUMNS_PER_TABLE] for i in range(0, len(metrics), COLUMNS_PER_TABLE)]
-    return [_score_table(context, chunk) for chunk in chunks]
+    return [_score_table(context, chunk, first=i == 0) for i, chunk in enumerate(chunks)]
 
 
-def _score_table(context: ReportContext, metrics: Sequence[str]) -> ScoreTable:
+def _score_table(context: ReportContext, metrics: Sequence[str], *, first: bool) -> ScoreTable:
     infos = [context.metrics[m] for m in metrics]
     headings = tuple((f"{info.title}{with_unit(info.unit)}", _arrow(info)) for info in infos)
     valid = [_score_row(context, c, metrics) for c in context.competitors if not c.reason]
     invalid = [ScoreRow(c.title, UNDEFINED, "", "", (), (), (), c.reason) for c in context.competitors if c.reason]
-    return ScoreTable(headings, (*valid, *invalid))
+    return ScoreTable(headings, (*valid, *invalid) if first else tuple(valid))
 
 
 def _score_row(context: ReportContext, competitor: Competitor, metrics: Sequence[str]) -> ScoreRow:

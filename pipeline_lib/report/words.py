@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
 from pipeline_lib.report.board import Board, Cell
 from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext
-from pipeline_lib.report.numbers import show
+from pipeline_lib.report.numbers import in_text, show
 
 FEW_BLOCKS = 5.0
-"""With fewer independent blocks of dates an interval is an order of magnitude (see ``pipeline_lib.score.bootstrap``)."""
+"""With fewer independent blocks of dates an interval is an order of magnitude, see ``pipeline_lib.score.bootstrap``."""
 _NAMED = 4
 """Competitors named one by one; of more, the others are summed up."""
+_COMPARED = {
+    "yes": (
+        "was obtained on the same data with the same protocol and compares with ours",
+        "were obtained on the same data with the same protocol and compare with ours",
+    ),
+    "no": (
+        "comes from other data or another protocol and must not be compared with ours",
+        "come from other data or another protocol and must not be compared with ours",
+    ),
+}
+"""What is said of published values by the table's column ``comparable``: of one, of several."""
 _ACCURACY, _EMPTY_MAP = "accuracy", "accuracy_all_background"
 
 
@@ -36,12 +47,8 @@ def number_with_interval(cell: Cell, unit: str) -> Markup:
     value = number(cell, "value", unit)
     if math.isnan(cell.interval[0]):
         return value
-    return Markup("{} [{}, {}]").format(value, number(cell, "ci_low", unit), number(cell, "ci_high", unit))
-
-
-def in_text(title: str) -> str:
-    """Return a title as it stands within a sentence: ``Mean Dice`` becomes ``mean Dice``, ``F1`` stays."""
-    return title[:1].lower() + title[1:] if title[1:2].islower() else title
+    interval = Markup('{} <span class="ci">[{}, {}]</span>')
+    return interval.format(value, number(cell, "ci_low", unit), number(cell, "ci_high", unit))
 
 
 def result_sentences(context: ReportContext) -> list[Markup]:
@@ -94,7 +101,7 @@ def _ties(context: ReportContext, metric: str, info: MetricInfo) -> list[Markup]
     titles = context.titles()
     tied = [titles[name] for name in context.board.tied(metric) if name in titles]
     if tied:
-        names = Markup(" and ").join(map(Markup.escape, tied)) if len(tied) == 2 else _listed(tied)
+        names = _listed(tied)
         leader = context.board.cell(context.valid[0].name, metric)
         if leader is None or math.isnan(leader.interval[0]):
             return [Markup("{} are not ranked: there are too few days for an interval.").format(names)]
@@ -107,19 +114,15 @@ def _ties(context: ReportContext, metric: str, info: MetricInfo) -> list[Markup]
 
 def _published(context: ReportContext, metric: str, info: MetricInfo) -> list[Markup]:
     sentences = []
-    for competitor, cell in _with_published(context, metric):
-        may = cell.text["comparable"] == "yes"
-        words = (
-            "obtained on the same data with the same protocol, so the two compare"
-            if may
-            else "obtained on other data or with another protocol, so the two must not be compared"
-        )
-        sentences.append(
-            Markup("The published {} of {} is {}, {}.").format(
-                in_text(info.title), competitor.title, number(cell, "published", info.unit), words
-            )
-        )
-    return sentences[:2]
+    for comparable, words in _COMPARED.items():
+        found = [(c, cell) for c, cell in _with_published(context, metric) if cell.text["comparable"] == comparable]
+        values = [
+            Markup("{} of {}").format(number(cell, "published", info.unit), c.title) for c, cell in found[:_NAMED]
+        ]
+        if values:
+            known = Markup("The published {}, {}, {}.")
+            sentences.append(known.format(in_text(info.title), _listed(values), words[len(values) > 1]))
+    return sentences
 
 
 def _with_published(context: ReportContext, metric: str) -> list[tuple[Competitor, Cell]]:
@@ -159,8 +162,11 @@ def _invalid(context: ReportContext) -> list[Markup]:
     ]
 
 
-def _listed(names: list[str]) -> Markup:
-    return Markup("{} and {}").format(Markup(", ").join(map(Markup.escape, names[:-1])), names[-1])
+def _listed(names: Sequence[str]) -> Markup:
+    """Join words as a sentence does; what is no Markup yet is escaped."""
+    if len(names) < 2:
+        return Markup("").join(names)
+    return Markup("{} and {}").format(Markup(", ").join(names[:-1]), names[-1])
 
 
 def period_words(content: Mapping[str, object]) -> str:

@@ -24,7 +24,10 @@ def write_counts(counts: xr.Dataset, path: Path) -> None:
     table = pd.concat(parts, ignore_index=True)
     extra = sorted(set(table.columns) - set(_FIXED))
     table = table.astype(dict.fromkeys(extra, "Int32") | {"count": "category"})
-    table[["count", "time", *extra, "value"]].to_parquet(path, index=False)
+    table = table[["count", "time", *extra, "value"]]
+    # Columns know no order of dimensions, and metrics sum over axes.
+    table.attrs["dims"] = {str(n): [str(d) for d in v.dims if d != "time"] for n, v in counts.data_vars.items()}
+    table.to_parquet(path, index=False)
 
 
 def read_counts(path: Path) -> xr.Dataset:
@@ -37,10 +40,9 @@ def read_counts(path: Path) -> xr.Dataset:
     """
     try:
         table = pd.read_parquet(path)
-        extra = [name for name in table.columns if name not in _FIXED]
         variables = {}
         for name, part in table.groupby("count", observed=True):
-            used = [d for d in extra if part[d].notna().all()]
+            used = table.attrs["dims"][str(name)]
             indexed = part.astype(dict.fromkeys(used, "int64")).set_index(["time", *used])["value"]
             variables[str(name)] = indexed.to_xarray()
     except (OSError, ValueError, KeyError) as error:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from pipeline_lib.report.board import Cell
 from pipeline_lib.report.context import MetricInfo, ReportContext, ReportFigure
-from pipeline_lib.report.numbers import listed, with_unit
+from pipeline_lib.report.numbers import with_unit
 from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure
 
 MAX_PANELS = 4
@@ -17,7 +17,9 @@ _MIN_HEIGHT = 1.5
 _PANEL_ROOM = 0.75
 
 
-def draw_leaderboard(context: ReportContext, *, metrics: tuple[str, ...] = (), name: str = "leaderboard") -> ReportFigure:
+def draw_leaderboard(
+    context: ReportContext, *, metrics: tuple[str, ...] = (), name: str = "leaderboard"
+) -> ReportFigure:
     """Draw the values of all competitors with their intervals, one panel per metric.
 
     Parameters
@@ -83,7 +85,7 @@ def _caption(context: ReportContext, shown: list[str]) -> str:
     intervals = any(c is not None and not math.isnan(c.interval[0]) for c in cells)
     published = any(c is not None and not math.isnan(c.number("published")) for c in cells)
     tied = any(board.tied(m) for m in shown)
-    parts = [f"Scores on the test days: {listed([context.metrics[m].title for m in shown])}."]
+    parts = [f"Scores on the test days: {'; '.join(context.metrics[m].title for m in shown)}."]
     if intervals:
         parts.append("Bars are intervals that respect the correlation between days.")
     if tied:

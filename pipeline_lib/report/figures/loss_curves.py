@@ -24,7 +24,7 @@ def draw_loss_curves(context: ReportContext, *, name: str = "loss_curves") -> Re
     if not trained:
         text = "No model of this experiment was trained, so there is no loss to show."
         return ReportFigure(name, title, text, message_figure("No trained model"))
-    columns = min(_COLUMNS, len(trained))
+    columns = 2 if len(trained) == 4 else min(_COLUMNS, len(trained))
     rows = -(-len(trained) // columns)
     figure = new_figure(0.25 + _PANEL_HEIGHT * rows)
     panels = panel_grid(figure, rows, columns)
@@ -52,7 +52,7 @@ def _panel(ax: Axes, competitor: Competitor) -> None:
         if column is None or not np.isfinite(history[column]).any():
             continue
         ax.plot(history["epoch"], history[column], color=competitor.colour, linewidth=1.1, alpha=0.9)
-        best = history.loc[history[column].idxmin()]
+        best = history.iloc[int(np.nanargmin(history[column].to_numpy(float)))]
         ax.plot(best["epoch"], best[column], "o", color=competitor.colour, markersize=4)
     ax.set_title(competitor.title)
     ax.grid(visible=True, axis="y")

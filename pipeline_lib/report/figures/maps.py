@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -62,10 +63,10 @@ def draw_field(
 
 
 def draw_classes(ax: Axes, classes: xr.DataArray, colours: Mapping[int, str], *, extent: Extent | None = None) -> None:
-    """Draw a field of class codes; codes without a colour stay white, NaN shows the land."""
+    """Draw a field of class codes; codes without a colour, and NaN, show what lies beneath: land or white."""
     codes = sorted(colours)
     shown = classes.where(classes.isin(codes))
-    limits = [codes[0] - 0.5, *[(a + b) / 2 for a, b in zip(codes, codes[1:], strict=False)], codes[-1] + 0.5]
+    limits = [codes[0] - 0.5, *[(a + b) / 2 for a, b in pairwise(codes)], codes[-1] + 0.5]
     palette = ListedColormap([colours[code] for code in codes])
     draw_field(ax, shown, colours=palette, norm=BoundaryNorm(limits, len(codes)), extent=extent)
 
@@ -74,7 +75,7 @@ def _graticule(ax: Axes, extent: Extent) -> None:
     ax.set_aspect(height_per_width(extent) * (extent[1] - extent[0]) / (extent[3] - extent[2]))
     ax.set_facecolor(PAPER)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 3, 5, 10]))
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 3, 5, 10]))
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 3, 5, 10]))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: degrees(x, "E", "W")))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: degrees(y, "N", "S")))
     for spine in ax.spines.values():
@@ -90,7 +91,9 @@ def degrees(value: float, positive: str, negative: str) -> str:
 
 
 def note(ax: Axes, text: str) -> None:
-    """Write a short note into the lower left corner of a panel."""
+    """Write a short note into the lower left corner of a panel; nothing for an empty text."""
+    if not text:
+        return
     ax.text(
         0.012, 0.03, text, transform=ax.transAxes, fontsize=6.5, color=INK, va="bottom", zorder=6,
         bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5},

@@ -46,9 +46,9 @@ def draw_over_time(context: ReportContext, *, name: str = "scores_over_time") ->
             markersize=2.5,
             zorder=3 if coloured else 2,
         )
-    locator = AutoDateLocator(maxticks=8)
+    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     ax.set_ylabel(f"{info.title}{with_unit(info.unit)}")
     ax.grid(visible=True, axis="y")
     ax.margins(x=0.01)

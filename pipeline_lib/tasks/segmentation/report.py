@@ -10,37 +10,41 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.leaderboard import draw_leaderboard
 from pipeline_lib.report.figures.loss_curves import draw_loss_curves
 from pipeline_lib.report.figures.maps import draw_classes, draw_field, extent_of, height_per_width, note
 from pipeline_lib.report.figures.over_time import daily_means, draw_over_time
-from pipeline_lib.report.numbers import listed, show
+from pipeline_lib.report.numbers import in_text, listed, show
 from pipeline_lib.report.style import (
     CLASS_COLOURS,
     INK,
     MUTED,
+    PAPER,
+    SEA,
     WIDTH,
     anomaly_colours,
     message_figure,
     new_figure,
     panel_grid,
 )
+from pipeline_lib.tasks.segmentation.classes import CLASSES
 
-CLASS_NAMES = ("none", "anticyclonic", "cyclonic")
 LEADERBOARD_METRICS = ("mean_dice", "dice_anticyclonic", "dice_cyclonic", "object_f1")
 """Metrics of the leaderboard figure, where the table holds them."""
 MAX_MAPS = 4
 """Models on the maps figure; a page of a journal holds no more."""
 MAX_CONFUSIONS = 8
-AGREE, MISSED, FALSE_ALARM, WRONG_SIGN = 1, 2, 3, 4
-DIFFERENCE_COLOURS = {AGREE: "#c3cbd6", MISSED: "#5b3a8e", FALSE_ALARM: "#e0a100", WRONG_SIGN: "#111111"}
-DIFFERENCE_NAMES = {AGREE: "agrees", MISSED: "missed", FALSE_ALARM: "false alarm", WRONG_SIGN: "wrong sense of rotation"}
+QUIET, AGREE, MISSED, FALSE_ALARM, WRONG_SIGN = range(5)
+DIFFERENCE_COLOURS = {QUIET: SEA, AGREE: "#aab7c6", MISSED: "#5b3a8e", FALSE_ALARM: "#e0a100", WRONG_SIGN: "#111111"}
+DIFFERENCE_NAMES = {AGREE: "agrees", MISSED: "missed", FALSE_ALARM: "false alarm", WRONG_SIGN: "wrong rotation"}
 _INPUTS = ("adt_high_pass", "adt")
 _QUANTILE = 0.995
 """Share of cells within the colour scale of a height map."""
+_DARK = 55.0
+"""Per cent from which a cell of the confusion matrix is too dark for dark ink."""
 _TITLE_ROOM, _LEGEND_ROOM = 0.36, 0.3
 
 
@@ -126,6 +130,8 @@ def draw_best_and_worst(context: ReportContext, *, name: str = "best_and_worst")
         f"Days on which {leader.title} scores best, in the middle and worst. Left: labels, middle: prediction, right:"
         " where they differ."
     )
+    if len(leader.runs) > 1:
+        caption += f" Days are chosen by the mean over seeds, maps and scores are those of seed {leader.runs[0].seed}."
     return ReportFigure(name, title, caption, figure)
 
 
@@ -213,7 +219,7 @@ def _day_score(context: ReportContext, competitor: Competitor, time: np.datetime
     series = next((s for run in competitor.runs if metric and (s := context.daily(run, metric)) is not None), None)
     if metric is None or series is None:
         return ""
-    return f"{context.metrics[metric].title} {show(float(series.loc[time]), context.metrics[metric].unit)}"
+    return f"{in_text(context.metrics[metric].title)} {show(float(series.loc[time]), context.metrics[metric].unit)}"
 
 
 def _map_figure(day: Day, *, rows: int, columns: int = 2) -> Figure:
@@ -228,18 +234,19 @@ def _height_panel(figure: Figure, ax: Axes, day: Day) -> None:
     mesh = draw_field(ax, day.height, colours=anomaly_colours(), norm=CenteredNorm(0.0, scale or 1.0))
     words = "Sea-surface height, large scales removed" if name == "adt_high_pass" else "Sea-surface height"
     ax.set_title(f"{words}, {day.text}")
-    inset = ax.inset_axes((0.63, 0.1, 0.32, 0.035))
+    ax.add_patch(Rectangle((0, 0), 0.4, 0.17, transform=ax.transAxes, facecolor=PAPER, alpha=0.8, zorder=5))
+    inset = ax.inset_axes((0.03, 0.1, 0.3, 0.035))
     bar = figure.colorbar(mesh, cax=inset, orientation="horizontal", extend="both")
     bar.outline.set_linewidth(0.4)
     bar.ax.tick_params(labelsize=5.5, length=1.5, pad=1)
     bar.ax.locator_params(nbins=3)
-    bar.ax.set_title("m", fontsize=6, loc="center", pad=2)
+    bar.ax.text(1.12, 0.5, str(day.height.attrs.get("units", "m")), transform=inset.transAxes, fontsize=6, va="center")
 
 
 def _legend(figure: Figure, *, differences: bool) -> None:
-    handles = [Patch(color=CLASS_COLOURS[code], label=CLASS_NAMES[code]) for code in (1, 2)]
+    handles = [Patch(color=CLASS_COLOURS[code], label=CLASSES[code]) for code in (1, 2)]
     if differences:
-        handles += [Patch(color=DIFFERENCE_COLOURS[c], label=DIFFERENCE_NAMES[c]) for c in sorted(DIFFERENCE_COLOURS)]
+        handles += [Patch(color=DIFFERENCE_COLOURS[c], label=DIFFERENCE_NAMES[c]) for c in sorted(DIFFERENCE_NAMES)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.0, columnspacing=1.4)
 
 
@@ -248,8 +255,10 @@ def _maps_caption(context: ReportContext, day: Day, shown: list[Competitor]) -> 
     leader = shown[0].title if shown else None
     if leader:
         parts[0] = f"{day.text}, the day of the median score of {leader}:"
-    parts.append("(a) input, (b) labels" + (", then predictions (left) and where they differ (right)." if shown else "."))
-    parts.append("White: sea without an eddy, or no data.")
+    parts.append(
+        "(a) input, (b) labels" + (", then predictions (left) and where they differ (right)." if shown else ".")
+    )
+    parts.append("Pale: sea without an eddy; white: no data.")
     if len(context.valid) > len(shown) > 0:
         parts.append(f"The {len(shown)} leading of {len(context.valid)} models.")
     if any(len(c.runs) > 1 for c in shown):
@@ -267,11 +276,12 @@ def _confusion(competitor: Competitor) -> np.ndarray | None:
 def _matrix(ax: Axes, counts: np.ndarray, title: str) -> None:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(100.0 * counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=130, aspect="equal")  # the scale ends above 100 so that ink stays legible
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="equal")
     for (row, column), share in np.ndenumerate(shares):
         text = "–" if np.isnan(share) else f"{share:.1f}"
         weight = "bold" if row == column else "normal"
-        ax.text(column, row, text, ha="center", va="center", color=INK, fontsize=7, fontweight=weight)
+        colour = PAPER if share > _DARK else INK
+        ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=7, fontweight=weight)
     short = ("none", "anti.", "cycl.")
     ax.set_xticks(range(len(counts)), short)
     ax.set_yticks(range(len(counts)), short)
