@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 import xarray as xr  # noqa: E402
 from matplotlib.path import Path as Polygon  # noqa: E402
 
-from pipeline_lib.ocean.eddies import detect_eddies  # noqa: E402
+from pipeline_lib.ocean.eddies.detect import detect_eddies  # noqa: E402
 from pipeline_lib.ocean.geostrophy import geostrophic_velocity  # noqa: E402
 from pipeline_lib.ocean.high_pass import bessel_high_pass  # noqa: E402
 

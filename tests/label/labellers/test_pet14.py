@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from pipeline_lib.errors import DataError
 from pipeline_lib.label.base import LABEL_SCHEMA
 from pipeline_lib.label.registry import LABELLERS
-from pipeline_lib.ocean.eddies import DetectionOptions, detect_eddies
+from pipeline_lib.ocean.eddies.detect import detect_eddies
+from pipeline_lib.ocean.eddies.options import DetectionOptions
 from pipeline_lib.ocean.geostrophy import geostrophic_velocity
 from pipeline_lib.ocean.high_pass import bessel_high_pass
 

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline_lib.errors import DataError
-from pipeline_lib.ocean.eddies import EDDY_SCHEMA, DetectionOptions, detect_eddies
+from pipeline_lib.ocean.eddies.detect import detect_eddies
+from pipeline_lib.ocean.eddies.options import DetectionOptions
+from pipeline_lib.ocean.eddies.table import EDDY_SCHEMA
 from pipeline_lib.ocean.geostrophy import geostrophic_velocity
 
 R = 6_370_997.0

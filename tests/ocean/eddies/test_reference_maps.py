@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from scipy.ndimage import label as components
 
-from pipeline_lib.ocean.eddies import detect_eddies
+from pipeline_lib.ocean.eddies.detect import detect_eddies
 from pipeline_lib.ocean.geostrophy import geostrophic_velocity
 from pipeline_lib.ocean.high_pass import bessel_high_pass
 
