@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline_lib.catalog import Catalog, Source
+from pipeline_lib.catalog import WHOLE, Catalog, Source
 from pipeline_lib.config.experiment import DateRange
 from pipeline_lib.config.loader import LoadedExperiment, load_experiment, parse_workflow
 from pipeline_lib.config.workflow import WorkflowConfig
@@ -30,14 +30,10 @@ from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.fingerprint import fingerprint
 from pipeline_lib.io.hashing import canonical_json, sha256_json
 from pipeline_lib.label.registry import LABELLERS
+from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.preparations.registry import PREPARATIONS
 from pipeline_lib.tasks.registry import TASKS
-
-WHOLE = "all"
-"""Name of the one part of a source that is fetched in one piece."""
-
-FIGURE_FORMATS = ("png", "pdf")
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,6 @@ class Plan:
             "leaderboard_csv": str(results / "{experiment}" / "leaderboard.csv"),
             "report": str(results / "{experiment}" / "report.json"),
             "report_html": str(results / "{experiment}" / "report.html"),
-            "figure": str(results / "{experiment}" / "figures" / "{figure}.{format}"),
         }
 
     def path(self, pattern: str, **wildcards: object) -> str:
@@ -140,7 +135,7 @@ class Plan:
         pairs = []
         for name in spec.names:
             seeds = spec.seeds_of(name)
-            stochastic = MODELS.get(spec.entry(name).model).stochastic
+            stochastic = issubclass(MODELS.get(spec.entry(name).model), NetworkModel)
             pairs += [(name, seed) for seed in (seeds if stochastic else seeds[:1])]
         return pairs
 
@@ -158,6 +153,10 @@ class Plan:
     def dataset_of(self, experiment: str, period: str) -> str:
         """Dataset manifest of one period of an experiment's source."""
         return self.path("dataset", source=self.experiment(experiment).spec.source, period=period)
+
+    def all_products(self, experiment: str) -> list[str]:
+        """Product manifests of all runs of an experiment."""
+        return [path for model, seed in self.runs(experiment) for path in self.products(experiment, model, seed)]
 
     # ---- what labels are made of ---------------------------------------------------------------------------
 
@@ -186,19 +185,8 @@ class Plan:
             if name in {"scores", "all"}:
                 wanted.append(self.path("leaderboard_csv", experiment=experiment))
             if name in {"figures", "all"}:
-                wanted += self.figures(experiment)
-            if name == "all":
                 wanted.append(self.path("report_html", experiment=experiment))
         return wanted
-
-    def figures(self, experiment: str) -> list[str]:
-        """Figure files of an experiment's report."""
-        names = self.experiment(experiment).task.figures
-        return [
-            self.path("figure", experiment=experiment, figure=figure, format=form)
-            for figure in names
-            for form in FIGURE_FORMATS
-        ]
 
     # ---- staleness keys ----------------------------------------------------------------------------------
 
@@ -215,11 +203,11 @@ class Plan:
 
     def _fetch_key(self, source: str, part: str) -> tuple[Any, list[str]]:
         entry = self.catalog.source(source)
-        return [entry.fetch_options(), part], [DRIVERS.module(entry.driver)]
+        return [entry.fetch_options(part), part], [DRIVERS.module(entry.driver)]
 
     def _preprocess_key(self, source: str, period: str) -> tuple[Any, list[str]]:
         entry = self.catalog.source(source)
-        return [entry.dataset_options(), period], [PREPARATIONS.module(entry.preparation.name)]
+        return [entry.dataset_options(period), period], [PREPARATIONS.module(entry.preparation.name)]
 
     def _label_key(self, source: str, label_set: str, period: str) -> tuple[Any, list[str]]:
         return [source, label_set, period], [LABELLERS.module(self.labeller(label_set))]
@@ -231,12 +219,11 @@ class Plan:
     def _train_key(self, experiment: str, model: str, seed: str) -> tuple[Any, list[str]]:
         loaded = self.experiment(experiment)
         split = loaded.spec.split.model_dump(mode="json", include={"train", "validation"})
-        options = [
-            loaded.spec.entry(model).model,
-            loaded.model_options(model).model_dump(mode="json"),
-            loaded.training(model).model_dump(mode="json"),
-            [loaded.spec.inputs, split, int(seed), self.config.device],
-        ]
+        entry = loaded.spec.entry(model)
+        options: list[Any] = [entry.model, loaded.model_options(model).model_dump(mode="json")]
+        if issubclass(MODELS.get(entry.model), NetworkModel):
+            options += [loaded.training(model).model_dump(mode="json"), loaded.spec.inputs, split, int(seed)]
+            options.append(self.config.device)
         return options, [f"{TASKS.module(loaded.spec.task)}.train", MODELS.module(loaded.spec.entry(model).model)]
 
     def _predict_key(self, experiment: str, model: str, **_: str) -> tuple[Any, list[str]]:
@@ -251,7 +238,8 @@ class Plan:
     def _leaderboard_key(self, experiment: str) -> tuple[Any, list[str]]:
         loaded = self.experiment(experiment)
         options, modules = self._score_key(experiment)
-        return [options, loaded.spec.published, loaded.spec.names], [*modules, "pipeline_lib.published"]
+        shown = {name: loaded.settings(name) for name in loaded.spec.names}
+        return [options, loaded.spec.published, loaded.spec.source, shown], [*modules, "pipeline_lib.published"]
 
     def _report_key(self, experiment: str) -> tuple[Any, list[str]]:
         loaded = self.experiment(experiment)

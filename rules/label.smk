@@ -13,7 +13,7 @@ rule label:
     benchmark:
         "logs/label/{source}/{label_set}/{period}.tsv"
     conda:
-        "../envs/data.yaml"
+        "../envs/label.yaml"
     resources:
         mem_mb=4000,
         runtime=60,

@@ -13,7 +13,7 @@ rule predict:
     benchmark:
         "logs/predict/{experiment}/{model}-seed{seed}-{period}.tsv"
     conda:
-        "../envs/torch.yaml"
+        "../envs/predict.yaml"
     threads: 2
     resources:
         mem_mb=8000,

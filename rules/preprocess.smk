@@ -12,7 +12,7 @@ rule preprocess:
     benchmark:
         "logs/preprocess/{source}/{period}.tsv"
     conda:
-        "../envs/data.yaml"
+        "../envs/preprocess.yaml"
     threads: 2
     resources:
         mem_mb=4000,
@@ -35,7 +35,7 @@ rule statistics:
     benchmark:
         "logs/statistics/{experiment}.tsv"
     conda:
-        "../envs/data.yaml"
+        "../envs/preprocess.yaml"
     resources:
         mem_mb=4000,
         runtime=60,

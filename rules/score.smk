@@ -14,7 +14,7 @@ rule score:
     benchmark:
         "logs/score/{experiment}/{model}-seed{seed}.tsv"
     conda:
-        "../envs/data.yaml"
+        "../envs/score.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
@@ -29,7 +29,11 @@ rule leaderboard:
         lambda w: PLAN.run_paths("score", w.experiment),
     output:
         manifest=PLAN.patterns["leaderboard"],
-        table=PLAN.patterns["leaderboard_csv"],
+        table=report(
+            PLAN.patterns["leaderboard_csv"],
+            caption="../workflow/report/leaderboard.rst",
+            category="{experiment}",
+        ),
     params:
         key=lambda w: PLAN.key("leaderboard", **w),
         experiment=lambda w: PLAN.experiment_file(w.experiment),
@@ -38,7 +42,7 @@ rule leaderboard:
     benchmark:
         "logs/leaderboard/{experiment}.tsv"
     conda:
-        "../envs/data.yaml"
+        "../envs/score.yaml"
     resources:
         mem_mb=4000,
         runtime=30,

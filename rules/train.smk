@@ -15,7 +15,7 @@ rule train:
     benchmark:
         "logs/train/{experiment}/{model}-seed{seed}.tsv"
     conda:
-        "../envs/torch.yaml"
+        "../envs/train.yaml"
     threads: 16
     resources:
         mem_mb=8000,

@@ -90,7 +90,7 @@ def _statistics(args: argparse.Namespace) -> None:
 
 
 def _label(args: argparse.Namespace) -> None:
-    from pipeline_lib.config.loader import validate
+    from pipeline_lib.config.validation import validate
     from pipeline_lib.label.registry import LABELLERS
     from pipeline_lib.label.stage import label_period
     from pipeline_lib.plan import stage_code

@@ -67,6 +67,8 @@ def _leaderboard(args: argparse.Namespace) -> None:
         models=loaded.spec.names,
         scores=args.scores,
         published=loaded.spec.published,
+        source=loaded.spec.source,
+        settings={name: loaded.settings(name) for name in loaded.spec.names},
         options=loaded.scoring,
         output=args.output,
         code=stage_code("leaderboard", f"{TASKS.module(loaded.spec.task)}.score", "pipeline_lib.published"),

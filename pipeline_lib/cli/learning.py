@@ -86,7 +86,12 @@ def _predict(args: argparse.Namespace) -> None:
 
     if args.dataset is not None:
         predict_period(
-            model=args.model, dataset=args.dataset, output=args.output, device=args.device, threads=args.threads
+            model=args.model,
+            dataset=args.dataset,
+            output=args.output,
+            device=args.device,
+            threads=args.threads,
+            code=_predict_code(args.model),
         )
     else:
         predict_file(
@@ -97,6 +102,17 @@ def _predict(args: argparse.Namespace) -> None:
             device=args.device,
             threads=args.threads,
         )
+
+
+def _predict_code(model: Path) -> str:
+    from pipeline_lib.io.manifest import read_manifest
+    from pipeline_lib.models.registry import MODELS
+    from pipeline_lib.plan import stage_code
+    from pipeline_lib.tasks.registry import TASKS
+
+    content = read_manifest(model, kind="model", verify="none").content
+    spec = content.get("algorithm") or content["spec"]
+    return stage_code("predict", f"{TASKS.module(spec['task'])}.predict", MODELS.module(spec["model"]))
 
 
 def _names(pairs: list[str]) -> dict[str, str]:

@@ -2,75 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from pipeline_lib.config.experiment import Experiment, ModelEntry
+from pipeline_lib.config.validation import validate
 from pipeline_lib.config.workflow import WorkflowConfig
-from pipeline_lib.errors import ConfigError, ConfigErrors, closest
+from pipeline_lib.errors import ConfigError, ConfigErrors
 from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.yaml import load_yaml, refuse_secrets
 from pipeline_lib.label.registry import LABELLERS
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
 from pipeline_lib.tasks.registry import TASKS, Task
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def validate(model: type[M], raw: Mapping[str, Any], *, where: str) -> M:
-    """Validate plain values against an options class.
-
-    Raises
-    ------
-    ConfigErrors
-        With one line per problem: file, key path, what is wrong, and the closest valid key for an unknown one.
-    """
-    try:
-        return model.model_validate(dict(raw))
-    except ValidationError as error:
-        raise ConfigErrors([_problem(model, dict(e), where) for e in error.errors()]) from error
-
-
-def _problem(model: type[BaseModel], error: dict[str, Any], where: str) -> ConfigError:
-    path = ".".join(str(part) for part in error["loc"])
-    place = f"{where}: {path}" if path else where
-    if error["type"] == "extra_forbidden":
-        known = _fields_at(model, error["loc"][:-1])
-        return ConfigError("unknown key", where=place, fix=closest(str(error["loc"][-1]), known))
-    message = error["msg"].removeprefix("Value error, ")
-    given = error.get("input")
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
-    return ConfigError(f"{message[:1].lower()}{message[1:]}{shown}", where=place)
-
-
-def _fields_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
-    """Names of the fields of the options class that lies at a key path below ``model``."""
-    current: Any = model
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        field = current.model_fields.get(part) if isinstance(current, type) else None
-        current = model_in(field.annotation) if field else None
-        if current is None:
-            return []
-    return list(current.model_fields)
-
-
-def model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type annotation
-    """Return the first options class in a type annotation, also inside lists and unions."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = model_in(argument)
-        if found is not None:
-            return found
-    return None
 
 
 def load_workflow(path: Path) -> WorkflowConfig:
@@ -137,6 +84,11 @@ class LoadedExperiment:
         recommended = getattr(MODELS.get(entry.model), "training", {})
         merged = {**recommended, **self.spec.training, **entry.training}
         return validate(self.task.TrainingOptions, merged, where=f"{self.name}: models.{name}.training")
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """Return what tells published rows of one system apart: the registered model and its training options."""
+        entry = self.spec.entry(name)
+        return {**self.training(name).model_dump(mode="json"), "model": entry.model}
 
     def check(self) -> None:
         """Resolve everything once; raise :class:`ConfigErrors` with all problems found."""

@@ -28,7 +28,7 @@ _CF_UNITS = {
     "longitude": {"degrees_east", "degree_east", "degrees_E", "degreeE"},
 }
 COORDINATE_ATTRS: dict[str, dict[str, str]] = {
-    "time": {"standard_name": "time", "long_name": "time", "axis": "T"},
+    "time": {"standard_name": "time", "long_name": "time", "axis": "T", "units_metadata": "leap_seconds: none"},
     "latitude": {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north", "axis": "Y"},
     "longitude": {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east", "axis": "X"},
 }

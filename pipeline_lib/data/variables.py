@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from pipeline_lib.data.units import parse_unit
+from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options
 
 
@@ -32,7 +33,10 @@ class VariableSpec(Options):
     def _known_units(self) -> VariableSpec:
         for unit in (self.units, self.delivered_units):
             if unit is not None:
-                parse_unit(unit)
+                try:
+                    parse_unit(unit)
+                except DataError as error:
+                    raise ValueError(f"{error.what}: {error.fix}") from error
         if self.valid_min is not None and self.valid_max is not None and self.valid_min >= self.valid_max:
             raise ValueError(f"valid_min {self.valid_min} is not below valid_max {self.valid_max}")
         return self

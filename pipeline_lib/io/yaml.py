@@ -15,7 +15,11 @@ _SECRET_KEY = re.compile(
     r"(?:^|_)(?:pass(?:word|wd|phrase)|pwd|(?:api|access|private|secret)_?key|access_?key_?id"
     r"|[a-z]*token|secrets?|credentials?|authorization|bearer)$"
 )
-_PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]*@", re.IGNORECASE)
+_SECRET_IN_URL = re.compile(
+    r"[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]*@"  # a login before the host
+    r"|[?&;](?:[a-z_-]*token|[a-z_-]*key|[a-z_-]*secret|password|sig|signature|x-amz-[a-z-]+)=",  # or in the query
+    re.IGNORECASE,
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -69,7 +73,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError("is empty", where=str(path))
     if not isinstance(value, dict):
         raise ConfigError("is not a mapping of keys to values", where=str(path), fix="write 'key: value' lines")
-    for _ in _walk(value, where=str(path)):
+    for _ in walk(value, where=str(path)):
         pass  # walking to the end finds aliases inside their own anchor
     return value
 
@@ -88,7 +92,7 @@ def _parse(text: str, path: Path) -> Any:  # noqa: ANN401 - whatever the file ho
 
 
 def refuse_secrets(mapping: Mapping[str, Any], where: str) -> None:
-    """Refuse keys that look like credentials, and addresses with a password in them, at any depth.
+    """Refuse keys that look like credentials, and addresses with a login in them, at any depth.
 
     Raises
     ------
@@ -96,16 +100,16 @@ def refuse_secrets(mapping: Mapping[str, Any], where: str) -> None:
         Naming the key path; the value is never shown.
     """
     fix = "remove it: credentials belong to the provider's own login, never to a file of this project"
-    for path, value in _walk(mapping, where=where):
+    for path, value in walk(mapping, where=where):
         key = _CAMEL.sub("_", path[-1]).lower().replace("-", "_") if path else ""
         place = f"{where}: {'.'.join(path)}"
         if _SECRET_KEY.search(key) and not isinstance(value, bool | None):  # a model may have "class_token: true"
             raise ConfigError("looks like a secret", where=place, fix=fix)
-        if isinstance(value, str) and _PASSWORD_IN_URL.search(value):
-            raise ConfigError("is an address with a password in it", where=place, fix=fix)
+        if isinstance(value, str) and _SECRET_IN_URL.search(value):
+            raise ConfigError("is an address with a login in it", where=place, fix=fix)
 
 
-def _walk(
+def walk(
     value: object, *, where: str, path: tuple[str, ...] = (), above: tuple[int, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], object]]:
     """Yield (key path, value) of everything in nested mappings and lists."""
@@ -116,4 +120,4 @@ def _walk(
         raise ConfigError("contains itself", where=f"{where}: {'.'.join(path)}", fix="remove the alias")
     items = value.items() if isinstance(value, Mapping) else enumerate(value)
     for key, inner in items:
-        yield from _walk(inner, where=where, path=(*path, str(key)), above=(*above, id(value)))
+        yield from walk(inner, where=where, path=(*path, str(key)), above=(*above, id(value)))

@@ -36,9 +36,13 @@ def encoding_for(ds: xr.Dataset) -> dict[str, dict[str, Any]]:
         options: dict[str, Any] = {
             "_FillValue": np.nan if variable.dtype.kind == "f" and name in ds.data_vars else None
         }
-        if variable.dims and variable.dims[0] == "time":
-            cell_bytes = int(np.prod(variable.shape[1:])) * variable.dtype.itemsize
-            options["chunks"] = (time_chunk(times=variable.shape[0], cell_bytes=cell_bytes), *variable.shape[1:])
+        if "_FillValue" in variable.attrs:
+            options["_FillValue"] = variable.attrs["_FillValue"]
+        if "time" in variable.dims:
+            others = {d: n for d, n in zip(variable.dims, variable.shape, strict=True) if d != "time"}
+            cell_bytes = int(np.prod(list(others.values()))) * variable.dtype.itemsize
+            steps = time_chunk(times=ds.sizes["time"], cell_bytes=cell_bytes)
+            options["chunks"] = tuple(others.get(d, steps) for d in variable.dims)
         encoding[str(name)] = options
     return encoding
 
@@ -54,6 +58,7 @@ def write_zarr(ds: xr.Dataset, path: Path, *, attrs: Mapping[str, Any] | None = 
         if "chunks" in options and chunked[name].chunks is not None:
             chunked[name] = chunked[name].chunk(dict(zip(chunked[name].dims, options["chunks"], strict=True)))
         chunked[name].encoding = {}
+        chunked[name].attrs = {k: v for k, v in chunked[name].attrs.items() if k != "_FillValue"}
     if attrs is not None:
         chunked.attrs = dict(attrs)
     chunked.to_zarr(path, mode="w", zarr_format=3, consolidated=False, encoding=encoding, write_empty_chunks=True)

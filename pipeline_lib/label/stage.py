@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from pipeline_lib.label.registry import LABELLERS
-
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Artefact, read_manifest
 from pipeline_lib.io.zarr_store import open_store, write_zarr
+from pipeline_lib.label.registry import LABELLERS
 from pipeline_lib.options import Options
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pipeline_lib.config.experiment import Experiment
-from pipeline_lib.config.loader import model_in
+from pipeline_lib.config.validation import model_in
 from pipeline_lib.config.workflow import WorkflowConfig
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.fetch.registry import DRIVERS

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 import xarray as xr
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ from pipeline_lib.options import Options
 
 KIND = "model"
 WEIGHTS = "best.pt"
+HISTORY = "history.csv"
 PACKAGES = ("numpy", "torch", "pytorch-lightning", "xarray")
 
 
@@ -93,12 +95,13 @@ def save_model(
     *,
     spec: ModelSpec,
     weights: Mapping[str, Tensor],
+    history: pd.DataFrame,
     inputs: Mapping[str, Manifest],
     training: Mapping[str, Any],
     code: str,
     extra: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """Write ``best.pt`` and the manifest that describes the model.
+    """Write ``best.pt``, ``history.csv`` and the manifest that describes the model.
 
     Parameters
     ----------
@@ -108,6 +111,8 @@ def save_model(
         Description of the model.
     weights
         State dict.
+    history
+        One row per epoch.
     inputs
         Manifests of what it was trained on, by role.
     training
@@ -126,6 +131,7 @@ def save_model(
     torch.save({name: value.detach().cpu() for name, value in weights.items()}, buffer)
     with Artefact(manifest_path, kind=KIND, code=code, packages=PACKAGES) as out:
         out.payload(WEIGHTS).write_bytes(buffer.getvalue())
+        history.to_csv(out.payload(HISTORY), index=False, lineterminator="\n")
         for role, manifest in inputs.items():
             out.add_input(role, manifest)
         out.options = dict(training)

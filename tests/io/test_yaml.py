@@ -88,7 +88,8 @@ def test_unreadable_files(tmp_path: Path) -> None:
     "key",
     [
         "password", "Passwd", "db_password", "token", "accessToken", "hf-token", "api_key", "apikey", "API_KEY",
-        "apiKey", "secret", "client_secret", "secret_key", "aws_access_key_id", "private_key", "credentials", "authorization",
+        "apiKey", "secret", "client_secret", "secret_key", "aws_access_key_id", "private_key", "credentials",
+        "authorization",
     ],
 )  # fmt: skip
 def test_secrets_are_refused_and_not_shown(key: str) -> None:
@@ -98,9 +99,18 @@ def test_secrets_are_refused_and_not_shown(key: str) -> None:
     assert caught.value.where == f"catalog.yaml: fetch.0.x.{key}"
 
 
-def test_password_in_an_address_is_refused_and_not_shown() -> None:
-    with pytest.raises(ConfigError) as caught:
-        refuse_secrets({"url": "https://me:hunter2@example.org/x.nc"}, "c")
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://me:hunter2@example.org/x.nc",
+        "https://example.org/x.nc?token=hunter2",
+        "https://example.org/x.nc?a=1&X-Amz-Signature=hunter2",
+        "https://example.org/x.nc?api_key=hunter2",
+    ],
+)
+def test_a_login_in_an_address_is_refused_and_not_shown(address: str) -> None:
+    with pytest.raises(ConfigError, match="address with a login") as caught:
+        refuse_secrets({"url": address}, "c")
     assert "hunter2" not in caught.value.line
 
 
@@ -108,7 +118,8 @@ def test_password_in_an_address_is_refused_and_not_shown() -> None:
     "harmless",
     [
         {"token_size": 4}, {"n_tokens": 8}, {"class_token": True}, {"password": None}, {"tokeniser": "x"},
-        {"secretary": "x"}, {"url": "https://example.org:8080/a@b"}, {"keys": ["a"]}, {"key": "a"},
+        {"secretary": "x"}, {"url": "https://example.org:8080/a@b"}, {"keys": ["a"]},
+        {"url": "https://example.org/x?sort=1"}, {"key": "a"},
     ],
 )  # fmt: skip
 def test_harmless_keys_pass(harmless: dict[str, object]) -> None:

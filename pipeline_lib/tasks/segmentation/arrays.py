@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import DataError
-from pipeline_lib.tasks.segmentation import CLASSES
+from pipeline_lib.tasks.segmentation.classes import CLASSES
 
 DIMS = ("time", "latitude", "longitude")
 

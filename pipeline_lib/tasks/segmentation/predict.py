@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,13 +11,81 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import nn
 
+from pipeline_lib.data.canonical import COORDINATE_ATTRS
+from pipeline_lib.data.grids import is_periodic
+from pipeline_lib.errors import DataError
+from pipeline_lib.io.manifest import Manifest
+from pipeline_lib.models.base import AlgorithmModel
+from pipeline_lib.models.registry import MODELS
 from pipeline_lib.tasks.segmentation.arrays import DIMS, Normalisation, sea_mask
+from pipeline_lib.tasks.segmentation.classes import CLASSES, LAND, flag_attrs
 from pipeline_lib.tasks.segmentation.tiles import Predict, TileOptions, predict_map
-from pipeline_lib.train.model_store import LoadedModel
+from pipeline_lib.train.model_store import LoadedModel, load_model
 from pipeline_lib.train.options import Device, Precision
 from pipeline_lib.train.precision import autocast, memory_advice, resolve_device, resolve_precision
 
 _OUT_OF_MEMORY = "reduce the tile or the number of tiles in a batch"
+
+
+def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int | None) -> xr.Dataset:
+    """Return the product of a stored model; the door that the predict stage knows.
+
+    Parameters
+    ----------
+    trained
+        Manifest of a network or of an algorithm.
+    ds
+        Dataset in canonical form.
+    device, threads
+        Where to compute, and with how many CPU threads (``None``: all).
+
+    Returns
+    -------
+    xarray.Dataset
+        ``eddy_class`` int8 (time, latitude, longitude), :data:`~.classes.LAND` without data; for networks also
+        ``eddy_probability`` float32 (class, time, latitude, longitude), NaN without data.
+
+    Raises
+    ------
+    DataError
+        If an input variable is missing or has another unit.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if "algorithm" in trained.content:
+        return _cf(_apply_algorithm(trained.content["algorithm"], ds), None)
+    probability = predict_dataset(load_model(trained.path), ds, device=device)
+    sea = probability.notnull().all("class")
+    return _cf(class_map(probability).where(sea, LAND).astype(np.int8), probability)
+
+
+def _apply_algorithm(described: Mapping[str, Any], ds: xr.Dataset) -> xr.DataArray:
+    entry = MODELS.get(described["model"])
+    if not issubclass(entry, AlgorithmModel):
+        raise TypeError(f"{described['model']} is not an algorithm")
+    missing = [name for name in entry.needs if name not in ds]
+    if missing:
+        raise DataError(f"{described['model']} needs {missing[0]!r}", where="inputs")
+    loaded = ds[list(entry.needs)].load()
+    codes = entry.predict(loaded, entry.Options.model_validate(described["options"]))
+    # Where there is sea but the algorithm lacks a value, such as a current beside an islet, it sees no eddy.
+    anything = xr.concat([ds[name].notnull() for name in ds.data_vars], "variable").any("variable")
+    return codes.where(anything, LAND).astype(np.int8)
+
+
+def _cf(codes: xr.DataArray, probability: xr.DataArray | None) -> xr.Dataset:
+    """Put maps into a dataset with CF attributes."""
+    out = codes.rename("eddy_class").drop_vars("class", errors="ignore").to_dataset()
+    out["eddy_class"].attrs = {"long_name": "class of mesoscale eddy", "coverage_content_type": "modelResult"}
+    out["eddy_class"].attrs |= flag_attrs() | {"_FillValue": np.int8(LAND)}
+    if probability is not None:
+        out["eddy_probability"] = probability.transpose("class", ...).assign_coords({"class": range(len(CLASSES))})
+        out["eddy_probability"].attrs = {"long_name": "probability of the class", "units": "1"}
+        out["class"] = out["class"].astype("int8")
+        out["class"].attrs = {"long_name": "class of mesoscale eddy"} | flag_attrs()
+    for name, attrs in COORDINATE_ATTRS.items():
+        out[name].attrs = dict(attrs)
+    return out
 
 
 def network_function(network: nn.Module, device: torch.device, precision: Precision) -> Predict:
@@ -135,14 +204,6 @@ def class_map(probability: xr.DataArray) -> xr.DataArray:
     """Return the most probable class code, int8 (time, latitude, longitude), 0 where there is no probability."""
     codes = probability.fillna(0.0).argmax("class").astype(np.int8)
     return codes.rename("class_code").transpose(*DIMS)
-
-
-def is_periodic(longitude: NDArray[np.floating]) -> bool:
-    """Whether evenly spaced longitudes in degrees go once around the globe."""
-    if len(longitude) < 2:
-        return False
-    step = float(np.median(np.diff(longitude)))
-    return abs(len(longitude) * step - 360.0) < 0.5 * step
 
 
 def _days(ds: xr.Dataset) -> Iterator[xr.Dataset]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline_lib.tasks.segmentation import CLASSES
+from pipeline_lib.tasks.segmentation.classes import CLASSES
 from pipeline_lib.tasks.segmentation.losses import IGNORED, Loss
 from pipeline_lib.train.problem import Batch
 

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from pipeline_lib.data.datasets import open_days
+from pipeline_lib.data.grids import is_periodic
+from pipeline_lib.data.periods import periods_between
 from pipeline_lib.errors import ConfigError, TrainingError
 from pipeline_lib.io.atomic import write_bytes
+from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.models.base import NetworkModel
+from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
-from pipeline_lib.tasks.segmentation import CLASSES
-from pipeline_lib.tasks.segmentation.arrays import TrainingArrays
+from pipeline_lib.tasks.segmentation.arrays import Normalisation, TrainingArrays
+from pipeline_lib.tasks.segmentation.classes import CLASSES
 from pipeline_lib.tasks.segmentation.losses import make_loss
 from pipeline_lib.tasks.segmentation.patches import CoverPatches, PatchSource, RandomPatches
 from pipeline_lib.tasks.segmentation.scores import SegmentationScores
 from pipeline_lib.tasks.segmentation.training_options import TrainingOptions
 from pipeline_lib.train.loop import run_training
+from pipeline_lib.train.model_store import InputVariable, ModelSpec, save_model
 from pipeline_lib.train.options import Device
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.seeds import torch_seed
@@ -178,6 +187,120 @@ def fit(
         device=result.device,
         precision=result.precision,
     )
+
+
+def train(
+    *,
+    model: str,
+    model_options: Options,
+    training: Options,
+    inputs: tuple[str, ...],
+    days: tuple[tuple[date, date], tuple[date, date]],
+    seed: int,
+    manifests: Mapping[str, Manifest],
+    folder: Path,
+    output: Path,
+    described: Mapping[str, Any],
+    device: Device,
+    threads: int | None,
+    code: str,
+) -> None:
+    """Train a network on stored periods and store it; the door that the train stage knows.
+
+    Parameters
+    ----------
+    model, model_options, training
+        Registered model and validated options.
+    inputs
+        Dataset variables, in the order of the channels.
+    days
+        First and last day of training and of validation.
+    seed
+        Base seed.
+    manifests
+        What the model is made from, by role: ``dataset <period>``, ``labels <period>``, ``statistics``.
+    folder, output
+        Where checkpoints lie meanwhile; the manifest to write.
+    described
+        What defines the run, for the manifest.
+    device, threads, code
+        Where to compute; CPU threads (``None``: all); fingerprint of the code.
+
+    Raises
+    ------
+    TrainingError, ConfigError, DataError
+        As :func:`fit`; also if datasets, labels and statistics do not fit together.
+    """
+    if not isinstance(training, TrainingOptions):
+        raise TypeError("training must be TrainingOptions")
+    network_model = MODELS.get(model)
+    if not issubclass(network_model, NetworkModel):
+        raise TypeError(f"{model} has no network")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    values = json.loads(manifests["statistics"].file("statistics.values.json").read_text(encoding="utf-8"))
+    standard = training.normalisation == "standard"
+    normalisation = Normalisation.from_statistics(values, inputs) if standard else Normalisation.identity(inputs)
+    arrays = [_arrays(manifests, *split, normalisation) for split in days]
+    result = fit(
+        model=network_model,
+        options=model_options,
+        training=training,
+        train=arrays[0],
+        validation=arrays[1],
+        seed=seed,
+        folder=folder,
+        device=device,
+    )
+    spec = ModelSpec(
+        model=model,
+        options=model_options.model_dump(mode="json"),
+        task="segmentation",
+        inputs=tuple(
+            InputVariable(name=name, units=values[name]["units"], mean=mean, scale=scale)
+            for name, mean, scale in zip(inputs, normalisation.mean, normalisation.scale, strict=True)
+        ),
+        classes=CLASSES,
+        parameters=sum(p.numel() for p in result.network.parameters()),
+    )
+    save_model(
+        output,
+        spec=spec,
+        weights=result.network.state_dict(),
+        history=result.history,
+        inputs=manifests,
+        training=described,
+        code=code,
+        extra={
+            "best_epoch": result.best_epoch,
+            "stopped_epoch": result.stopped_epoch,
+            "device": result.device,
+            "precision": result.precision,
+            "preparation": dict(_preparation(manifests)),
+        },
+    )
+
+
+def _arrays(
+    manifests: Mapping[str, Manifest], start: date, end: date, normalisation: Normalisation
+) -> TrainingArrays:
+    """Arrays of the days from ``start`` to ``end``, read from the periods that hold them."""
+    periods = set(periods_between(start, end))
+    opened = {}
+    for kind in ("dataset", "labels"):
+        chosen = [m for role, m in manifests.items() if role.startswith(kind) and m.content["period"] in periods]
+        opened[kind] = open_days(chosen, start, end)
+    return TrainingArrays.from_dataset(
+        opened["dataset"],
+        opened["labels"]["eddy_class"],
+        normalisation,
+        periodic=is_periodic(opened["dataset"].longitude.values),
+    )
+
+
+def _preparation(manifests: Mapping[str, Manifest]) -> Mapping[str, Any]:
+    """How the dataset was prepared; all periods of a source are prepared alike."""
+    return next(m.options for role, m in manifests.items() if role.startswith("dataset"))
 
 
 def build_network(

@@ -1,0 +1,14 @@
+"""Properties of regular grids."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def is_periodic(longitude: NDArray[np.floating]) -> bool:
+    """Whether evenly spaced longitudes in degrees go once around the globe, so that the last is the first's neighbour."""
+    if len(longitude) < 2:
+        return False
+    step = float(np.median(np.diff(longitude)))
+    return abs(len(longitude) * step - 360.0) < 0.5 * step

@@ -1,0 +1,153 @@
+"""What the fetch stage asks of a driver, and the words both use."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, ClassVar, Protocol
+
+from pydantic import Field
+
+from pipeline_lib.errors import FetchError
+from pipeline_lib.options import Options
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 as 64 lower-case hexadecimal digits."""
+Checksums = Sha256 | Mapping[str, Sha256] | None
+"""The SHA-256 of the one file, or those of several by file name."""
+Size = Annotated[int, Field(gt=0)]
+"""A size in bytes."""
+
+PLACEHOLDERS = ("year", "month", "day", "part")
+"""What may stand in braces in an address."""
+
+_LOGIN_IN_URL = re.compile(r"(://)[^/@\s]+@")
+
+
+@dataclass(frozen=True)
+class FetchRequest:
+    """What is wanted of a source.
+
+    Attributes
+    ----------
+    source
+        Name of the catalog entry.
+    part
+        ``all``, or the month as ``YYYY-MM``.
+    start, end
+        First and last day wanted; no end means up to the newest.
+    variables
+        Names of the variables as the provider delivers them.
+    """
+
+    source: str
+    part: str
+    start: date
+    end: date | None
+    variables: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WantedFile:
+    """One file to bring.
+
+    Attributes
+    ----------
+    name
+        Its name here; also what a mirror folder is searched for.
+    address
+        What the driver needs to find it, as one text without secrets; a change of it makes the fetched file stale.
+    sha256, size
+        What the catalog pins; ``None`` accepts what comes.
+    """
+
+    name: str
+    address: str
+    sha256: str | None = None
+    size: int | None = None
+
+
+class Driver(Protocol):
+    """Brings files of one kind of provider."""
+
+    Options: ClassVar[type[Options]]
+    """Options of the ``fetch:`` block of a catalog entry, besides ``driver``."""
+
+    @staticmethod
+    def files(options: Any, request: FetchRequest) -> list[WantedFile]:  # noqa: ANN401 - the driver's own Options
+        """Return the files that answer a request. Pure: neither disk nor network is touched."""
+        ...
+
+    @staticmethod
+    def fetch(options: Any, wanted: WantedFile, folder: Path) -> Path:  # noqa: ANN401 - the driver's own Options
+        """Bring one file into ``folder`` and return its path, checked by :func:`pipeline_lib.fetch.checks.check_file`.
+
+        The folder is kept between runs, for what an interrupted transfer can go on from.
+
+        Raises
+        ------
+        FetchError
+            If it cannot be had, or is not what the catalog pins.
+        OSError
+            If the disk refuses.
+        """
+        ...
+
+
+def check_placeholders(template: str) -> str:
+    """Return ``template``; raise ``ValueError`` if it holds other words in braces than :data:`PLACEHOLDERS`."""
+    try:
+        fields = [field[1:] for field in string.Formatter().parse(template) if field[1] is not None]
+    except ValueError as error:
+        raise ValueError(f"braces do not match in {template!r}") from error
+    for name, form, conversion in fields:
+        if name not in PLACEHOLDERS or form or conversion:
+            raise ValueError(f"{{{name}}} is not known; use {', '.join(f'{{{p}}}' for p in PLACEHOLDERS)}")
+    return template
+
+
+def expand(template: str, request: FetchRequest) -> list[str]:
+    """Fill in the placeholders of an address: one address, or one per day when it holds ``{day}``.
+
+    Raises
+    ------
+    FetchError
+        If it goes by day and the request has no last day.
+    """
+    if "{day}" not in template:
+        return [_filled(template, request, request.start)]
+    if request.end is None:
+        raise FetchError("an address per day needs a last day", where=request.source, fix="set time.end in the catalog")
+    return [_filled(template, request, day) for day in _days(request.start, request.end)]
+
+
+def _filled(template: str, request: FetchRequest, day: date) -> str:
+    return template.format(year=f"{day:%Y}", month=f"{day:%m}", day=f"{day:%d}", part=request.part)
+
+
+def _days(start: date, end: date) -> Iterator[date]:
+    for offset in range((end - start).days + 1):
+        yield start + timedelta(days=offset)
+
+
+def wanted_files(names: list[tuple[str, str]], sha256: Checksums, size: int | None) -> list[WantedFile]:
+    """Return wanted files from (name, address) pairs and what the catalog pins for them."""
+    sums = sha256 if isinstance(sha256, Mapping) else dict.fromkeys((n for n, _ in names), sha256)
+    return [WantedFile(name=name, address=address, sha256=sums.get(name), size=size) for name, address in names]
+
+
+def file_name(path: str) -> str:
+    """Return the last component of a path; raise ``ValueError`` if it is not a usable file name."""
+    name = PurePosixPath(path).name
+    if name in {"", ".", ".."} or any(ord(c) < 32 for c in name):
+        raise ValueError(f"{path!r} does not end in a file name")
+    return name
+
+
+def redact(text: str) -> str:
+    """Return ``text`` with any login taken out of the addresses in it."""
+    return _LOGIN_IN_URL.sub(r"\1***@", text)

@@ -1,0 +1,242 @@
+"""Downloads over HTTP that go on where they stopped. Why pooch with a transport of our own: docs/adr/0003."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from pipeline_lib.errors import FetchError
+from pipeline_lib.fetch.base import WantedFile, redact
+from pipeline_lib.fetch.checks import check_file, mismatch
+from pipeline_lib.fetch.transfer import transfer
+
+if TYPE_CHECKING:
+    import requests
+
+logger = logging.getLogger(__name__)
+
+_BLOCK = 1 << 16
+_LONGEST_WAIT_S = 60.0
+_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses that say "not now" (RFC 9110, 6585): worth another attempt."""
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)$")
+_ADVICE = {
+    401: "the provider wants a login: see the entry's homepage",
+    403: "the provider refuses: see the entry's homepage for the terms of access",
+    404: "the file was moved or is not there yet: check the address in the catalog",
+    410: "the file was removed: check the address in the catalog",
+}
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to keep trying.
+
+    Attributes
+    ----------
+    attempts
+        Attempts in a row that bring not one byte before giving up.
+    timeout_s
+        Seconds without an answer or a byte after which an attempt has failed.
+    wait_s
+        Pause before the second attempt; it doubles with each further one, up to a minute.
+    """
+
+    attempts: int = 5
+    timeout_s: float = 60.0
+    wait_s: float = 1.0
+
+
+def download(wanted: WantedFile, folder: Path, patience: Patience) -> Path:
+    """Bring ``wanted.address`` to ``folder / wanted.name``.
+
+    What has come is kept as ``<name>.part`` until it is complete and checked, also when the process ends, and the
+    next call goes on from there if the server allows.
+
+    Raises
+    ------
+    FetchError
+        If it cannot be had, or is not the file that the catalog pins (then kept as ``<name>.rejected``).
+    OSError
+        If the disk refuses.
+    """
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    transport = ResumingDownloader(wanted, folder / f"{wanted.name}.part", patience)
+    known = f"sha256:{wanted.sha256}" if wanted.sha256 else None
+    return Path(pooch.retrieve(wanted.address, known_hash=known, fname=wanted.name, path=folder, downloader=transport))
+
+
+class _AgainError(Exception):
+    """An attempt failed in a way that the next one may not."""
+
+    def __init__(self, reason: str, wait_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s
+
+
+class ResumingDownloader:
+    """A downloader for pooch: resumes with HTTP ranges, tries again after a break, checks before it hands over.
+
+    Parameters
+    ----------
+    wanted
+        The file and what the catalog pins for it.
+    part
+        Where the incomplete file is kept.
+    patience
+        How long to keep trying.
+    """
+
+    def __init__(self, wanted: WantedFile, part: Path, patience: Patience) -> None:
+        self.wanted, self.part, self.patience = wanted, part, patience
+        self.validator = part.with_name(f"{part.name}.etag")
+        self.joined = False
+
+    def __call__(self, url: str, output_file: str, pooch: Any = None) -> None:  # noqa: ANN401, ARG002 - pooch's interface
+        """Download ``url`` and move it, complete and checked, to ``output_file``."""
+        self._collect(url)
+        if self.joined and (problem := mismatch(self.part, self.wanted)):
+            logger.warning("%s: put together from pieces it %s; starting again", self.wanted.name, problem)
+            self._forget()
+            self._collect(url)
+        self.validator.unlink(missing_ok=True)
+        check_file(self.part, self.wanted)
+        self.part.replace(output_file)
+
+    def _size(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _collect(self, url: str) -> None:
+        """Make attempts until the file is complete or patience ends."""
+        left, wait = self.patience.attempts, self.patience.wait_s
+        while True:
+            before = self._size()
+            try:
+                self._attempt(url)
+                return
+            except _AgainError as error:
+                left = self.patience.attempts if self._size() > before else left - 1
+                if left < 1:
+                    raise FetchError(
+                        f"{error}; gave up after {self.patience.attempts} attempts",
+                        where=redact(url),
+                        fix="check the network and run again: it goes on from what came",
+                    ) from error
+                pause = min(wait if error.wait_s is None else error.wait_s, _LONGEST_WAIT_S)
+                logger.warning("%s: %s; trying again in %.0f s", self.wanted.name, error, pause)
+                time.sleep(pause)
+                wait *= 2
+
+    def _attempt(self, url: str) -> None:
+        import requests
+
+        offset = self._size()
+        if offset and offset == self.wanted.size:
+            return
+        try:
+            with requests.get(
+                url, headers=self._headers(offset), stream=True, timeout=self.patience.timeout_s
+            ) as response:
+                if response.status_code == 416:  # the file is not longer than what came before
+                    self._forget()
+                    raise _AgainError("what came before does not fit the file")
+                self._refuse(response)
+                offset, total = self._position(response, offset)
+                with self.part.open("ab" if offset else "wb") as stream:
+                    self._receive(response, stream, offset, total)
+        except requests.RequestException as error:
+            raise _translated(error, self.patience.timeout_s, url) from error
+
+    def _headers(self, offset: int) -> dict[str, str]:
+        headers = {"Accept-Encoding": "identity"}  # lengths and ranges then count the file's own bytes
+        known = self.validator.read_text() if self.validator.exists() else ""
+        if offset and (known or self.wanted.sha256):
+            headers["Range"] = f"bytes={offset}-"
+            if known:
+                headers["If-Range"] = known
+        return headers
+
+    def _refuse(self, response: requests.Response) -> None:
+        """Raise for an answer that is not the file."""
+        status = response.status_code
+        if status in _RETRIED:
+            after = response.headers.get("Retry-After", "")
+            raise _AgainError(f"the server answers {status}", float(after) if after.isdigit() else None)
+        if status >= 400:
+            fix = _ADVICE.get(status, "see the entry's homepage")
+            raise FetchError(f"the server answers {status} {response.reason}", where=redact(response.url), fix=fix)
+        is_html = response.headers.get("Content-Type", "").lower().startswith("text/html")
+        if is_html and not self.wanted.name.lower().endswith((".html", ".htm")):
+            raise FetchError(
+                "the server answers with an HTML page, not with the file",
+                where=redact(response.url),
+                fix="open the address in a browser: an error page, a login or new terms?",
+            )
+
+    def _position(self, response: requests.Response, offset: int) -> tuple[int, int | None]:
+        """Return from which byte the answer goes on, and the size of the whole file if it is told."""
+        total: int | None = None
+        if response.status_code == 206:
+            match = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
+            if match is None or int(match[1]) != offset:
+                self._forget()
+                raise _AgainError("the server sent another range than was asked for")
+            total = int(match[2]) if match[2] != "*" else None
+            self.joined = True
+        else:
+            if offset:
+                logger.info("%s: the server does not resume; starting again", self.wanted.name)
+            offset = 0
+            length = response.headers.get("Content-Length", "")
+            total = int(length) if length.isdigit() else None
+        if total is not None and self.wanted.size is not None and total != self.wanted.size:
+            raise FetchError(
+                f"has {total} bytes at the provider, the catalog says {self.wanted.size}",
+                where=redact(response.url),
+                fix="the provider changed the file: check it and correct the catalog entry",
+            )
+        validator = response.headers.get("ETag", "")
+        if not validator or validator.startswith("W/"):  # a weak tag does not vouch for the bytes
+            validator = response.headers.get("Last-Modified", "")
+        self.validator.write_text(validator)
+        return offset, total
+
+    def _receive(self, response: requests.Response, stream: IO[bytes], offset: int, total: int | None) -> None:
+        came, limit = offset, total if total is not None else self.wanted.size
+        with transfer(self.wanted.name, total=limit, done=offset) as advance:
+            for block in response.iter_content(_BLOCK):
+                stream.write(block)
+                came += len(block)
+                advance(len(block))
+                if limit is not None and came > limit:
+                    break  # more than announced: the check below or the checksum tells
+        if total is not None and came != total:
+            raise _AgainError(f"{came} of {total} bytes came")
+
+    def _forget(self) -> None:
+        self.part.unlink(missing_ok=True)
+        self.validator.unlink(missing_ok=True)
+
+
+def _translated(error: requests.RequestException, timeout_s: float, url: str) -> Exception:
+    """Return what a failed request means: try again, or an error that trying again does not cure."""
+    import requests
+
+    text = str(error)
+    if isinstance(error, requests.exceptions.SSLError):
+        return FetchError("the server's certificate is not accepted", where=redact(url), fix="check clock and proxy")
+    if isinstance(error, requests.Timeout) or "timed out" in text:
+        return _AgainError(f"nothing came for {timeout_s:g} s")
+    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
+        if "resolve" in text.lower():
+            return _AgainError("the host name is not known: is there a network?")
+        if "refused" in text.lower():
+            return _AgainError("the connection was refused")
+        return _AgainError("the connection broke")
+    return FetchError(f"cannot be requested: {redact(text)}", where=redact(url), fix="check the address in the catalog")

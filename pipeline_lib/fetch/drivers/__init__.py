@@ -1,0 +1,1 @@
+"""Fetch drivers, one file each. Planning imports them: heavy packages are imported where they are used."""

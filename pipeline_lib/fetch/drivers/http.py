@@ -1,0 +1,56 @@
+"""Files at a web address, one for all, one per month or one per day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field, field_validator
+
+from pipeline_lib.fetch import base
+from pipeline_lib.fetch.download import Patience, download
+from pipeline_lib.fetch.registry import DRIVERS
+from pipeline_lib.options import Options
+
+
+@DRIVERS.register("http")
+class Http:
+    """Downloads over HTTP, resumed where the server allows."""
+
+    class Options(Options):
+        """Options of the ``http`` driver."""
+
+        url: str
+        """Address; ``{year}``, ``{month}``, ``{day}`` and ``{part}`` are filled in, ``{day}`` gives a file per day."""
+        sha256: base.Checksums = None
+        """SHA-256 of the file, or of each file by its name; without it a new version is only reported."""
+        size: base.Size | None = None
+        """Size of the one file in bytes."""
+        attempts: int = Field(5, ge=1, le=100)
+        """Attempts in a row without a byte before giving up."""
+        timeout_s: float = Field(60.0, gt=0)
+        """Seconds without a byte after which an attempt has failed."""
+        wait_s: float = Field(1.0, ge=0)
+        """Pause before the second attempt in seconds; it doubles with each further one."""
+
+        @field_validator("url")
+        @classmethod
+        def _web_address(cls, url: str) -> str:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("is not an http or https address")
+            base.file_name(unquote(parts.path))
+            return base.check_placeholders(url)
+
+    @staticmethod
+    def files(options: Options, request: base.FetchRequest) -> list[base.WantedFile]:
+        """Return one file, or one per day."""
+        addresses = base.expand(options.url, request)
+        names = [(base.file_name(unquote(urlsplit(address).path)), address) for address in addresses]
+        return base.wanted_files(names, options.sha256, options.size)
+
+    @staticmethod
+    def fetch(options: Options, wanted: base.WantedFile, folder: Path) -> Path:
+        """Download one file; see :func:`pipeline_lib.fetch.download.download`."""
+        patience = Patience(attempts=options.attempts, timeout_s=options.timeout_s, wait_s=options.wait_s)
+        return download(wanted, folder, patience)

@@ -1,0 +1,1 @@
+"""Labels: from analysis-ready fields to classes per cell and tables of objects."""

@@ -1,0 +1,1 @@
+"""Labellers, one per file; each registers itself under a name."""

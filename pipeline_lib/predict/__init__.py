@@ -1,0 +1,1 @@
+"""The predict stage: a trained model and a dataset to a product, CF-compliant Zarr."""

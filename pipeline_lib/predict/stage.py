@@ -1,0 +1,153 @@
+"""Products: a month of the workflow, or a file of the user's own."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from pipeline_lib import __version__
+from pipeline_lib.data.canonical import canonicalise, check_values
+from pipeline_lib.data.variables import VariableSpec
+from pipeline_lib.errors import ConfigError, DataError, StoreError
+from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
+from pipeline_lib.io.zarr_store import open_store, write_zarr
+from pipeline_lib.preparations.registry import PREPARATIONS
+from pipeline_lib.tasks.registry import stage_module
+from pipeline_lib.train.options import Device
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = ("numpy", "xarray", "zarr", "torch")
+
+
+def predict_period(*, model: Path, dataset: Path, output: Path, device: Device, threads: int | None, code: str) -> None:
+    """Write the product of one period of the workflow.
+
+    Parameters
+    ----------
+    model, dataset
+        Manifests of the model and of the dataset's period.
+    output
+        Manifest to write; ``<period>.zarr`` lies beside it.
+    device, threads
+        Where to compute, and with how many CPU threads (``None``: all).
+
+    Raises
+    ------
+    DataError
+        If the dataset lacks a variable of the model, or has it in another unit.
+    """
+    trained, data = read_manifest(model, kind="model"), read_manifest(dataset, kind="dataset")
+    period = data.content["period"]
+    ds = open_store(data, f"{period}.zarr", chunks={})
+    with Artefact(output, kind="product", code=code, packages=PACKAGES) as out:
+        product = _product(trained, ds, device, threads)
+        attrs = _attrs(trained, source=ds.attrs.get("source", ""), dataset=data.identity)
+        write_zarr(product, out.payload(f"{period}.zarr"), attrs=attrs)
+        out.add_input("model", trained)
+        out.add_input("dataset", data)
+        out.content = {"period": period, "times": int(product.sizes["time"])}
+    logger.info("%s: %d maps", output, product.sizes["time"])
+
+
+def predict_file(
+    *, model: Path, source: Path, names: Mapping[str, str], output: Path, device: Device, threads: int | None
+) -> None:
+    """Apply a model to a netCDF file or Zarr store from outside and write a Zarr store.
+
+    The file's variables are brought into canonical form and prepared exactly as the training data were.
+
+    Parameters
+    ----------
+    model
+        Manifest of the model.
+    source
+        netCDF file or Zarr store that holds what the preparation needs, such as ``adt``.
+    names
+        Names in the file, by canonical name, where they differ.
+    output
+        Zarr store to write; must not exist.
+    device, threads
+        As in :func:`predict_period`.
+
+    Raises
+    ------
+    DataError
+        If the file is not readable or does not keep the contract.
+    ConfigError
+        If the output exists.
+    """
+    if output.exists():
+        raise ConfigError("exists already", where=str(output), fix="choose another name or remove it")
+    trained = read_manifest(model, kind="model")
+    ds = _outside(source, trained, names)
+    product = _product(trained, ds, device, threads)
+    partial = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        write_zarr(product, partial, attrs=_attrs(trained, source=source.name, dataset=""))
+        partial.rename(output)
+    except OSError as error:
+        raise StoreError(f"cannot be written: {error.strerror or error}", where=str(output)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    logger.info("%s: %d maps", output, product.sizes["time"])
+
+
+def _product(trained: Manifest, ds: xr.Dataset, device: Device, threads: int | None) -> xr.Dataset:
+    content = trained.content
+    task = content["algorithm"]["task"] if "algorithm" in content else content["spec"]["task"]
+    product: xr.Dataset = stage_module(task, "predict").product(trained, ds, device=device, threads=threads)
+    return product
+
+
+def _outside(source: Path, trained: Manifest, names: Mapping[str, str]) -> xr.Dataset:
+    recipe = dict(trained.content.get("preparation", {}))
+    if not recipe:
+        raise ConfigError("does not say how its inputs were prepared", where=str(trained.path), fix="train it again")
+    preparation = PREPARATIONS.get(recipe.pop("preparation"))
+    unknown = set(names) - set(preparation.needs)
+    if unknown:
+        raise ConfigError(f"{min(unknown)!r} is not needed", where="--variable", fix=f"give {preparation.needs}")
+    delivered = _open(source)
+    specs = {
+        name: VariableSpec(name=names.get(name, name), units=preparation.units[name]) for name in preparation.needs
+    }
+    ds = canonicalise(delivered, specs, where=str(source)).load()
+    check_values(ds, specs, where=str(source))
+    return preparation.prepare(ds, preparation.Options.model_validate(recipe))
+
+
+def _open(source: Path) -> xr.Dataset:
+    if not source.exists():
+        raise DataError("no such file", where=str(source))
+    try:
+        if source.is_dir():
+            opened: xr.Dataset = xr.open_zarr(source)
+            return opened
+        return xr.open_dataset(source, engine="h5netcdf")
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"is not a readable netCDF file or Zarr store: {error}", where=str(source)) from error
+
+
+def _attrs(trained: Manifest, *, source: str, dataset: str) -> dict[str, Any]:
+    """Global attributes by CF and the Attribute Convention for Data Discovery; no clock, so that reruns are equal."""
+    made_of = f" from dataset {dataset[:16]}" if dataset else ""
+    return {
+        "Conventions": "CF-1.11",
+        "title": "Predicted classes",
+        "institution": "produced with Gyre",
+        "source": source or "not stated",
+        "history": f"gyre {__version__}: predicted{made_of} with model {trained.identity[:16]}",
+        "references": "see the model's card in docs/systems",
+        "gyre_model_identity": trained.identity,
+        "gyre_model_code": trained.code,
+        "gyre_dataset_identity": dataset,
+    }
+

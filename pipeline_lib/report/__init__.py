@@ -1,0 +1,1 @@
+"""The report stage: figures and one self-contained page per experiment."""

@@ -1,0 +1,95 @@
+"""The leaderboard as points with intervals."""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.axes import Axes
+
+from pipeline_lib.report.board import Cell
+from pipeline_lib.report.context import MetricInfo, ReportContext, ReportFigure
+from pipeline_lib.report.numbers import with_unit
+from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure
+
+MAX_PANELS = 4
+_ROW_HEIGHT = 0.2
+_MIN_HEIGHT = 1.5
+_PANEL_ROOM = 0.75
+
+
+def draw_leaderboard(
+    context: ReportContext, *, metrics: tuple[str, ...] = (), name: str = "leaderboard"
+) -> ReportFigure:
+    """Draw the values of all competitors with their intervals, one panel per metric.
+
+    Parameters
+    ----------
+    context
+        What the report is made from.
+    metrics
+        The metrics to draw if the table holds them; without any of them, the first of the table.
+    name
+        Name of the figure.
+    """
+    board, title = context.board, "Leaderboard"
+    wanted = [m for m in metrics if m in board.metrics] or board.metrics
+    shown = [m for m in wanted if any(not math.isnan(c.value) for c in board.of_metric(m))][:MAX_PANELS]
+    if not shown or not context.valid:
+        return ReportFigure(name, title, "No competitor has a valid score.", message_figure("No valid score to draw"))
+    rows = [c.name for c in context.valid]
+    figure = new_figure(max(_MIN_HEIGHT, _PANEL_ROOM + _ROW_HEIGHT * (len(rows) + 1)))
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for ax, metric in zip(panels, shown, strict=True):
+        _panel(ax, context, metric, rows)
+    panels[0].set_yticks(range(len(rows)), [c.title for c in context.valid])
+    panels[0].set_ylim(len(rows) - 0.4, -0.6)
+    return ReportFigure(name, title, _caption(context, shown), figure)
+
+
+def _panel(ax: Axes, context: ReportContext, metric: str, rows: list[str]) -> None:
+    info = context.metrics[metric]
+    tied = context.board.tied(metric)
+    for y, (model, competitor) in enumerate(zip(rows, context.valid, strict=True)):
+        cell = context.board.cell(model, metric)
+        if cell is None or math.isnan(cell.value):
+            continue
+        low, high = cell.interval
+        if not math.isnan(low):
+            ax.plot([low, high], [y, y], color=competitor.colour, linewidth=1.6, solid_capstyle="butt", alpha=0.75)
+        ax.plot(cell.value, y, "o", color=competitor.colour, markersize=4.5, zorder=3)
+        if model in tied:
+            ax.plot(cell.value, y, "o", markerfacecolor="none", markeredgecolor=INK, markersize=8, markeredgewidth=0.7)
+        _published(ax, cell, y)
+    ax.set_title(info.title)
+    ax.set_xlabel(_better(info))
+    ax.grid(visible=True, axis="x")
+    ax.margins(x=0.12)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+
+
+def _published(ax: Axes, cell: Cell, y: int) -> None:
+    value = cell.number("published")
+    if not math.isnan(value):
+        ax.plot(value, y, "D", markerfacecolor="none", markeredgecolor=MUTED, markersize=4, markeredgewidth=0.9)
+
+
+def _better(info: MetricInfo) -> str:
+    words = {"higher": "higher is better", "lower": "lower is better", "zero": "0 is best"}.get(info.direction, "")
+    return f"{words}{with_unit(info.unit)}".strip()
+
+
+def _caption(context: ReportContext, shown: list[str]) -> str:
+    board = context.board
+    cells = [board.cell(c.name, m) for c in context.valid for m in shown]
+    intervals = any(c is not None and not math.isnan(c.interval[0]) for c in cells)
+    published = any(c is not None and not math.isnan(c.number("published")) for c in cells)
+    tied = any(board.tied(m) for m in shown)
+    parts = [f"Scores on the test days: {'; '.join(context.metrics[m].title for m in shown)}."]
+    if intervals:
+        parts.append("Bars are intervals that respect the correlation between days.")
+    if tied:
+        parts.append("Circled points share the first place: their difference cannot be told from zero.")
+    if published:
+        parts.append("Open diamonds are published values, see the table of published numbers for whether they compare.")
+    return " ".join(parts)

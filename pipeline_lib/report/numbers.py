@@ -1,0 +1,50 @@
+"""Numbers as people read them. The table's own digits stay beside them in the page."""
+
+from __future__ import annotations
+
+import math
+
+_DECIMALS = {"1": 3, "km": 2}
+"""Decimals shown, by unit."""
+UNDEFINED = "–"
+"""What stands for a number that does not exist."""
+
+
+def show(value: float, unit: str = "1") -> str:
+    """Return a number rounded for reading, with a true minus sign; a dash for NaN."""
+    if math.isnan(value):
+        return UNDEFINED
+    decimals = _DECIMALS.get(unit)
+    text = f"{value:.{decimals}f}" if decimals is not None else f"{value:.4g}"
+    return text.replace("-", "−")
+
+
+def show_interval(low: float, high: float, unit: str = "1") -> str:
+    """Return an interval in brackets; nothing where there is none."""
+    return "" if math.isnan(low) or math.isnan(high) else f"[{show(low, unit)}, {show(high, unit)}]"
+
+
+def with_unit(unit: str) -> str:
+    """Return a unit in the form of an axis label's end; nothing for pure numbers."""
+    return "" if unit in {"1", ""} else f" ({unit})"
+
+
+def seconds(value: float) -> str:
+    """Return a duration in the unit that suits it."""
+    if value < 60:
+        return f"{value:.1f} s"
+    if value < 3600:
+        return f"{value / 60:.1f} min"
+    return f"{value / 3600:.1f} h"
+
+
+def listed(items: list[str]) -> str:
+    """Join words as a sentence does: ``a``, ``a and b``, ``a, b and c``."""
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def in_text(title: str) -> str:
+    """Return a title as it stands within a sentence: ``Mean Dice`` becomes ``mean Dice``, ``F1`` stays."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title

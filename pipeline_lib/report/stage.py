@@ -1,0 +1,106 @@
+"""The report stage: figures as PNG and PDF, and one self-contained page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline_lib.config.loader import LoadedExperiment
+from pipeline_lib.io.atomic import write_text
+from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
+from pipeline_lib.report.context import ReportContext, ReportFigure
+from pipeline_lib.report.gather import gather
+from pipeline_lib.report.page import EmbeddedFigure, embed, render_page
+from pipeline_lib.report.provenance import walk
+from pipeline_lib.report.run_times import read_run_times
+from pipeline_lib.report.style import journal_style, save_figure
+from pipeline_lib.tasks.registry import stage_module
+
+logger = logging.getLogger(__name__)
+
+PAGE = "report.html"
+FIGURES = "figures"
+_PACKAGES = ("numpy", "pandas", "xarray", "zarr", "matplotlib", "cmocean", "jinja2")
+
+
+def build_report(
+    *,
+    experiment: LoadedExperiment,
+    leaderboard: Path,
+    models: Sequence[Path],
+    products: Sequence[Path],
+    labels: Sequence[Path],
+    datasets: Sequence[Path],
+    benchmarks: Path | None,
+    output: Path,
+    code: str,
+) -> None:
+    """Write the report of an experiment.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    leaderboard
+        Manifest of its leaderboard.
+    models, products
+        Manifests of all runs, in folders ``<model>/seed<seed>``; may be empty.
+    labels, datasets
+        Manifests of the scored periods; may be empty.
+    benchmarks
+        Folder of Snakemake's run-time tables, if there is one. Run times differ from run to run and are shown in the
+        page only: figures and tables do not depend on them.
+    output
+        Manifest to write; ``report.html`` and the folder ``figures`` come to lie beside it.
+    code
+        Fingerprint of the code.
+
+    Raises
+    ------
+    StoreError
+        If an input does not match its manifest.
+    """
+    board = read_manifest(leaderboard, kind="leaderboard")
+    inputs = {
+        "model": [read_manifest(path, kind="model") for path in models],
+        "product": [read_manifest(path, kind="product") for path in products],
+        "labels": [read_manifest(path, kind="labels") for path in labels],
+        "dataset": [read_manifest(path, kind="dataset") for path in datasets],
+    }
+    spec = experiment.spec
+    context = gather(
+        spec,
+        leaderboard=board,
+        models=inputs["model"],
+        products=inputs["product"],
+        labels=inputs["labels"],
+        datasets=inputs["dataset"],
+    )
+    with Artefact(output, kind="report", code=code, packages=_PACKAGES) as out:
+        figures = _draw(context, out.payload(FIGURES), task=spec.task)
+        folder = output.parent
+        nodes = walk([board, *(manifest for found in inputs.values() for manifest in found)], folder=folder)
+        run_times = read_run_times(benchmarks, names=_job_names(experiment))
+        page = render_page(context, name=experiment.name, figures=figures, nodes=nodes, run_times=run_times)
+        write_text(out.payload(PAGE), page)
+        _record(out, board, inputs)
+        out.content = {"experiment": experiment.name, "figures": [figure.name for figure in figures]}
+    logger.info("%s: %d figures, page of %d kB", output, len(figures), len(page) // 1000)
+
+
+def _draw(context: ReportContext, folder: Path, *, task: str) -> list[EmbeddedFigure]:
+    with journal_style():
+        drawn: list[ReportFigure] = stage_module(task, "report").figures(context)
+        return [embed(figure, save_figure(figure.figure, folder, figure.name)[0]) for figure in drawn]
+
+
+def _job_names(experiment: LoadedExperiment) -> list[str]:
+    return [experiment.name, experiment.spec.source]
+
+
+def _record(out: Artefact, board: Manifest, inputs: dict[str, list[Manifest]]) -> None:
+    out.add_input("leaderboard", board)
+    for kind, manifests in inputs.items():
+        for number, manifest in enumerate(manifests):
+            out.add_input(f"{kind}-{number}", manifest)

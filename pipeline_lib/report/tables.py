@@ -1,0 +1,214 @@
+"""Tables of the page as plain rows that the template lays out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from pipeline_lib.published.tables import PublishedRow, PublishedTable
+from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext
+from pipeline_lib.report.numbers import UNDEFINED, with_unit
+from pipeline_lib.report.words import number_with_interval
+
+COLUMNS_PER_TABLE = 7
+"""Metrics side by side; further ones get a table of their own."""
+_SAME = 1e-6
+"""The leaderboard rounds to six decimals."""
+_DECIMALS = {"%": 2, "1": 3}
+
+CONFIDENCE = {
+    "C": "read in public code",
+    "V": "computed again by us",
+    "S": "from the slides of a talk",
+    "M": "from memory of the paper",
+    "?": "not checked against the paper",
+}
+"""How sure a published number is, in words."""
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One competitor in a table of scores."""
+
+    title: str
+    rank: str
+    seeds: str
+    dates: str
+    cells: tuple[Markup, ...]
+    sort: tuple[str, ...]
+    best: tuple[bool, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Competitors by metrics."""
+
+    headings: tuple[tuple[str, str], ...]
+    """Title and direction of each metric."""
+    rows: tuple[ScoreRow, ...]
+
+
+def score_tables(context: ReportContext) -> list[ScoreTable]:
+    """Return all scores of the leaderboard, a few metrics to a table; the first one holds invalid competitors too."""
+    metrics = context.board.metrics
+    chunks = [metrics[i : i + COLUMNS_PER_TABLE] for i in range(0, len(metrics), COLUMNS_PER_TABLE)]
+    return [_score_table(context, chunk, first=i == 0) for i, chunk in enumerate(chunks)]
+
+
+def _score_table(context: ReportContext, metrics: Sequence[str], *, first: bool) -> ScoreTable:
+    infos = [context.metrics[m] for m in metrics]
+    headings = tuple((f"{info.title}{with_unit(info.unit)}", _arrow(info)) for info in infos)
+    valid = [_score_row(context, c, metrics) for c in context.competitors if not c.reason]
+    invalid = [ScoreRow(c.title, UNDEFINED, "", "", (), (), (), c.reason) for c in context.competitors if c.reason]
+    return ScoreTable(headings, (*valid, *invalid) if first else tuple(valid))
+
+
+def _score_row(context: ReportContext, competitor: Competitor, metrics: Sequence[str]) -> ScoreRow:
+    board, name = context.board, competitor.name
+    found = [board.cell(name, metric) for metric in metrics]
+    first = next((cell for cell in found if cell is not None), None)
+    main = context.main_metric or ""
+    rank = board.rank(name, main)
+    shared = rank is not None and len(board.sharing(main, rank)) > 1
+    return ScoreRow(
+        title=competitor.title,
+        rank=UNDEFINED if rank is None else f"{rank}{'=' if shared else ''}",
+        seeds="" if first is None else first.text["seed_count"],
+        dates="" if first is None else first.text["n"],
+        cells=tuple(
+            Markup(UNDEFINED) if cell is None else number_with_interval(cell, context.metrics[cell.metric].unit)
+            for cell in found
+        ),
+        sort=tuple("" if cell is None or math.isnan(cell.value) else cell.text["value"] for cell in found),
+        best=tuple(board.rank(name, metric) == 1 for metric in metrics),
+        reason="" if first is not None else "is not in the leaderboard",
+    )
+
+
+def _arrow(info: MetricInfo) -> str:
+    return {"higher": "↑", "lower": "↓", "zero": "→ 0"}.get(info.direction, "")
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """A published row, or one of ours that belongs beside it."""
+
+    title: str
+    ours: bool
+    cells: tuple[Markup, ...]
+
+
+@dataclass(frozen=True)
+class ComparedTable:
+    """A published table with our numbers under the rows they belong to."""
+
+    published: PublishedTable
+    headings: tuple[str, ...]
+    rows: tuple[ComparedRow, ...]
+    comparable: bool
+    reasons: tuple[str, ...]
+    confidence: str
+
+
+def compared_table(context: ReportContext, table: PublishedTable) -> ComparedTable:
+    """Return a published table, with our score of the same metric in the row beneath its published row."""
+    titles = tuple(context.metrics[m].title if m in context.metrics else m for m in table.metrics)
+    rows = []
+    for row in table.rows:
+        rows.append(ComparedRow(row.title, ours=False, cells=tuple(_printed(table, row, m) for m in table.metrics)))
+        for competitor in context.valid:
+            if _belongs(context, competitor, table, row):
+                ours = tuple(_ours(context, competitor, m) for m in table.metrics)
+                rows.append(ComparedRow(f"{competitor.title}, here", ours=True, cells=ours))
+    judged = table.comparability_with(context.spec.source)
+    return ComparedTable(
+        published=table,
+        headings=titles,
+        rows=tuple(rows),
+        comparable=judged.comparable,
+        reasons=tuple(judged.reasons),
+        confidence=CONFIDENCE[table.confidence],
+    )
+
+
+def _printed(table: PublishedTable, row: PublishedRow, metric: str) -> Markup:
+    printed, unit = row.values.get(metric), table.metrics[metric].unit
+    if printed is None:
+        return Markup(UNDEFINED)
+    decimals = _DECIMALS[unit]
+    spread = "" if printed.spread is None else f" ({printed.spread:.{decimals}f})"
+    return Markup("{}{}{}").format(f"{printed.value:.{decimals}f}", " %" if unit == "%" else "", spread)
+
+
+def _belongs(context: ReportContext, competitor: Competitor, table: PublishedTable, row: PublishedRow) -> bool:
+    """Whether the leaderboard shows this row's numbers beside the competitor's."""
+    known = table.numbers(row, context.spec.source)
+    cells = {m: context.board.cell(competitor.name, m) for m in known}
+    shown = {m: cell.number("published") for m, cell in cells.items() if cell is not None}
+    shown = {m: value for m, value in shown.items() if not math.isnan(value)}
+    same_model = context.spec.entry(competitor.name).model == row.model
+    return same_model and bool(shown) and all(abs(known[m].value - v) <= _SAME for m, v in shown.items())
+
+
+def _ours(context: ReportContext, competitor: Competitor, metric: str) -> Markup:
+    cell = context.board.cell(competitor.name, metric)
+    return Markup(UNDEFINED) if cell is None else number_with_interval(cell, context.metrics[metric].unit)
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """What the page says about one competitor."""
+
+    title: str
+    name: str
+    model: str
+    card: Mapping[str, Any]
+    options: Mapping[str, Any]
+    trained: tuple[tuple[str, str], ...]
+    """Facts of each run, in words."""
+    reason: str
+
+
+def model_entries(context: ReportContext) -> list[ModelEntry]:
+    """Return what the page says about each competitor, best first."""
+    entries = []
+    for competitor in context.competitors:
+        spec = context.spec.entry(competitor.name)
+        first = next((run.model for run in competitor.runs if run.model is not None), None)
+        options = dict(spec.options) if first is None else dict(first.options)
+        entries.append(
+            ModelEntry(
+                title=competitor.title,
+                name=competitor.name,
+                model=spec.model,
+                card=competitor.card,
+                options=options,
+                trained=tuple(_run_facts(competitor)),
+                reason=competitor.reason,
+            )
+        )
+    return entries
+
+
+def _run_facts(competitor: Competitor) -> list[tuple[str, str]]:
+    facts = []
+    for run in competitor.runs:
+        if run.model is None:
+            continue
+        content = run.model.content
+        spec = content.get("spec")
+        said = []
+        if isinstance(spec, Mapping) and "parameters" in spec:
+            said.append(f"{int(spec['parameters']):,} trainable values")
+        if run.history is not None and len(run.history):
+            said.append(f"{len(run.history)} epochs")
+        if "best_epoch" in content:
+            said.append(f"weights of epoch {content['best_epoch']}")
+        said.append(f"identity {run.model.identity[:12]}")
+        facts.append((f"seed {run.seed}", ", ".join(said)))
+    return facts

@@ -1,0 +1,178 @@
+"""The result in sentences, written from the leaderboard's numbers and from nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+
+from pipeline_lib.report.board import Board, Cell
+from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext
+from pipeline_lib.report.numbers import in_text, show
+
+FEW_BLOCKS = 5.0
+"""With fewer independent blocks of dates an interval is an order of magnitude, see ``pipeline_lib.score.bootstrap``."""
+_NAMED = 4
+"""Competitors named one by one; of more, the others are summed up."""
+_COMPARED = {
+    "yes": (
+        "was obtained on the same data with the same protocol and compares with ours",
+        "were obtained on the same data with the same protocol and compare with ours",
+    ),
+    "no": (
+        "comes from other data or another protocol and must not be compared with ours",
+        "come from other data or another protocol and must not be compared with ours",
+    ),
+}
+"""What is said of published values by the table's column ``comparable``: of one, of several."""
+_ACCURACY, _EMPTY_MAP = "accuracy", "accuracy_all_background"
+
+
+def number(cell: Cell, column: str, unit: str) -> Markup:
+    """Return a number of the table for the page: rounded to read, with the table's own digits in the element.
+
+    A word in the number's place (``undefined``, ``invalid``) stays a word.
+    """
+    text = cell.text[column]
+    value = cell.number(column)
+    shown = text if math.isnan(value) and text else show(value, unit)
+    return Markup('<data value="{}" data-cell="{}/{}/{}">{}</data>').format(
+        text, cell.model, cell.metric, column, shown
+    )
+
+
+def number_with_interval(cell: Cell, unit: str) -> Markup:
+    """Return a value with its interval in brackets, if it has one."""
+    value = number(cell, "value", unit)
+    if math.isnan(cell.interval[0]):
+        return value
+    interval = Markup('{} <span class="ci">[{}, {}]</span>')
+    return interval.format(value, number(cell, "ci_low", unit), number(cell, "ci_high", unit))
+
+
+def result_sentences(context: ReportContext) -> list[Markup]:
+    """Return the paragraph that opens the page, one sentence after the other."""
+    metric = context.main_metric
+    if metric is None or not context.valid:
+        sentences = [Markup("No competitor has a valid score yet, so there is no result to state.")]
+    else:
+        info = context.metrics[metric]
+        sentences = [
+            *_values(context, metric, info),
+            *_ties(context, metric, info),
+            *_published(context, metric, info),
+            *_accuracy(context),
+            *_blocks(context.board),
+        ]
+    return [*sentences, *_invalid(context)]
+
+
+def _values(context: ReportContext, metric: str, info: MetricInfo) -> list[Markup]:
+    found = [(c, context.board.cell(c.name, metric)) for c in context.valid]
+    leading, rest = found[:_NAMED], found[_NAMED:]
+    parts = [
+        Markup("<strong>{}</strong> {} {}").format(
+            c.title,
+            Markup("reaches {}").format(in_text(info.title)) if i == 0 else "",
+            number_with_interval(cell, info.unit),
+        )
+        for i, (c, cell) in enumerate(leading)
+        if cell is not None
+    ]
+    first = leading[0][1]
+    days = int(first.text["n"] or 0) if first is not None else 0
+    sentence = Markup("On {} {} that no model was trained on, {}").format(
+        days, "day" if days == 1 else "days", Markup("; ").join(parts)
+    )
+    if rest:
+        low, high = rest[-1][1], rest[0][1]
+        if low is not None and high is not None:
+            sentence += Markup("; the other {} lie between {} and {}").format(
+                len(rest), number(low, "value", info.unit), number(high, "value", info.unit)
+            )
+    seeds = sorted({int(cell.text["seed_count"] or 0) for _, cell in found if cell is not None} - {0, 1})
+    if seeds:
+        sentence += Markup(" (models with randomness: mean over {} seeds)").format(" or ".join(map(str, seeds)))
+    return [sentence + Markup(".")]
+
+
+def _ties(context: ReportContext, metric: str, info: MetricInfo) -> list[Markup]:
+    titles = context.titles()
+    tied = [titles[name] for name in context.board.tied(metric) if name in titles]
+    if tied:
+        names = _listed(tied)
+        leader = context.board.cell(context.valid[0].name, metric)
+        if leader is None or math.isnan(leader.interval[0]):
+            return [Markup("{} are not ranked: there are too few days for an interval.").format(names)]
+        return [Markup("{} tie: the interval of their difference in {} holds zero.").format(names, in_text(info.title))]
+    ranked = [c for c in context.valid if context.board.rank(c.name, metric) is not None]
+    if len(ranked) < 2:
+        return []
+    return [Markup("The lead of {} over every other model is larger than its uncertainty.").format(ranked[0].title)]
+
+
+def _published(context: ReportContext, metric: str, info: MetricInfo) -> list[Markup]:
+    sentences = []
+    for comparable, words in _COMPARED.items():
+        found = [(c, cell) for c, cell in _with_published(context, metric) if cell.text["comparable"] == comparable]
+        values = [
+            Markup("{} of {}").format(number(cell, "published", info.unit), c.title) for c, cell in found[:_NAMED]
+        ]
+        if values:
+            known = Markup("The published {}, {}, {}.")
+            sentences.append(known.format(in_text(info.title), _listed(values), words[len(values) > 1]))
+    return sentences
+
+
+def _with_published(context: ReportContext, metric: str) -> list[tuple[Competitor, Cell]]:
+    found = [(c, context.board.cell(c.name, metric)) for c in context.valid]
+    return [(c, cell) for c, cell in found if cell is not None and not math.isnan(cell.number("published"))]
+
+
+def _accuracy(context: ReportContext) -> list[Markup]:
+    if not {_ACCURACY, _EMPTY_MAP} <= set(context.board.metrics):
+        return []
+    leader = context.valid[0]
+    ours, empty = context.board.cell(leader.name, _ACCURACY), context.board.cell(leader.name, _EMPTY_MAP)
+    if ours is None or empty is None or math.isnan(empty.value):
+        return []
+    return [
+        Markup("A map without any eddy would already have accuracy {}, so the {} of {} says little by itself.").format(
+            number(empty, "value", "1"), number(ours, "value", "1"), leader.title
+        )
+    ]
+
+
+def _blocks(board: Board) -> list[Markup]:
+    blocks = board.content.get("blocks")
+    if not isinstance(blocks, int | float) or blocks >= FEW_BLOCKS:
+        return []
+    words = Markup("Neighbouring days look alike: the test days hold only about {} independent blocks").format(
+        f"{blocks:.2g}"
+    )
+    return [words + Markup(", so read the intervals as orders of magnitude.")]
+
+
+def _invalid(context: ReportContext) -> list[Markup]:
+    return [
+        Markup("<strong>{}</strong> is invalid and has no score: {}.").format(c.title, c.reason.rstrip("."))
+        for c in context.competitors
+        if c.reason
+    ]
+
+
+def _listed(names: Sequence[str]) -> Markup:
+    """Join words as a sentence does; what is no Markup yet is escaped."""
+    if len(names) < 2:
+        return Markup("").join(names)
+    return Markup("{} and {}").format(Markup(", ").join(names[:-1]), names[-1])
+
+
+def period_words(content: Mapping[str, object]) -> str:
+    """Return the scored dates of a leaderboard as ``first to last``; empty if it does not say."""
+    dates = content.get("dates")
+    if not isinstance(dates, list) or len(dates) != 2:
+        return ""
+    first, last = (str(d).partition("T")[0] for d in dates)
+    return f"{first} to {last}"

@@ -1,0 +1,56 @@
+"""The registry of metrics and what a metric must offer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_lib.registry import Registry
+
+Direction = Literal["higher", "lower", "zero", "none"]
+"""Which values are better: high, low, those near zero; ``none`` says that the metric ranks nobody."""
+
+Counts = Mapping[str, NDArray[np.float64]]
+"""Counts summed over dates: the first axis of each array is the resample, further axes are the count's own."""
+
+
+class Metric(Protocol):
+    """A number that says how good a run is, as a function of summed counts.
+
+    The docstring's first line is the title in tables and on the reference page.
+    """
+
+    direction: ClassVar[Direction]
+    unit: ClassVar[str]
+    bounds: ClassVar[tuple[float, float]]
+    """Smallest and largest value that the metric can have; intervals are cut there."""
+    has_interval: ClassVar[bool]
+    """Whether resampling dates says how sure the value is."""
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> NDArray[np.float64]:
+        """Return one value per resample; NaN where the metric is undefined."""
+        ...
+
+
+METRICS: Registry[type[Metric]] = Registry("metric", "METRICS", "pipeline_lib.tasks")
+
+
+def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the quotient, NaN (undefined, neither 0 nor 1) where the denominator is 0."""
+    top, bottom = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
+    return np.asarray(np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0))
+
+
+def badness(values: NDArray[np.float64], direction: Direction) -> NDArray[np.float64]:
+    """Return values turned so that smaller is better."""
+    match direction:
+        case "higher":
+            return -values
+        case "zero":
+            return np.abs(values)
+        case _:
+            return values

@@ -1,0 +1,232 @@
+"""The stages ``score`` (one run: counts per date) and ``leaderboard`` (all runs of an experiment)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from pipeline_lib.errors import ScoreError
+from pipeline_lib.io.atomic import write_text
+from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
+from pipeline_lib.io.zarr_store import open_store
+from pipeline_lib.published.tables import load_published
+from pipeline_lib.score.counts_table import read_counts, write_counts
+from pipeline_lib.score.gate import InvalidRunError, Sample, check_same_sample
+from pipeline_lib.score.leaderboard import Leaderboard, PublishedNumber, leaderboard
+from pipeline_lib.score.tables import leaderboard_csv, ranking_csv
+from pipeline_lib.tasks.registry import stage_module
+
+LOG = logging.getLogger(__name__)
+
+COUNTS_FILE = "counts.parquet"
+LEADERBOARD_FILE = "leaderboard.csv"
+RANKING_FILE = "ranking.csv"
+_PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "xarray", "zarr")
+
+
+def score_run(
+    *,
+    task: str,
+    model: str,
+    seed: int,
+    products: Sequence[Path],
+    labels: Sequence[Path],
+    datasets: Sequence[Path],
+    test: tuple[date, date],
+    options: Any,  # noqa: ANN401 - the task's own options class
+    output: Path,
+    code: str,
+) -> None:
+    """Score one run: write its counts per date.
+
+    A run that lacks values inside the mask is written as invalid, with the reason; it will have no number.
+
+    Parameters
+    ----------
+    task
+        Registered task; its ``score`` module does the counting.
+    model, seed
+        Name of the competitor and seed of the run.
+    products, labels, datasets
+        Manifests of all periods that hold test dates.
+    test
+        First and last test date, both included.
+    options
+        The task's scoring options.
+    output
+        The manifest to write; the counts come to lie beside it.
+    code
+        Fingerprint of the code.
+
+    Raises
+    ------
+    ScoreError
+        If product, labels and dataset do not have the same dates, cells and units.
+    StoreError
+        If an input does not match its manifest.
+    """
+    inputs = {
+        "product": [read_manifest(path) for path in products],
+        "labels": [read_manifest(path) for path in labels],
+        "dataset": [read_manifest(path) for path in datasets],
+    }
+    where = f"{model} (seed {seed})"
+    stores = {role: _open(manifests, test, role) for role, manifests in inputs.items()}
+    _check_same_dates(stores, where)
+    content: dict[str, Any] = {"task": task, "model": model, "seed": seed, "status": "ok"}
+    with Artefact(output, kind="score", code=code, packages=_PACKAGES) as out:
+        for role, manifests in inputs.items():
+            for number, manifest in enumerate(manifests):
+                out.add_input(f"{role}-{number}", manifest)
+        out.options = options.model_dump(mode="json")
+        try:
+            counts, sample = stage_module(task, "score").score_stores(
+                stores["product"], stores["labels"], stores["dataset"], options, where=where
+            )
+        except InvalidRunError as problem:
+            LOG.warning("%s", problem)
+            out.content = content | {"status": "invalid", "reason": problem.line}
+            return
+        write_counts(counts, out.payload(COUNTS_FILE))
+        out.content = content | {"sample": sample.to_plain()}
+    LOG.info("%s: %d dates, %d cells", where, len(sample.times), sum(sample.cells))
+
+
+def _open(manifests: Sequence[Manifest], test: tuple[date, date], role: str) -> xr.Dataset:
+    """Open the stores of all periods as one dataset and keep the test dates."""
+    if not manifests:
+        raise ScoreError(f"no {role} is given", where="score")
+    parts = []
+    for manifest in manifests:
+        stores = [name for name in manifest.payloads if name.endswith(".zarr")]
+        if len(stores) != 1:
+            raise ScoreError(f"holds {len(stores)} Zarr stores, not one", where=str(manifest.path))
+        parts.append(open_store(manifest, stores[0], chunks={}))
+    together = parts[0] if len(parts) == 1 else xr.concat(parts, "time", join="exact", data_vars="minimal")
+    together = together.sortby("time")
+    first, after = np.datetime64(test[0], "ns"), np.datetime64(test[1] + timedelta(days=1), "ns")
+    inside = (together.time.values >= first) & (together.time.values < after)
+    if not inside.any():
+        raise ScoreError(f"the {role} holds no date from {test[0]} to {test[1]}", where=str(manifests[0].path))
+    return together.isel(time=inside)
+
+
+def _check_same_dates(stores: Mapping[str, xr.Dataset], where: str) -> None:
+    """Refuse a role that lacks a test date which another has: it would silently shrink the sample."""
+    times = {role: ds.time.values for role, ds in stores.items()}
+    every = np.unique(np.concatenate(list(times.values())))
+    for role, have in times.items():
+        missing = np.setdiff1d(every, have)
+        if missing.size:
+            raise ScoreError(
+                f"the {role} lacks {missing[0]:.10} ({missing.size} of {every.size} test dates)",
+                where=where,
+                fix="run the stage that makes it for the whole test range",
+            )
+        if have.size != np.unique(have).size:
+            raise ScoreError(f"the {role} holds a date twice", where=where)
+
+
+def build_leaderboard(
+    *,
+    task: str,
+    models: Sequence[str],
+    scores: Sequence[Path],
+    published: Sequence[str],
+    options: Any,  # noqa: ANN401 - the task's own options class
+    output: Path,
+    code: str,
+    source: str = "",
+    settings: Mapping[str, Mapping[str, object]] | None = None,
+) -> Leaderboard:
+    """Compare all runs of an experiment and write leaderboard and ranking.
+
+    Parameters
+    ----------
+    task
+        Registered task.
+    models
+        Names of the competitors; each must have a score.
+    scores
+        Score manifests of all runs.
+    published
+        Names of published tables to show beside our numbers.
+    options
+        The task's scoring options; ``metrics`` and ``intervals`` are used here.
+    output
+        The manifest to write; ``leaderboard.csv`` and ``ranking.csv`` come to lie beside it.
+    code
+        Fingerprint of the code.
+    source
+        Name of the data source: published tables say with which sources they may be compared.
+    settings
+        By competitor: its registered ``model`` and the settings that tell published rows apart (such as ``loss``).
+        A competitor without settings has no published number.
+
+    Raises
+    ------
+    ScoreError
+        If a model has no score or the runs were scored on different samples.
+    """
+    stage_module(task, "score")  # registers the task's metrics
+    manifests = [read_manifest(path, kind="score") for path in scores]
+    runs, samples, invalid = _read_runs(manifests)
+    absent = [name for name in models if name not in invalid and name not in {m for m, _ in runs}]
+    if absent:
+        raise ScoreError("has no score", where=absent[0], fix="score all its runs first")
+    check_same_sample(samples)
+    tables = {name: load_published(name) for name in published}
+    beside: dict[str, dict[str, PublishedNumber]] = {}
+    for competitor, known in (settings or {}).items():
+        for table in tables.values():
+            row = table.row_for(str(known.get("model", "")), known)
+            if row is not None:
+                beside.setdefault(competitor, {}).update(table.numbers(row, source))
+    board = leaderboard(runs, metrics=options.metrics, options=options.intervals, published=beside, invalid=invalid)
+    with Artefact(output, kind="leaderboard", code=code, packages=_PACKAGES) as out:
+        for manifest in manifests:
+            out.add_input(f"{manifest.content['model']}-seed{manifest.content['seed']}", manifest)
+        out.options = options.model_dump(mode="json")
+        sample = next(iter(samples.values()))
+        out.content = {
+            "task": task,
+            "source": source,
+            "dates": [sample.times[0], sample.times[-1]],
+            "date_count": len(sample.times),
+            "cell_count": sum(sample.cells),
+            "blocks": board.blocks,
+            "invalid": invalid,
+            "comparability": {n: t.comparability_with(source).model_dump() for n, t in tables.items()},
+        }
+        write_text(out.payload(LEADERBOARD_FILE), leaderboard_csv(board.table))
+        write_text(out.payload(RANKING_FILE), ranking_csv(board.ranking))
+    return board
+
+
+def _read_runs(
+    manifests: Sequence[Manifest],
+) -> tuple[dict[tuple[str, int], xr.Dataset], dict[str, Sample], dict[str, str]]:
+    """Return counts and samples of the valid runs, and the reason of each invalid model."""
+    runs: dict[tuple[str, int], xr.Dataset] = {}
+    samples: dict[str, Sample] = {}
+    invalid: dict[str, str] = {}
+    for manifest in manifests:
+        content = manifest.content
+        key = (str(content["model"]), int(content["seed"]))
+        if key in runs:
+            raise ScoreError(f"seed {key[1]} is given twice", where=key[0])
+        if content["status"] == "invalid":
+            invalid[key[0]] = str(content["reason"])
+            continue
+        runs[key] = read_counts(manifest.file(COUNTS_FILE))
+        samples[f"{key[0]} (seed {key[1]})"] = Sample.from_plain(content["sample"])
+    if not samples:
+        reason = next(iter(invalid.values()), "none is given")
+        raise ScoreError(f"no run has a valid score: {reason}", where="leaderboard")
+    return runs, samples, invalid

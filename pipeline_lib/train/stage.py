@@ -1,0 +1,135 @@
+"""Dataset and labels to a stored model: the same for every task and model."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+from pipeline_lib.io.atomic import write_json
+from pipeline_lib.io.hashing import sha256_json
+from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
+from pipeline_lib.models.base import AlgorithmModel
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.options import Options
+from pipeline_lib.tasks.registry import stage_module
+from pipeline_lib.train.options import Device
+
+logger = logging.getLogger(__name__)
+
+KIND = "model"
+ALGORITHM = "algorithm.json"
+"""Payload of a model without weights: its name and options."""
+
+Days = tuple[date, date]
+
+
+def train_model(
+    *,
+    task: str,
+    model: str,
+    model_options: Options,
+    training: Options,
+    inputs: Sequence[str],
+    train: Days,
+    validation: Days,
+    seed: int,
+    datasets: Sequence[Path],
+    labels: Sequence[Path],
+    statistics: Path,
+    output: Path,
+    device: Device,
+    threads: int | None,
+    code: str,
+) -> None:
+    """Train one model with one seed, or store the options of a model that needs no training.
+
+    An interrupted training goes on from its last good checkpoint, which lies in ``checkpoints-<hash>`` beside the
+    output; the hash covers all that defines the run, so that checkpoints of another run are never met.
+
+    Parameters
+    ----------
+    task, model
+        Registered names.
+    model_options, training
+        Validated options of the model and of the task's training.
+    inputs
+        Dataset variables that the network sees, in order.
+    train, validation
+        First and last day of each split.
+    seed
+        Base seed.
+    datasets, labels
+        Manifests of the periods that hold both splits.
+    statistics
+        Manifest of the training statistics.
+    output
+        Manifest to write.
+    device, threads
+        Where to compute, and with how many CPU threads (``None``: all).
+
+    Raises
+    ------
+    TrainingError
+        If the training cannot go on: missing device, non-finite loss, unusable folder.
+    """
+    manifests = {
+        **{f"dataset {m.content['period']}": m for m in _read(datasets, "dataset")},
+        **{f"labels {m.content['period']}": m for m in _read(labels, "labels")},
+        "statistics": read_manifest(statistics, kind="statistics"),
+    }
+    entry = MODELS.get(model)
+    if issubclass(entry, AlgorithmModel):
+        _store_algorithm(task, model, model_options, output, code)
+        return
+    described = {
+        "model": model,
+        "model_options": model_options.model_dump(mode="json"),
+        "training": training.model_dump(mode="json"),
+        "inputs": list(inputs),
+        "train": [day.isoformat() for day in train],
+        "validation": [day.isoformat() for day in validation],
+        "seed": seed,
+    }
+    digest = sha256_json([described, code, {role: m.identity for role, m in manifests.items()}])[:10]
+    folder = output.parent / f"checkpoints-{digest}"
+    _remove_others(folder)
+    stage_module(task, "train").train(
+        model=model,
+        model_options=model_options,
+        training=training,
+        inputs=tuple(inputs),
+        days=(train, validation),
+        seed=seed,
+        manifests=manifests,
+        folder=folder,
+        output=output,
+        described=described,
+        device=device,
+        threads=threads,
+        code=code,
+    )
+    shutil.rmtree(folder)
+
+
+def _read(paths: Sequence[Path], kind: str) -> list[Manifest]:
+    return [read_manifest(path, kind=kind) for path in paths]
+
+
+def _store_algorithm(task: str, model: str, options: Options, output: Path, code: str) -> None:
+    described: Mapping[str, object] = {"task": task, "model": model, "options": options.model_dump(mode="json")}
+    with Artefact(output, kind=KIND, code=code) as out:
+        write_json(out.payload(ALGORITHM), described)
+        out.options = described
+        out.content = {"algorithm": described}
+    logger.info("%s: %s needs no training", output, model)
+
+
+def _remove_others(folder: Path) -> None:
+    """Remove checkpoints of runs that were defined otherwise: nobody will go on from them."""
+    for other in folder.parent.glob("checkpoints-*"):
+        if other != folder:
+            logger.info("%s: left by a run with other options, removed", other)
+            shutil.rmtree(other)

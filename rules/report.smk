@@ -1,0 +1,31 @@
+# Everything of an experiment -> figures (PNG, PDF) and one self-contained page.
+rule report:
+    input:
+        leaderboard=PLAN.patterns["leaderboard"],
+        models=lambda w: PLAN.run_paths("model", w.experiment),
+        products=lambda w: PLAN.all_products(w.experiment),
+        labels=lambda w: PLAN.labels(w.experiment, "test"),
+        datasets=lambda w: PLAN.datasets(w.experiment, "test"),
+    output:
+        manifest=PLAN.patterns["report"],
+        page=report(
+            PLAN.patterns["report_html"],
+            caption="../workflow/report/page.rst",
+            category="{experiment}",
+        ),
+    params:
+        key=lambda w: PLAN.key("report", **w),
+        experiment=lambda w: PLAN.experiment_file(w.experiment),
+    log:
+        "logs/report/{experiment}.log",
+    benchmark:
+        "logs/report/{experiment}.tsv"
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        "python -m pipeline_lib report {params.experiment:q} --leaderboard {input.leaderboard:q}"
+        " --models {input.models:q} --products {input.products:q} --labels {input.labels:q}"
+        " --datasets {input.datasets:q} --benchmarks logs --output {output.manifest:q} --log {log:q}"

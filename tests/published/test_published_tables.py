@@ -1,0 +1,78 @@
+"""Published tables: valid, in our metrics' units, shown beside the right competitor, honest about comparability."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.published.tables import FOLDER, PublishedTable, load_published, published_names
+from pipeline_lib.score.registry import METRICS
+
+
+@pytest.mark.parametrize("name", published_names())
+def test_tables_speak_of_registered_metrics_and_models(name: str) -> None:
+    table = load_published(name)
+    for metric, column in table.metrics.items():
+        assert metric in METRICS.names()
+        assert set(column.beside) <= set(METRICS.names())
+    assert {row.model for row in table.rows} <= set(MODELS.names())
+
+
+def test_eddynet_s_table_is_complete_and_its_means_add_up() -> None:
+    table = load_published("eddynet")
+    assert [(row.model, row.settings["loss"]) for row in table.rows] == [
+        ("eddynet", "dice"),
+        ("eddynet", "cross_entropy"),
+        ("eddynet_s", "dice"),
+        ("eddynet_s", "cross_entropy"),
+    ]
+    for row in table.rows:
+        assert set(row.values) == set(table.metrics)
+        parts = [row.values[f"dice_{c}_patches"].value for c in ("none", "anticyclonic", "cyclonic")]
+        assert row.values["mean_dice_patches"].value == pytest.approx(sum(parts) / 3, abs=0.001)
+        assert all(printed.spread is not None for printed in row.values.values())
+
+
+def test_a_competitor_s_model_and_loss_find_its_row() -> None:
+    table = load_published("eddynet")
+    row = table.row_for("eddynet", {"loss": "cross_entropy", "patch": 128})
+    assert row is not None
+    assert row.values["mean_dice_patches"].value == 0.762
+    assert table.row_for("eddynet", {"loss": "weighted_dice"}) is None
+    assert table.row_for("eddynet", {}) is None
+    assert table.row_for("unet", {"loss": "dice"}) is None
+
+
+def test_numbers_are_in_our_units_and_not_comparable_elsewhere() -> None:
+    table = load_published("eddynet")
+    numbers = table.numbers(table.rows[0], "med-adt-2005q2")
+    assert numbers["accuracy_patches"].value == pytest.approx(0.886)
+    assert numbers["accuracy"].value == numbers["accuracy_all"].value == numbers["accuracy_patches"].value
+    assert numbers["mean_dice"].value == 0.772
+    assert not any(number.comparable for number in numbers.values())
+    assert not table.comparability_with("some-other-source").comparable
+    assert len(table.comparability_with("med-adt-2005q2").reasons) >= 4
+
+
+def test_only_the_published_protocol_is_comparable_where_the_source_is() -> None:
+    raw = yaml.safe_load((FOLDER / "eddynet.yaml").read_text())
+    raw["comparability"] = {"the-same": {"comparable": True, "reasons": ["same data"]}}
+    table = PublishedTable.model_validate(raw)
+    numbers = table.numbers(table.rows[0], "the-same")
+    assert {name for name, number in numbers.items() if number.comparable} == set(table.metrics)
+
+
+def test_an_unknown_table_names_the_closest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'eddynet'"):
+        load_published("edynet")
+
+
+def test_a_broken_table_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = yaml.safe_load((FOLDER / "eddynet.yaml").read_text())
+    raw["rows"][0]["values"]["made_up"] = {"value": 1.0}
+    (tmp_path / "eddynet.yaml").write_text(yaml.safe_dump(raw))
+    monkeypatch.setattr("pipeline_lib.published.tables.FOLDER", tmp_path)
+    with pytest.raises(ConfigError, match=r"eddynet\.yaml: .*no column 'made_up'"):
+        load_published("eddynet")

@@ -1,0 +1,148 @@
+"""A tiny project folder with generated maps, on which the whole workflow runs in seconds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import yaml
+
+from pipeline_lib.io.hashing import sha256_file
+
+ROOT = Path(__file__).parents[2]
+DAYS = 91
+
+
+def eddy_maps(*, days: int = DAYS, rows: int = 40, columns: int = 56, seed: int = 0) -> xr.Dataset:
+    """Daily sea-level maps of slowly drifting Gaussian eddies of both signs, with a strip of land."""
+    rng = np.random.default_rng(seed)
+    latitude = 34.0 + np.arange(rows) / 8
+    longitude = 2.0 + np.arange(columns) / 8
+    x, y = np.meshgrid(longitude, latitude)
+    centres = rng.uniform([longitude[4], latitude[4]], [longitude[-5], latitude[-5]], (7, 2))
+    drift = rng.normal(0, 0.012, (7, 2))
+    height = rng.choice([-1.0, 1.0], 7) * rng.uniform(0.08, 0.15, 7)
+    width = rng.uniform(0.3, 0.5, 7)
+    maps = np.zeros((days, rows, columns))
+    for day in range(days):
+        for (x0, y0), (dx, dy), amplitude, size in zip(centres, drift, height, width, strict=True):
+            squared = ((x - x0 - dx * day) * np.cos(np.radians(36))) ** 2 + (y - y0 - dy * day) ** 2
+            maps[day] += amplitude * np.exp(-squared / (2 * size**2))
+    maps[:, :3, :] = np.nan
+    return xr.Dataset(
+        {"adt": (("time", "latitude", "longitude"), maps, {"units": "m", "long_name": "absolute dynamic topography"})},
+        coords={
+            "time": np.datetime64("2005-04-01", "ns") + np.arange(days) * np.timedelta64(1, "D"),
+            "latitude": ("latitude", latitude, {"units": "degrees_north"}),
+            "longitude": ("longitude", longitude, {"units": "degrees_east"}),
+        },
+    )
+
+
+def write_project(folder: Path, *, maps: xr.Dataset | None = None) -> Path:
+    """Write data, catalog, experiment and configuration of a tiny project into ``folder``."""
+    config = folder / "config" / "experiments"
+    config.mkdir(parents=True, exist_ok=True)
+    file = folder / "incoming" / "maps.nc"
+    file.parent.mkdir(exist_ok=True)
+    (eddy_maps() if maps is None else maps).to_netcdf(file, engine="h5netcdf")
+    _write(folder / "config/config.yaml", {"experiments": ["tiny"]})
+    _write(folder / "config/catalog.yaml", catalog(file))
+    _write(folder / "config/experiments/tiny.yaml", experiment())
+    return folder
+
+
+def catalog(file: Path) -> dict:
+    """The catalog of the tiny project: one file, read by the file driver."""
+    return {
+        "metadata": {
+            "version": 1,
+            "parameters": {"data_dir": {"description": "data", "type": "str", "default": "data"}},
+        },
+        "sources": {
+            "tiny-adt": {
+                "description": "Drifting Gaussian eddies",
+                "driver": "netcdf",
+                "args": {
+                    "urlpath": "{{ data_dir }}/tiny-adt/raw/maps.nc",
+                    "chunks": {},
+                    "path_as_pattern": False,
+                    "xarray_kwargs": {"engine": "h5netcdf"},
+                },
+                "metadata": {
+                    "gyre": {
+                        "citation": "Generated",
+                        "licence": "CC0-1.0",
+                        "homepage": "https://example.org",
+                        "variables": {"adt": {"name": "adt", "units": "m"}},
+                        "time": {"start": "2005-04-01", "end": "2005-06-30", "step_hours": 24},
+                        "parts": "whole",
+                        "fetch": {"driver": "file", "path": str(file), "sha256": sha256_file(file)},
+                        "preparation": {"name": "gridded_ssh", "options": {"wavelength_km": 300, "order": 1}},
+                    }
+                },
+            }
+        },
+    }
+
+
+def experiment() -> dict:
+    """The experiment of the tiny project."""
+    return {
+        "title": "Tiny eddies",
+        "task": "segmentation",
+        "source": "tiny-adt",
+        "labels": {"labeller": "pet14"},
+        "inputs": ["adt_high_pass"],
+        "split": {
+            "train": ["2005-04-01", "2005-04-20"],
+            "validation": ["2005-05-01", "2005-05-04"],
+            "test": ["2005-05-20", "2005-06-05"],
+            "gap_days": 10,
+        },
+        "training": {"patch": 32, "batch_size": 4, "steps_per_epoch": 2, "max_epochs": 2},
+        "scoring": {"patches": {"sets": 3, "size": 32}},
+        "models": ["eddynet", "okubo_weiss"],
+        "seeds": [0],
+        "published": ["eddynet"],
+    }
+
+
+def edit_yaml(path: Path, **changes: object) -> None:
+    """Replace top-level keys of a YAML file."""
+    _write(path, {**yaml.safe_load(path.read_text()), **changes})
+
+
+def _write(path: Path, value: dict) -> None:
+    path.write_text(yaml.safe_dump(value, sort_keys=False))
+
+
+def environment() -> dict[str, str]:
+    """Environment in which ``python`` and ``snakemake`` are those of the tests."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake on a project folder; stderr is folded into stdout."""
+    command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "2"]
+    done = subprocess.run(
+        [*command, *arguments], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert not check or done.returncode == 0, done.stdout
+    return done
+
+
+def gyre(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m pipeline_lib`` with the given arguments."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline_lib", *map(str, arguments)],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
