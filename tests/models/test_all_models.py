@@ -74,7 +74,7 @@ def test_a_model_is_one_file(tmp_path, monkeypatch):
     (package / "__init__.py").write_text("")
     (package / "mine.py").write_text(
         textwrap.dedent(
-            '''
+            """
             from one_file_models_registry import MINE
             from pipeline_lib.models.base import ModelCard, NetworkModel
             from pipeline_lib.options import Options
@@ -91,7 +91,7 @@ def test_a_model_is_one_file(tmp_path, monkeypatch):
                     import torch
 
                     return torch.nn.Conv2d(in_channels, classes, 3, padding=1, bias=options.bias)
-            '''
+            """
         )
     )
     (tmp_path / "one_file_models_registry.py").write_text(
