@@ -35,7 +35,8 @@ CPU = torch.device("cpu")
 class StockUp(nn.ConvTranspose2d):
     """Torch's transposed convolution, cut to the size of Keras."""
 
-    def forward(self, x: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:  # noqa: ARG002
+    def forward(self, x: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
+        """Map (batch, in_channels, h, w) to (batch, out_channels, 2 h, 2 w)."""
         return super().forward(x)[..., :-1, :-1]
 
 

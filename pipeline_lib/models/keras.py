@@ -59,7 +59,7 @@ class UpConv2d(nn.ConvTranspose2d):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, stride=2)
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: ARG002 - torch's signature
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Map (batch, in_channels, h, w) to (batch, out_channels, 2 h, 2 w)."""
         n, _, h, w = x.shape
         bias = None if self.bias is None else self.bias.repeat(4)

@@ -281,9 +281,7 @@ def train(
     )
 
 
-def _arrays(
-    manifests: Mapping[str, Manifest], start: date, end: date, normalisation: Normalisation
-) -> TrainingArrays:
+def _arrays(manifests: Mapping[str, Manifest], start: date, end: date, normalisation: Normalisation) -> TrainingArrays:
     """Arrays of the days from ``start`` to ``end``, read from the periods that hold them."""
     periods = set(periods_between(start, end))
     opened = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -121,6 +122,9 @@ def test_globe_is_recognised():
     assert not is_periodic(np.array([3.0]))
 
 
+HISTORY = pd.DataFrame({"epoch": [1, 2], "val_loss": [0.5, 0.25]})
+
+
 # ---- stored models -------------------------------------------------------------------------------------------
 
 
@@ -159,7 +163,7 @@ def stored(tmp_path):
         parameters=keras_parameter_count(net),
     )
     path = tmp_path / "model.json"
-    save_model(path, spec=spec, weights=net.state_dict(), inputs={}, training={"seed": 0}, code="abc")
+    save_model(path, spec=spec, weights=net.state_dict(), history=HISTORY, inputs={}, training={"seed": 0}, code="abc")
     return path, net
 
 
@@ -186,7 +190,7 @@ def test_storing_twice_gives_the_same_bytes(stored, tmp_path):
     path, net = stored
     spec = load_model(path).spec
     again = tmp_path / "again" / "model.json"
-    save_model(again, spec=spec, weights=net.state_dict(), inputs={}, training={"seed": 0}, code="abc")
+    save_model(again, spec=spec, weights=net.state_dict(), history=HISTORY, inputs={}, training={"seed": 0}, code="abc")
     assert again.read_bytes() == path.read_bytes()
 
 
@@ -215,6 +219,6 @@ def test_weights_of_another_architecture_are_refused(stored, tmp_path):
     path, net = stored
     spec = load_model(path).spec.model_copy(update={"options": {"filters": 8}})
     other = tmp_path / "other.json"
-    save_model(other, spec=spec, weights=net.state_dict(), inputs={}, training={}, code="abc")
+    save_model(other, spec=spec, weights=net.state_dict(), history=HISTORY, inputs={}, training={}, code="abc")
     with pytest.raises(StoreError, match="does not fit eddynet as it is today"):
         load_model(other)
