@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_problem
+from tests.train import tiny_problem
 import torch
-from tiny_problem import train
+from tests.train.tiny_problem import train
 
 from pipeline_lib.errors import TrainingError
 from pipeline_lib.tasks.segmentation.train import SegmentationProblem, build_network, fit

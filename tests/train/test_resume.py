@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from tiny_problem import train, weights_hash
+from tests.train.tiny_problem import train, weights_hash
 
 from pipeline_lib.errors import TrainingError
 
