@@ -85,13 +85,13 @@ def run_of(manifest: Manifest) -> tuple[str, int]:
 
 
 def title_of(spec: Experiment, name: str) -> str:
-    """Return a competitor's name for readers: its label, its model's title when that is unambiguous, or its name."""
+    """Return a competitor's name for readers: its label, or its model's title and what tells it from its like."""
     entry = spec.entry(name)
-    if entry.label:
-        return entry.label
     title = str(card_of(entry.model).get("title", ""))
-    alone = sum(other.model == entry.model for other in spec.models) == 1
-    return title if title and alone else prettify(name)
+    if entry.label or not title:
+        return entry.label or prettify(name)
+    alone = name == entry.model or sum(other.model == entry.model for other in spec.models) == 1
+    return title if alone else f"{title} ({name.replace('_', ' ')})"
 
 
 def card_of(model: str) -> Mapping[str, object]:

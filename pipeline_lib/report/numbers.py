@@ -15,7 +15,8 @@ def show(value: float, unit: str = "1") -> str:
     if math.isnan(value):
         return UNDEFINED
     decimals = _DECIMALS.get(unit)
-    text = f"{value:.{decimals}f}" if decimals is not None else f"{value:.4g}"
+    # Adding 0 after rounding turns -0 into 0.
+    text = f"{value:.4g}" if decimals is None else f"{round(value, decimals) + 0.0:.{decimals}f}"
     return text.replace("-", "−")
 
 

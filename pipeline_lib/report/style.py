@@ -131,6 +131,7 @@ def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
     with journal_style():
         figure.savefig(png, format="png", metadata={"Software": None})
+        figure.set_layout_engine("none")  # the PDF keeps the layout that was found for the PNG
         figure.savefig(pdf, format="pdf", metadata={"Creator": None, "Producer": None, "CreationDate": None})
     return png, pdf
 

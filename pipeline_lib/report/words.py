@@ -72,9 +72,9 @@ def _values(context: ReportContext, metric: str, info: MetricInfo) -> list[Marku
     found = [(c, context.board.cell(c.name, metric)) for c in context.valid]
     leading, rest = found[:_NAMED], found[_NAMED:]
     parts = [
-        Markup("<strong>{}</strong> {} {}").format(
+        Markup("<strong>{}</strong> {}{}").format(
             c.title,
-            Markup("reaches {}").format(in_text(info.title)) if i == 0 else "",
+            Markup("reaches {} ").format(in_text(info.title)) if i == 0 else "",
             number_with_interval(cell, info.unit),
         )
         for i, (c, cell) in enumerate(leading)

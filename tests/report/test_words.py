@@ -1,0 +1,110 @@
+"""The sentences that open the page: ties, leads, invalid models and missing intervals are told as they are."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pipeline_lib.config.experiment import Experiment
+from pipeline_lib.report.board import Board, Cell
+from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext
+from pipeline_lib.report.numbers import listed, seconds, show
+from pipeline_lib.report.words import result_sentences
+
+METRIC = MetricInfo(title="Mean Dice")
+
+
+def context(*values: tuple[str, str, str, str, int], invalid: dict[str, str] | None = None, blocks: float = 20.0):
+    """A context with one metric; each value is (model, value, low, high, rank)."""
+    invalid = invalid or {}
+    cells, ranks = [], {}
+    for model, value, low, high, rank in values:
+        numbers = {"value": value, "ci_low": low, "ci_high": high, "published": "", "comparable": ""}
+        cells.append(Cell(model, "mean_dice", {"model": model, "seed_count": "1", "n": "25", **numbers}))
+        ranks[("mean_dice", model)] = rank
+    names = [*(v[0] for v in values), *invalid]
+    spec = Experiment.model_validate(
+        {
+            "title": "t", "task": "segmentation", "source": "s", "inputs": ["adt"], "models": names or ["a"],
+            "split": {
+                "train": ["2005-01-01", "2005-01-31"],
+                "validation": ["2005-03-01", "2005-03-10"],
+                "test": ["2005-06-01", "2005-06-25"],
+            },
+        }
+    )  # fmt: skip
+    return ReportContext(
+        spec=spec,
+        board=Board(tuple(cells), ranks, invalid, {"blocks": blocks}),
+        competitors=tuple(Competitor(n, n.upper(), "#000000", (), {}, invalid.get(n, "")) for n in names),
+        datasets=(),
+        labels=(),
+        metrics={"mean_dice": METRIC},
+    )
+
+
+def words(*values: tuple[str, str, str, str, int], **others) -> str:
+    return re.sub(r"<[^>]*>", "", " ".join(result_sentences(context(*values, **others))))
+
+
+def test_a_lead_is_a_lead():
+    said = words(("a", "0.771234", "0.74", "0.8", 1), ("b", "0.52", "0.4999", "0.55", 2))
+    assert said == (
+        "On 25 days that no model was trained on, A reaches mean Dice 0.771 [0.740, 0.800]; B 0.520 [0.500, 0.550]."
+        " The lead of A over every other model is larger than its uncertainty."
+    )
+
+
+def test_a_tie_is_a_tie():
+    three = (("a", "0.77", "0.7", "0.8", 1), ("b", "0.76", "0.7", "0.8", 1), ("c", "0.75", "0.7", "0.8", 1))
+    assert "A and B tie: the interval of their difference in mean Dice holds zero." in words(*three[:2])
+    assert "A, B and C tie: " in words(*three)
+    assert "larger than its uncertainty" not in words(*three)
+
+
+def test_without_intervals_nobody_leads():
+    said = words(("a", "0.77", "", "", 1), ("b", "0.5", "", "", 1))
+    assert "A reaches mean Dice 0.770; B 0.500." in said
+    assert "A and B are not ranked: there are too few days for an interval." in said
+
+
+def test_an_only_model_leads_nobody():
+    said = words(("a", "0.77", "0.7", "0.8", 1))
+    assert "tie" not in said
+    assert "lead" not in said
+
+
+def test_few_blocks_are_a_warning():
+    assert "only about 2.5 independent blocks" in words(("a", "0.77", "0.1", "1", 1), blocks=2.5)
+    assert "blocks" not in words(("a", "0.77", "0.1", "1", 1), blocks=5.0)
+
+
+def test_undefined_and_invalid_values_get_no_number():
+    said = words(("a", "0.77", "0.7", "0.8", 1), ("b", "undefined", "", "", 2), invalid={"c": "a cell is missing."})
+    assert "B undefined" in said
+    assert said.endswith("C is invalid and has no score: a cell is missing.")
+
+
+def test_no_model_no_result():
+    assert words() == "No competitor has a valid score yet, so there is no result to state."
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.7716, "1", "0.772"),
+        (-0.0004, "1", "0.000"),
+        (-0.5, "km", "−0.50"),
+        (12.345, "km", "12.35"),
+        (float("nan"), "1", "–"),
+        (2, "m", "2"),
+    ],
+)
+def test_numbers_are_rounded_for_reading(value: float, unit: str, text: str):
+    assert show(value, unit) == text
+
+
+def test_durations_and_lists():
+    assert [seconds(s) for s in (3.14, 250.3, 7200.0)] == ["3.1 s", "4.2 min", "2.0 h"]
+    assert [listed(list(s)) for s in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
