@@ -100,7 +100,7 @@ def test_checkpoint_of_another_run_is_refused(change, named, tmp_path):
 
 
 def test_checkpoint_of_other_data_or_another_architecture_is_refused(tmp_path):
-    import tiny_problem
+    from tests.train import tiny_problem
 
     from pipeline_lib.models.registry import MODELS
     from pipeline_lib.tasks.segmentation.train import fit
