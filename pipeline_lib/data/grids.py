@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def is_periodic(longitude: NDArray[np.floating]) -> bool:
-    """Whether evenly spaced longitudes in degrees go once around the globe, so that the last is the first's neighbour."""
+    """Whether evenly spaced longitudes in degrees go once around the globe, so that the ends are neighbours."""
     if len(longitude) < 2:
         return False
     step = float(np.median(np.diff(longitude)))

@@ -98,7 +98,7 @@ class ResumingDownloader:
         self.validator = part.with_name(f"{part.name}.etag")
         self.joined = False
 
-    def __call__(self, url: str, output_file: str, pooch: Any = None) -> None:  # noqa: ANN401, ARG002 - pooch's interface
+    def __call__(self, url: str, output_file: str, pooch: Any = None) -> None:  # noqa: ANN401 - pooch's interface
         """Download ``url`` and move it, complete and checked, to ``output_file``."""
         self._collect(url)
         if self.joined and (problem := mismatch(self.part, self.wanted)):

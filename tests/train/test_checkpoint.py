@@ -11,10 +11,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.train.tiny_problem import train
 
 from pipeline_lib.errors import TrainingError
 from pipeline_lib.train.checkpoint import KEEP, MAGIC, CheckpointFolder, read_checkpoint, write_checkpoint
+from tests.train.tiny_problem import train
 
 STATE = {"network": {"a": torch.arange(6.0).reshape(2, 3)}, "epoch": 3, "history": [{"loss": 0.5}], "none": None}
 

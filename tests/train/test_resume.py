@@ -9,9 +9,9 @@ import time
 import numpy as np
 import pytest
 import torch
-from tests.train.tiny_problem import train, weights_hash
 
 from pipeline_lib.errors import TrainingError
+from tests.train.tiny_problem import train, weights_hash
 
 KILLS = 3
 
@@ -100,10 +100,9 @@ def test_checkpoint_of_another_run_is_refused(change, named, tmp_path):
 
 
 def test_checkpoint_of_other_data_or_another_architecture_is_refused(tmp_path):
-    from tests.train import tiny_problem
-
     from pipeline_lib.models.registry import MODELS
     from pipeline_lib.tasks.segmentation.train import fit
+    from tests.train import tiny_problem
 
     train(tmp_path, max_epochs=1)
     common = {
