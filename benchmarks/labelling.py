@@ -3,8 +3,8 @@
     python benchmarks/labelling.py --maps dt_med_allsat_phy_l4_2005T2.nc --count 10
     python benchmarks/labelling.py --random 20 --reference-python /path/to/python
 
-One core, after warm-up, from sea surface height to labels. Real maps get velocities and the 500 km high-pass of
-order 3; random maps (Gaussian spectrum, 128 x 128 at 0.25 degrees) only velocities. The reference runs in
+One core, after warm-up, from sea surface height to labels. Real maps get velocities and the 500 km high-pass
+of order 3; random maps (Gaussian spectrum, 128 x 128 at 0.25 degrees) only velocities. The reference runs in
 a subprocess of its own interpreter; see ``pet_reference.py`` for what that one needs.
 """
 
@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 import xarray as xr  # noqa: E402
 from matplotlib.path import Path as Polygon  # noqa: E402
 
-from pipeline_lib.ocean.eddies import detect_eddies  # noqa: E402
+from pipeline_lib.ocean.eddies.detect import detect_eddies  # noqa: E402
 from pipeline_lib.ocean.geostrophy import geostrophic_velocity  # noqa: E402
 from pipeline_lib.ocean.high_pass import bessel_high_pass  # noqa: E402
 

@@ -3,9 +3,9 @@ r"""Run pyEddyTracker on maps from a file; for an interpreter of its own, starte
     PYTHON pet_reference.py maps.npz result.npz
 
 ``maps.npz`` holds ``ssh`` (map, latitude, longitude; NaN where missing), ``latitude``, ``longitude`` and
-``filtered`` (whether to apply the 500 km high-pass of order 3 after the velocities). The result holds one row per
-eddy: number of the map, polarity (1 anticyclonic, 2 cyclonic), radii, and the two contours; and the seconds of
-each map.
+``filtered`` (whether to apply the 500 km high-pass of order 3 after the velocities). The result holds one row
+per eddy: number of the map, polarity (1 anticyclonic, 2 cyclonic), radii, and the two contours; and the
+seconds of each map.
 
 pyEddyTracker 3.6.1 (GPL-3, not part of this project) works with matplotlib < 3.8, zarr < 3 and numpy < 2. One
 shim is needed: numba >= 0.57 refuses masked arrays, earlier versions compiled for the plain array inside. The

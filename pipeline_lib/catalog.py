@@ -25,7 +25,7 @@ from pipeline_lib.config.catalog_file import (
 from pipeline_lib.config.validation import validate
 from pipeline_lib.data.periods import bounds
 from pipeline_lib.data.variables import VariableSpec
-from pipeline_lib.errors import ConfigError, DataError, FetchError, closest
+from pipeline_lib.errors import ConfigError, FetchError, closest
 from pipeline_lib.fetch.base import FetchRequest
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.io.yaml import load_yaml, refuse_secrets, walk
@@ -202,16 +202,13 @@ class Catalog:
         raw = load_yaml(path)
         refuse_secrets(raw, str(path))
         _refuse_templates(raw, str(path))
-        try:
-            file = validate(CatalogFile, raw, where=str(path))
-            sources = {
-                name: Source(name=name, entry=entry, where=f"{path}: sources.{name}.metadata.gyre")
-                for name, entry in file.sources.items()
-            }
-            for source in sources.values():
-                source.check()
-        except (DataError, FetchError) as error:
-            raise ConfigError(error.what, where=error.where or str(path), fix=error.fix) from error
+        file = validate(CatalogFile, raw, where=str(path))
+        sources = {
+            name: Source(name=name, entry=entry, where=f"{path}: sources.{name}.metadata.gyre")
+            for name, entry in file.sources.items()
+        }
+        for source in sources.values():
+            _check(source)
         return cls(path=path, sources=sources)
 
     def source(self, name: str) -> Source:
@@ -251,6 +248,16 @@ class Catalog:
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise FetchError(f"the files cannot be opened: {error}", where=name, fix="fetch it first") from error
         return ds
+
+
+def _check(source: Source) -> None:
+    """Check a source; what a registry or a driver refuses without saying where is told with the entry's key path."""
+    try:
+        source.check()
+    except (ConfigError, FetchError) as error:
+        if isinstance(error, ConfigError) and error.where:
+            raise
+        raise ConfigError(error.what, where=source.where, fix=error.fix) from error
 
 
 def _refuse_templates(raw: Mapping[str, Any], where: str) -> None:

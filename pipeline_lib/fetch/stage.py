@@ -148,11 +148,10 @@ def _report_reissue(earlier: Path, staged: Path, file: WantedFile) -> None:
 
 def _is_done(output: Path, options: Mapping[str, Any], code: str) -> bool:
     """Whether the manifest says that exactly this was fetched, and the files are unharmed."""
-    if not output.exists():
-        return False
     try:
         manifest = read_manifest(output, kind="raw", verify="deep")
     except StoreError as error:
-        logger.warning("%s; fetching again", error.line)
+        if not isinstance(error.__cause__, FileNotFoundError):
+            logger.warning("%s; fetching again", error.line)
         return False
     return manifest.options == options and manifest.code == code

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.ocean.eddies.table import EDDY_SCHEMA, empty_table
+from pipeline_lib.options import Options
 
 CLASS_MEANINGS = ("none", "anticyclonic", "cyclonic")
 """Meaning of the codes 0, 1 and 2."""
@@ -43,7 +43,7 @@ class Labels:
 class Labeller(Protocol):
     """A class with these names can be registered as a labeller; its docstring says what it does."""
 
-    Options: type[BaseModel]
+    Options: ClassVar[type[Options]]
     needs: ClassVar[tuple[str, ...]]
 
     @staticmethod

@@ -161,5 +161,3 @@ class AlgorithmModel(Model):
 def merged_training(model: type[NetworkModel], chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return the training options of a run: what the user chose over what the model recommends."""
     return {**model.training, **chosen}
-
-

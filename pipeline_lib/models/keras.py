@@ -16,7 +16,9 @@ _TRUNCATED_STD = 0.87962566103423978
 _GAIN = {"he_normal": 2.0, "lecun_normal": 1.0}
 
 
-def initialise(layer: nn.Conv2d | nn.ConvTranspose2d, scheme: Literal["he_normal", "lecun_normal", "glorot_uniform"]) -> None:
+def initialise(
+    layer: nn.Conv2d | nn.ConvTranspose2d, scheme: Literal["he_normal", "lecun_normal", "glorot_uniform"]
+) -> None:
     """Draw a convolution's weights as Keras does and set its bias to zero.
 
     Parameters
@@ -57,12 +59,12 @@ class UpConv2d(nn.ConvTranspose2d):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, stride=2)
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: ARG002 - torch's signature
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Map (batch, in_channels, h, w) to (batch, out_channels, 2 h, 2 w)."""
         n, _, h, w = x.shape
         bias = None if self.bias is None else self.bias.repeat(4)
         phases = nn.functional.conv2d(x, self._phase_kernel(), bias, padding=1)[..., :-1, :-1]
-        rows = phases.permute(0, 2, 3, 1).unflatten(3, (2, 2, -1)).permute(0, 1, 3, 2, 4, 5)
+        rows = phases.permute(0, 2, 3, 1).reshape(n, h, w, 2, 2, -1).permute(0, 1, 3, 2, 4, 5)
         return rows.reshape(n, 2 * h, 2 * w, self.out_channels).permute(0, 3, 1, 2)
 
     def _phase_kernel(self) -> Tensor:

@@ -99,15 +99,14 @@ def open_files(
     DataError
         If a file is not readable, or a time step is missing or extra.
     """
-    parts = [canonicalise(_open(file), variables, where=file.name) for file in files]
+    parts = [canonicalise(_dated(_open(file), start, end), variables, where=file.name) for file in files]
     ds = parts[0] if len(parts) == 1 else xr.concat(parts, dim="time", join="exact").sortby("time")
     ds = ds.sel(time=slice(np.datetime64(start), np.datetime64(end) + np.timedelta64(1, "D") - np.timedelta64(1, "ns")))
     where = files[0].parent.name if len(files) > 1 else files[0].name
     _check_times(ds, expected_times(start, end, step_hours), where)
     cells = ds.sizes["latitude"] * ds.sizes["longitude"]
     ds = ds.chunk({"time": time_chunk(times=ds.sizes["time"], cell_bytes=cells * 4), "latitude": -1, "longitude": -1})
-    template = ds
-    checked: xr.Dataset = ds.map_blocks(_checked, args=[dict(variables), where], template=template)
+    checked: xr.Dataset = ds.map_blocks(_checked, args=[dict(variables), where], template=ds)
     return checked
 
 
@@ -121,6 +120,14 @@ def _open(file: Path) -> xr.Dataset:
         return xr.open_dataset(file, engine="h5netcdf", chunks={})
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"is not a readable netCDF file: {error}", where=str(file), fix="fetch it again") from error
+
+
+def _dated(ds: xr.Dataset, start: date, end: date) -> xr.Dataset:
+    """Give a file without any time the day that the source declares, if that is a single one."""
+    if start != end or "time" in ds.coords or ds.sizes.get("time", 1) != 1:
+        return ds
+    one_map = ds.squeeze("time") if "time" in ds.dims else ds
+    return one_map.expand_dims(time=[np.datetime64(start, "ns")])
 
 
 def _check_times(ds: xr.Dataset, expected: np.ndarray, where: str) -> None:

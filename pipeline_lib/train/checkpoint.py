@@ -57,7 +57,9 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     except (StoreError, OSError) as error:
         reason = error.what if isinstance(error, StoreError) else error.strerror or error
         raise TrainingError(
-            f"checkpoint is lost: {reason}", where=str(path), fix="check that the folder is writable and the disk has room"
+            f"checkpoint is lost: {reason}",
+            where=str(path),
+            fix="check that the folder is writable and the disk has room",
         ) from error
     if again != content:
         raise TrainingError("checkpoint read back differs from what was written", where=str(path), fix="check the disk")

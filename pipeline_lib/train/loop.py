@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
@@ -163,7 +163,7 @@ def run_training(
         "precision": precision,
         "weights": {name: list(value.shape) for name, value in network.state_dict().items()},
     }
-    module = TrainingModule(network.to(memory_format=torch.channels_last), problem, options, seed)
+    module = TrainingModule(network.to(memory_format=torch.channels_last), problem, options, seed)  # type: ignore[call-overload]
     checkpoints = CheckpointFolder(folder)
     record = _resume(module, checkpoints, defined)
     if not record.finished:
@@ -184,9 +184,7 @@ def run_training(
     )
 
 
-def _trainer(
-    module: TrainingModule, end: EpochEnd, device: torch.device, precision: str, folder: Path
-) -> pl.Trainer:
+def _trainer(module: TrainingModule, end: EpochEnd, device: torch.device, precision: str, folder: Path) -> pl.Trainer:
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
@@ -196,7 +194,7 @@ def _trainer(
         num_sanity_val_steps=0,
         # On the CPU all our operations are deterministic as they are; the switch would fill every new tensor.
         deterministic=device.type == "cuda",
-        callbacks=[end, Progress()],
+        callbacks=[end, Progress(module)],
         # Inside a Slurm job Lightning would take itself for a task that srun started, and wait for the others.
         plugins=[LightningEnvironment()],
         logger=False,

@@ -166,7 +166,9 @@ def load_model(manifest_path: Path) -> LoadedModel:
         network.load_state_dict(weights)
     except (ValidationError, RuntimeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]
-        raise StoreError(f"does not fit {spec.model} as it is today: {reason}", where=str(manifest_path), fix=again) from error
+        raise StoreError(
+            f"does not fit {spec.model} as it is today: {reason}", where=str(manifest_path), fix=again
+        ) from error
     return LoadedModel(spec, network.eval(), model.size_multiple, manifest)
 
 

@@ -89,7 +89,7 @@ class TrainingModule(pl.LightningModule):
         torch.manual_seed(torch_seed(self.seed, "epoch", self.epoch))
         self._running_loss = None
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's signature
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         self._current = batch
         loss = self.problem.loss(self.network(_channels_last(batch.inputs)), batch)
@@ -125,7 +125,7 @@ class TrainingModule(pl.LightningModule):
         """Empty the scores."""
         self.scores = self.problem.new_scores()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a validation batch."""
         self.scores.update(self.result(_channels_last(batch.inputs)), batch)
 

@@ -88,7 +88,8 @@ def test_unreadable_files(tmp_path: Path) -> None:
     "key",
     [
         "password", "Passwd", "db_password", "token", "accessToken", "hf-token", "api_key", "apikey", "API_KEY",
-        "apiKey", "secret", "client_secret", "secret_key", "aws_access_key_id", "private_key", "credentials", "authorization",
+        "apiKey", "secret", "client_secret", "secret_key", "aws_access_key_id", "private_key", "credentials",
+        "authorization",
     ],
 )  # fmt: skip
 def test_secrets_are_refused_and_not_shown(key: str) -> None:
@@ -117,7 +118,8 @@ def test_a_login_in_an_address_is_refused_and_not_shown(address: str) -> None:
     "harmless",
     [
         {"token_size": 4}, {"n_tokens": 8}, {"class_token": True}, {"password": None}, {"tokeniser": "x"},
-        {"secretary": "x"}, {"url": "https://example.org:8080/a@b"}, {"keys": ["a"]}, {"url": "https://example.org/x?sort=1"}, {"key": "a"},
+        {"secretary": "x"}, {"url": "https://example.org:8080/a@b"}, {"keys": ["a"]},
+        {"url": "https://example.org/x?sort=1"}, {"key": "a"},
     ],
 )  # fmt: skip
 def test_harmless_keys_pass(harmless: dict[str, object]) -> None:

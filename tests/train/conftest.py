@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 
 import pytest
-import tiny_problem
+from tests.train import tiny_problem
 
 
 class Training:

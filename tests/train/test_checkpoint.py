@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_problem import train
+from tests.train.tiny_problem import train
 
 from pipeline_lib.errors import TrainingError
 from pipeline_lib.train.checkpoint import KEEP, MAGIC, CheckpointFolder, read_checkpoint, write_checkpoint

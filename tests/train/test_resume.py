@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import time
 
+import numpy as np
 import pytest
 import torch
-from tiny_problem import train, weights_hash
+from tests.train.tiny_problem import train, weights_hash
 
 from pipeline_lib.errors import TrainingError
 
@@ -17,7 +17,13 @@ KILLS = 3
 
 RECIPES = {
     "plain": {"max_epochs": 12},
-    "averaged, scheduled, clipped": {"max_epochs": 12, "averaging": 0.9, "schedule": "cosine", "warm_up": 0.2, "gradient_clip": 0.05},
+    "averaged, scheduled, clipped": {
+        "max_epochs": 12,
+        "averaging": 0.9,
+        "schedule": "cosine",
+        "warm_up": 0.2,
+        "gradient_clip": 0.05,
+    },
     "stopped early": {"max_epochs": 40, "patience": 2, "learning_rate": 0.05},
 }
 
@@ -44,11 +50,11 @@ def test_killed_and_resumed_training_equals_an_uninterrupted_one(recipe, start_t
     if recipe.get("patience"):
         assert epochs < recipe["max_epochs"]  # it did stop early
 
-    moments = random.Random(0)
+    moments = np.random.default_rng(0)
     folder = tmp_path / "killed"
     interrupted = [
         kill_after(epoch, start_training(folder, **recipe), folder, moments.uniform(0, per_epoch))
-        for epoch in sorted(moments.sample(range(epochs), KILLS))
+        for epoch in sorted(moments.choice(epochs, KILLS, replace=False))
     ]
     assert start_training(folder, **recipe).result() == expected
     assert any(interrupted)

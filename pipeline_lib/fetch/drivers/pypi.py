@@ -118,8 +118,8 @@ def pip_download(package: str, version: str, folder: Path) -> Path:
 
 def _last_word(stderr: str) -> str:
     """Return the line in which pip says why it failed, with a missing network told as such."""
-    lines = [redact for line in stderr.splitlines() if (redact := base.redact(line.strip()))]
-    if any("NewConnectionError" in line or "NameResolutionError" in line for line in lines):
+    lines = [base.redact(line.strip()) for line in stderr.splitlines() if line.strip()]
+    if any("connection broken by" in line for line in lines):
         return "no connection to the package index"
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return (errors or lines or ["it says nothing"])[-1]

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pipeline_lib.label.base import Labels, check_input, make_labels
 from pipeline_lib.label.registry import LABELLERS
 from pipeline_lib.ocean.eddies.table import EDDY_SCHEMA, eddy_table
 from pipeline_lib.ocean.grid import EARTH_RADIUS, Array
 from pipeline_lib.ocean.okubo_weiss import OkuboWeissField, okubo_weiss_regions
+from pipeline_lib.options import Options as BaseOptions
 
 
 @LABELLERS.register("okubo_weiss")
@@ -26,10 +27,8 @@ class OkuboWeiss:
     missing, and contours are empty.
     """
 
-    class Options(BaseModel):
+    class Options(BaseOptions):
         """Threshold and smallest region."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
 
         threshold: float = Field(
             default=0.2,

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pipeline_lib.label.base import Labels, check_input, make_labels
 from pipeline_lib.label.registry import LABELLERS
-from pipeline_lib.ocean.eddies import DetectionOptions, detect_eddies
+from pipeline_lib.ocean.eddies.options import DetectionOptions
 
 
 @LABELLERS.register("pet14")
@@ -40,6 +40,8 @@ class Pet14:
         DataError
             If a variable is missing or has other dimensions than (time, latitude, longitude).
         """
+        from pipeline_lib.ocean.eddies.detect import detect_eddies  # compiles, which planning must not wait for
+
         check_input(ds, Pet14.needs)
         lat, lon = ds["latitude"].values, ds["longitude"].values
         classes, tables = [], []

@@ -38,7 +38,9 @@ _FACTS = (
         " on the validation loss with patience 5, best weights kept",
         confidence="code",
     ),
-    Fact(text="input is sea-surface height as delivered, in metres, without normalisation; land is 0", confidence="code"),
+    Fact(
+        text="input is sea-surface height as delivered, in metres, without normalisation; land is 0", confidence="code"
+    ),
     Fact(
         text="the two released weight files carry each other's name: the one called ReluBN holds EddyNet_S",
         confidence="verified",

@@ -39,7 +39,16 @@ class UNet(NetworkModel):
         limits=("not a published system: there are no published scores to compare it with",),
     )
     size_multiple: ClassVar[int] = 16
-    training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    training: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {
+            "normalisation": "standard",
+            "loss": "dice_cross_entropy",
+            "learning_rate": 6e-3,
+            "schedule": "cosine",
+            "warm_up": 0.1,
+            "averaging": 0.97,
+        }
+    )
 
     @classmethod
     def build(cls, options: Options, *, in_channels: int, classes: int) -> torch.nn.Module:

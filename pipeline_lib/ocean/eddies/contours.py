@@ -215,7 +215,9 @@ def _walk(
     while True:
         if j < 0 or j >= ny - 1 or (not periodic and (i < 0 or i >= nx - 1)):
             return n, area, _OPEN
-        w, e = i % nx, (i + 1) % nx
+        # Wrap by comparison: a division at each step would cost more than the step.
+        w = i if 0 <= i < nx else i % nx
+        e = w + 1 if w + 1 < nx else 0
         side = _exit_side(h[j, w], h[j, e], h[j + 1, e], h[j + 1, w], level, entry)
         if side == _NOWHERE:
             return _put_coast(h, level, j, i, lines, n), area, _OPEN
@@ -228,14 +230,14 @@ def _walk(
             area += i + 1 if side == _NORTH else -(i + 1)
             j, entry = (j - 1, _NORTH) if side == _SOUTH else (j + 1, _SOUTH)
         else:
-            c = i if side == _WEST else i + 1
-            below, above = h[j, c % nx], h[j + 1, c % nx]
+            c, wrapped = (i, w) if side == _WEST else (i + 1, e)
+            below, above = h[j, wrapped], h[j + 1, wrapped]
             n = _put(lines, n, c, j + (level - below) / (above - below), -1, 0)
             i, entry = (i - 1, _EAST) if side == _WEST else (i + 1, _WEST)
 
 
 @jit
-def _join(lines: Lines, n: int, middle: int, end: int, gap: Gap) -> tuple[int, int]:
+def _join(h: Array, periodic: bool, lines: Lines, n: int, middle: int, end: int, gap: Gap) -> tuple[int, int]:
     """Close an open line whose ends almost touch: turn its second half around and append it to the first.
 
     Both halves start at the vertex ``n``: the first is ``n:middle``, the second ``n`` and ``middle:end``.
@@ -249,8 +251,11 @@ def _join(lines: Lines, n: int, middle: int, end: int, gap: Gap) -> tuple[int, i
     r = np.floor(max(y1, y2))
     if min(y1, y2) < r < max(y1, y2):  # the gap crosses a grid row: one more crossing to count
         x = x1 + (x2 - x1) * (r - y1) / (y2 - y1)
-        end = _put(lines, end, x, r, int(r), int(np.floor(x)))
-        area = int(np.floor(x)) + 1 if y2 > y1 else -int(np.floor(x)) - 1
+        west, nx = int(np.floor(x)), h.shape[1]
+        if x == west and (periodic or west + 1 < nx) and not np.isnan(h[int(r), (west + 1) % nx]):
+            west -= 1  # a cell on the gap itself is inside: here the missing cells are to its west
+        end = _put(lines, end, x, r, int(r), west)
+        area = west + 1 if y2 > y1 else -(west + 1)
     lines.column[middle:end] = lines.column[middle:end][::-1].copy()
     lines.row[middle:end] = lines.row[middle:end][::-1].copy()
     lines.cross_row[middle:end] = lines.cross_row[middle:end][::-1].copy()
@@ -275,7 +280,7 @@ def _follow(
     if fate == _AROUND:
         return n, 0
     end, back, _ = _walk(h, level, stamp, seen, edge, False, periodic, lines, middle)
-    end, under = _join(lines, n, middle, end, gap)
+    end, under = _join(h, periodic, lines, n, middle, end, gap)
     return end, area - back + under
 
 

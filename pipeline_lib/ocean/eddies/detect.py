@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline_lib.errors import DataError
 from pipeline_lib.ocean.eddies.contours import Contours, Gap, closed_contours
 from pipeline_lib.ocean.eddies.options import DetectionOptions
-from pipeline_lib.ocean.eddies.scan import Found, Grid, Rules, scan
+from pipeline_lib.ocean.eddies.records import Found, Grid, Rules
+from pipeline_lib.ocean.eddies.scan import scan
 from pipeline_lib.ocean.eddies.table import eddy_table, empty_table
 from pipeline_lib.ocean.grid import Array, checked_axes, is_periodic, longitude_step
 
@@ -80,7 +81,7 @@ def detect_eddies(
             f"height has shape {field.shape} and velocity {speed.shape}", fix="give one map of each"
         )
     lat, lon = checked_axes(field.shape, latitude, longitude)
-    grid = Grid(lat, float(lon[0]), longitude_step(lon), is_periodic(lon))
+    grid = Grid(lat, np.cos(np.deg2rad(lat)), float(lon[0]), longitude_step(lon), is_periodic(lon))
     levels = _levels(field, limits.step)
     if levels is None:
         return EddyField(np.zeros(field.shape, np.int8), np.zeros(field.shape, np.int8), empty_table())

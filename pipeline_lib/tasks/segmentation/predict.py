@@ -68,7 +68,9 @@ def _apply_algorithm(described: Mapping[str, Any], ds: xr.Dataset) -> xr.DataArr
         raise DataError(f"{described['model']} needs {missing[0]!r}", where="inputs")
     loaded = ds[list(entry.needs)].load()
     codes = entry.predict(loaded, entry.Options.model_validate(described["options"]))
-    return codes.where(sea_mask(loaded, entry.needs), LAND).astype(np.int8)
+    # Where there is sea but the algorithm lacks a value, such as a current beside an islet, it sees no eddy.
+    anything = xr.concat([ds[name].notnull() for name in ds.data_vars], "variable").any("variable")
+    return codes.where(anything, LAND).astype(np.int8)
 
 
 def _cf(codes: xr.DataArray, probability: xr.DataArray | None) -> xr.Dataset:

@@ -83,8 +83,8 @@ def plan_axis(cells: int, options: TileOptions, multiple: int) -> Axis:
 
 def _ramps(starts: tuple[int, ...], i: int, options: TileOptions) -> NDArray[np.float32]:
     """Weights along tile ``i``: a squared sine over the cells shared with each neighbour, within the margins."""
-    cell = np.arange(options.tile) + 0.5
-    weight = np.ones(options.tile)
+    cell = np.arange(options.tile, dtype=np.float64) + 0.5
+    weight = np.ones(options.tile, np.float64)
     if i > 0:
         weight *= _rise(cell, starts[i - 1] + options.tile - starts[i], options.margin)
     if i < len(starts) - 1:
@@ -92,7 +92,7 @@ def _ramps(starts: tuple[int, ...], i: int, options: TileOptions) -> NDArray[np.
     return weight.astype(np.float32)
 
 
-def _rise(distance: NDArray[np.float64], shared: int, margin: int) -> NDArray[np.float64]:
+def _rise(distance: NDArray[np.floating], shared: int, margin: int) -> NDArray[np.floating]:
     phase = np.clip((distance - margin) / (shared - 2 * margin), 0.0, 1.0)
     return np.asarray(np.sin(0.5 * np.pi * phase) ** 2)
 

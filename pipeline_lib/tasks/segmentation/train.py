@@ -281,9 +281,7 @@ def train(
     )
 
 
-def _arrays(
-    manifests: Mapping[str, Manifest], start: date, end: date, normalisation: Normalisation
-) -> TrainingArrays:
+def _arrays(manifests: Mapping[str, Manifest], start: date, end: date, normalisation: Normalisation) -> TrainingArrays:
     """Arrays of the days from ``start`` to ``end``, read from the periods that hold them."""
     periods = set(periods_between(start, end))
     opened = {}
@@ -325,8 +323,6 @@ def _weights(options: TrainingOptions, train: TrainingArrays, classes: int) -> S
     if options.class_weights is None:
         return train.class_weights(classes)
     if len(options.class_weights) != classes:
-        raise ConfigError(
-            f"{len(options.class_weights)} weights for {classes} classes", where="training.class_weights"
-        )
+        raise ConfigError(f"{len(options.class_weights)} weights for {classes} classes", where="training.class_weights")
     total = sum(options.class_weights)
     return [weight / total for weight in options.class_weights]

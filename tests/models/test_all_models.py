@@ -1,0 +1,144 @@
+"""Every registered model: complete card, strict options, and a network that trains and predicts."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from pydantic import ValidationError
+
+from pipeline_lib.errors import DataError
+from pipeline_lib.models.base import AlgorithmModel, NetworkModel
+from pipeline_lib.models.keras import keras_parameter_count
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.registry import Registry
+from pipeline_lib.tasks.segmentation.training_options import TrainingOptions
+
+NETWORKS = [name for name in MODELS.names() if issubclass(MODELS.get(name), NetworkModel)]
+
+
+def test_expected_models_are_there():
+    assert {"eddynet", "eddynet_s", "unet", "okubo_weiss"} <= set(MODELS.names())
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_card_is_complete_and_options_are_strict(name):
+    model = MODELS.get(name)
+    assert issubclass(model, NetworkModel | AlgorithmModel)
+    assert model.card.title
+    assert len(model.card.summary) > 40
+    assert model.card.citation
+    assert model.card.limits
+    model.Options()
+    with pytest.raises(ValidationError, match="extra"):
+        model.Options(no_such_option=1)
+    assert all(field.description for field in model.Options.model_fields.values())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_takes_many_channels_and_gives_finite_logits_and_gradients(name):
+    model = MODELS.get(name)
+    torch.manual_seed(0)
+    net = model.build(model.Options(), in_channels=3, classes=4)
+    size = 4 * model.size_multiple
+    for mode in (True, False):
+        logits = net.train(mode)(torch.randn(2, 3, size, size))
+        assert logits.shape == (2, 4, size, size)
+        assert torch.isfinite(logits).all()
+    net.train()(torch.randn(2, 3, size, size)).square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_recommended_training_is_valid(name):
+    TrainingOptions(**MODELS.get(name).training)
+
+
+def test_unet_has_the_budget_of_eddynet():
+    eddynet, unet = (
+        MODELS.get(name).build(MODELS.get(name).Options(), in_channels=1, classes=3) for name in ("eddynet", "unet")
+    )
+    count = sum(p.numel() for p in unet.parameters())
+    assert count == pytest.approx(keras_parameter_count(eddynet), rel=0.03)
+    assert f"{count:,}" in MODELS.get("unet").card.facts[0].text
+
+
+def test_a_model_is_one_file(tmp_path, monkeypatch):
+    package = tmp_path / "one_file_models"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "mine.py").write_text(
+        textwrap.dedent(
+            """
+            from one_file_models_registry import MINE
+            from pipeline_lib.models.base import ModelCard, NetworkModel
+            from pipeline_lib.options import Options
+
+            @MINE.register("mine")
+            class Mine(NetworkModel):
+                card = ModelCard(title="Mine", summary="One convolution.", task="segmentation")
+
+                class Options(Options):
+                    bias: bool = True
+
+                @classmethod
+                def build(cls, options, *, in_channels, classes):
+                    import torch
+
+                    return torch.nn.Conv2d(in_channels, classes, 3, padding=1, bias=options.bias)
+            """
+        )
+    )
+    (tmp_path / "one_file_models_registry.py").write_text(
+        "from pipeline_lib.registry import Registry\nMINE = Registry('model', 'MINE', 'one_file_models')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        registry = importlib.import_module("one_file_models_registry").MINE
+        assert isinstance(registry, Registry)
+        assert registry.names() == ["mine"]
+        model = registry.get("mine")
+        net = model.build(model.Options(bias=False), in_channels=2, classes=3)
+        assert net(torch.zeros(1, 2, 5, 5)).shape == (1, 3, 5, 5)
+    finally:
+        for module in [m for m in sys.modules if m.startswith("one_file_models")]:
+            del sys.modules[module]
+
+
+def vortices():
+    """Two Gaussian vortices at 38 N, the western one anticyclonic, with analytic velocities."""
+    lat, lon = 36 + np.arange(40) / 8, np.arange(80) / 8
+    x = 111.2e3 * (lon[None] - 2.5) * np.cos(np.deg2rad(38))
+    x2 = 111.2e3 * (lon[None] - 7.5) * np.cos(np.deg2rad(38))
+    y = 111.2e3 * (lat[:, None] - 38.5)
+    u = np.zeros((40, 80))
+    v = np.zeros((40, 80))
+    for sign, east in ((-1, x), (1, x2)):  # north of the equator, positive rotation is cyclonic
+        spin = sign * 1e-5 * np.exp(-(east**2 + y**2) / 50e3**2)
+        u, v = u - spin * y, v + spin * east
+    dims = ("time", "latitude", "longitude")
+    return xr.Dataset(
+        {"ugos": (dims, u[None]), "vgos": (dims, v[None])},
+        coords={"time": np.array(["2005-04-01"], "datetime64[ns]"), "latitude": lat, "longitude": lon},
+    )
+
+
+def test_okubo_weiss_finds_both_vortices_with_their_sign():
+    pytest.importorskip("pipeline_lib.ocean.okubo_weiss")
+    model = MODELS.get("okubo_weiss")
+    ds = vortices()
+    classes = model.predict(ds, model.Options())
+    assert classes.dims == ("time", "latitude", "longitude")
+    assert classes.dtype == np.int8
+    assert classes.sel(latitude=38.5, longitude=2.5).item() == 1
+    assert classes.sel(latitude=38.5, longitude=7.5).item() == 2
+    west, east = classes.isel(longitude=slice(0, 40)), classes.isel(longitude=slice(40, 80))
+    assert set(np.unique(west)) == {0, 1}
+    assert set(np.unique(east)) == {0, 2}
+    with pytest.raises(DataError, match="vgos"):
+        model.predict(ds[["ugos"]], model.Options())

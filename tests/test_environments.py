@@ -1,0 +1,95 @@
+"""Conda environments: one per stage, every pin equal to pip's, and complete for the stage's imports."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline_lib.fingerprint import reachable
+
+ROOT = Path(__file__).parents[1]
+STAGES = ("fetch", "preprocess", "label", "train", "predict", "score", "report")
+PIP_NAME = {"pytorch": "torch", "matplotlib-base": "matplotlib", "dask-core": "dask"}
+ROOTS = {
+    "fetch": ["fetch.stage", "fetch.drivers.pypi", "fetch.drivers.http", "fetch.drivers.file", "cli.app"],
+    "preprocess": ["preprocess.stage", "preprocess.statistics", "preparations.gridded_ssh", "cli.app"],
+    "label": ["label.stage", "label.labellers.pet14", "label.labellers.okubo_weiss", "cli.app"],
+    "train": ["train.stage", "tasks.segmentation.train", "models.eddynet", "models.unet", "cli.app"],
+    "predict": ["predict.stage", "tasks.segmentation.predict", "models.eddynet", "models.okubo_weiss", "cli.app"],
+    "score": ["score.stage", "tasks.segmentation.score", "cli.app"],
+    "report": ["report.stage", "tasks.segmentation.report", "cli.app"],
+}
+OTHER_STAGES = re.compile(r"pipeline_lib\.(fetch|preprocess|label|train|predict|score|report)\.stage")
+
+
+def conda_pins(stage: str) -> dict[str, str]:
+    raw = yaml.safe_load((ROOT / f"envs/{stage}.yaml").read_text())
+    pins = dict(line.split("=", 1) for line in raw["dependencies"] if "=" in line)
+    return {PIP_NAME.get(name, name): version for name, version in pins.items()}
+
+
+def pip_pins() -> dict[str, str]:
+    pins = {}
+    for name in ("constraints.txt", "requirements.txt"):
+        for line in (ROOT / name).read_text().splitlines():
+            if match := re.match(r"([\w.-]+)(?:\[.*\])?==([^ ;]+)", line):
+                pins[match[1].lower()] = match[2]
+    return pins
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_pins_equal_those_of_pip(stage):
+    pins, pip = conda_pins(stage), pip_pins()
+    assert pins.pop("python") == "3.11"
+    assert pins == {name: pip[name] for name in pins}
+
+
+def test_training_and_predicting_share_one_environment():
+    assert (ROOT / "envs/train.yaml").read_bytes() == (ROOT / "envs/predict.yaml").read_bytes()
+
+
+def top_level_imports(module: str) -> set[str]:
+    """Third-party packages that a module imports at its top level, which cannot be done without."""
+    path = ROOT.joinpath(*module.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    found = set()
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"pipeline_lib"}
+
+
+def closure(names: set[str]) -> set[str]:
+    """Distributions and all that they require, by installed metadata."""
+    waiting, found = {n.lower().replace("_", "-") for n in names}, set()
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for line in metadata.requires(name) or []:
+            if "extra ==" in line:
+                continue
+            required = re.match(r"[\w.-]+", line)[0].lower().replace("_", "-")
+            if any(required == d.name.lower().replace("_", "-") for d in metadata.distributions()):
+                waiting.add(required)
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_environment_holds_what_the_stage_imports(stage):
+    loaded_lazily = {"cli.app"}
+    modules = {m for root in ROOTS[stage] if root not in loaded_lazily for m in reachable(f"pipeline_lib.{root}")}
+    imported = {name for module in modules for name in top_level_imports(module)}
+    providers = metadata.packages_distributions()
+    needed = {providers[name][0].lower().replace("_", "-") for name in imported}
+    held = closure(set(conda_pins(stage)) - {"python"})
+    assert needed <= held, f"envs/{stage}.yaml lacks {sorted(needed - held)}"

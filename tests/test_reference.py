@@ -1,0 +1,44 @@
+"""Generated files are up to date, and the command line explains itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.workflow.project import gyre
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = ("fetch", "preprocess", "statistics", "label", "train", "predict", "score", "leaderboard", "report")
+
+
+def test_generated_pages_and_schemas_do_not_drift():
+    done = gyre("reference", "--check", "--root", ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_shipped_configuration_keeps_its_own_schema():
+    schema = json.loads((ROOT / "config/schema.json").read_text())
+    jsonschema.validate(yaml.safe_load((ROOT / "config/config.yaml").read_text()), schema)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command):
+    done = gyre(command, "--help")
+    assert done.returncode == 0
+    assert "--output" in done.stdout
+
+
+def test_list_names_what_is_registered():
+    done = gyre("list")
+    assert "model: eddynet, eddynet_s, okubo_weiss, unet" in done.stdout
+    assert "labeller: okubo_weiss, pet14" in done.stdout
+
+
+def test_unknown_kind_gets_advice():
+    done = gyre("list", "modle")
+    assert done.returncode == 2
+    assert "did you mean 'model'" in done.stderr
