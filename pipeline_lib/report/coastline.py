@@ -56,8 +56,8 @@ def land_path(extent: tuple[float, float, float, float]) -> Path:
     return Path.make_compound_path(*inside) if inside else Path(np.empty((0, 2)))
 
 
-def draw_land(ax: Axes, extent: tuple[float, float, float, float], *, above: bool = False) -> None:
-    """Draw land and its coastline on axes in degrees, and set their limits to ``extent``.
+def draw_land(ax: Axes, extent: tuple[float, float, float, float]) -> None:
+    """Draw land under and its coastline over the data of axes in degrees, and set their limits to ``extent``.
 
     Parameters
     ----------
@@ -65,11 +65,9 @@ def draw_land(ax: Axes, extent: tuple[float, float, float, float], *, above: boo
         Axes with longitude to the right and latitude upwards, in degrees.
     extent
         West, east, south, north.
-    above
-        Draw land over the data instead of under them; the coastline always lies on top.
     """
     path = land_path(extent)  # artists, not patches: adding a patch walks all its points to grow the data limits
-    ax.add_artist(PathPatch(path, facecolor=LAND, edgecolor="none", zorder=3 if above else 0))
+    ax.add_artist(PathPatch(path, facecolor=LAND, edgecolor="none", zorder=0))
     ax.add_artist(PathPatch(path, facecolor="none", edgecolor=COAST, linewidth=0.4, zorder=4))
     west, east, south, north = extent
     ax.set_xlim(west, east)

@@ -20,11 +20,6 @@ def show(value: float, unit: str = "1") -> str:
     return text.replace("-", "−")
 
 
-def show_interval(low: float, high: float, unit: str = "1") -> str:
-    """Return an interval in brackets; nothing where there is none."""
-    return "" if math.isnan(low) or math.isnan(high) else f"[{show(low, unit)}, {show(high, unit)}]"
-
-
 def with_unit(unit: str) -> str:
     """Return a unit in the form of an axis label's end; nothing for pure numbers."""
     return "" if unit in {"1", ""} else f" ({unit})"
