@@ -223,7 +223,7 @@ def _resume(module: TrainingModule, checkpoints: CheckpointFolder, run: Mapping[
     if found is None:
         return Record()
     path, state = found
-    require_same_run(state["run"], run, where=path)
+    require_same_run(state.get("run", {}), run, where=path)
     module.network.load_state_dict(state["network"])
     if module.average is not None:
         module.average.load_state_dict(state["average"])

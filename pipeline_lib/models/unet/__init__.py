@@ -42,7 +42,6 @@ class UNet(NetworkModel):
     training: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
             "normalisation": "standard",
-            "loss": "dice_cross_entropy",
             "learning_rate": 6e-3,
             "schedule": "cosine",
             "warm_up": 0.1,
