@@ -28,6 +28,7 @@ from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError, FetchError, closest
 from pipeline_lib.fetch.base import FetchRequest
 from pipeline_lib.fetch.registry import DRIVERS
+from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.yaml import load_yaml, refuse_secrets, walk
 from pipeline_lib.options import Options
 from pipeline_lib.preparations.registry import PREPARATIONS
@@ -126,7 +127,7 @@ class Source:
     def fetch_options(self, part: str) -> dict[str, Any]:
         """Return all that decides which files a part consists of, as plain values."""
         files = DRIVERS.get(self.driver).files(self.driver_options, self.request(part))
-        return {"driver": self.driver, "files": [vars(file) for file in files]}
+        return {"driver": self.driver, "files": [vars(file) | {"address": _portable(file.address)} for file in files]}
 
     def dataset_options(self, period: str) -> dict[str, Any]:
         """Return all that decides what the dataset of one month is made of, as plain values."""
@@ -181,6 +182,12 @@ class Source:
         start, end = bounds(month)
         names = tuple(spec.name for spec in self.variables.values())
         return FetchRequest(source=self.name, part=month, start=start, end=end, variables=names)
+
+
+def _portable(address: str) -> str:
+    """Return an address as manifests hold it: of a path on this machine only a hash and the name."""
+    path = Path(address).expanduser()
+    return f"local {sha256_json(address)[:10]} {path.name}" if path.is_absolute() else address
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 # Loads the plan. A mistake in the configuration ends here, one line each.
-import os
+import shlex
 import sys
-from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
@@ -14,8 +13,8 @@ except GyreError as error:
     raise WorkflowError(*error.lines)
 
 # The library is found in every environment of every rule through this variable.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [workflow.basedir, *filter(None, [os.environ.get("PYTHONPATH")])]
+shell.prefix(
+    f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}${{PYTHONPATH:+:$PYTHONPATH}}; "
 )
 
 

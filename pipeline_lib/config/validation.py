@@ -28,7 +28,8 @@ def validate(model: type[M], raw: Mapping[str, Any], *, where: str) -> M:
 
 def _problem(model: type[BaseModel], error: dict[str, Any], where: str) -> ConfigError:
     path = ".".join(str(part) for part in error["loc"])
-    place = f"{where}: {path}" if path else where
+    separator = "." if ": " in where else ": "  # behind a file name, or behind the first keys of a path
+    place = f"{where}{separator}{path}" if path else where
     if error["type"] == "extra_forbidden":
         known = _fields_at(model, error["loc"][:-1])
         return ConfigError("unknown key", where=place, fix=closest(str(error["loc"][-1]), known))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline_lib.errors import StoreError
@@ -30,7 +30,8 @@ def atomic_path(final: Path) -> Iterator[Path]:
     except OSError as error:
         raise StoreError(f"cannot be written: {error.strerror or error}", where=str(final)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a parent that is no folder; the error above says so
+            temporary.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

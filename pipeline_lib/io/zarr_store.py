@@ -6,6 +6,7 @@ into a new store.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,14 @@ def write_zarr(ds: xr.Dataset, path: Path, *, attrs: Mapping[str, Any] | None = 
         chunked[name].attrs = {k: v for k, v in chunked[name].attrs.items() if k != "_FillValue"}
     if attrs is not None:
         chunked.attrs = dict(attrs)
-    chunked.to_zarr(path, mode="w", zarr_format=3, consolidated=False, encoding=encoding, write_empty_chunks=True)
+    with warnings.catch_warnings():
+        # Consolidated metadata are an extension that every reader of today knows; stores are never appended to.
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        chunked.to_zarr(path, mode="w", zarr_format=3, consolidated=True, encoding=encoding, write_empty_chunks=True)
 
 
 def open_store(manifest: Manifest, name: str, *, chunks: Mapping[str, int] | None = None) -> xr.Dataset:
     """Open a Zarr store that a manifest vouches for; ``chunks`` makes it a lazy Dask dataset."""
     lazily = None if chunks is None else dict(chunks)
-    opened: xr.Dataset = xr.open_zarr(manifest.file(name), chunks=lazily, consolidated=False)
+    opened: xr.Dataset = xr.open_zarr(manifest.file(name), chunks=lazily, consolidated=True)
     return opened

@@ -47,6 +47,8 @@ class GriddedSsh:
         """Scales longer than this are taken out of ``adt_high_pass``."""
         order: int = Field(3, ge=1, le=6)
         """Order of the Bessel filter: it reaches ``order * wavelength`` far."""
+        coarsen: int = Field(1, ge=1)
+        """Mean over blocks of so many cells in both directions before anything else; a block with land is land."""
 
     @staticmethod
     def produces(options: Options) -> tuple[str, ...]:  # noqa: ARG004 - the same for all options
@@ -63,6 +65,8 @@ class GriddedSsh:
         from pipeline_lib.ocean.geostrophy import geostrophic_velocity
         from pipeline_lib.ocean.high_pass import bessel_high_pass
 
+        if options.coarsen > 1:
+            ds = _coarsened(ds, options.coarsen)
         latitude, longitude = ds.latitude.values, ds.longitude.values
 
         def high(field: np.ndarray) -> np.ndarray:
@@ -80,6 +84,12 @@ class GriddedSsh:
             out[name] = out[name].astype("float32")
             out[name].attrs = dict(attrs)
         return out
+
+
+def _coarsened(ds: xr.Dataset, factor: int) -> xr.Dataset:
+    """Block means; cells beyond the last whole block are dropped."""
+    blocks = {"latitude": factor, "longitude": factor}
+    return ds.coarsen(blocks, boundary="trim").mean(skipna=False, keep_attrs=True).chunk({d: -1 for d in blocks})
 
 
 def _map_by_map(function: Callable[..., object], variable: xr.DataArray, *, outputs: int) -> list[xr.DataArray]:

@@ -133,7 +133,7 @@ def test_editing_the_labeller_labels_again_but_does_not_preprocess(finished, cop
 
 
 def test_a_missing_chunk_stops_the_next_stage_with_one_line(own):
-    chunk = next(p for p in (own / "data/tiny-adt/dataset/2005-04.zarr/adt").rglob("*") if p.name == "0")
+    chunk = next(p for p in (own / "data/tiny-adt/dataset/2005-04.zarr/adt").rglob("*") if p.is_file() and "c" in p.parts)
     chunk.unlink()
     (own / "results/tiny/eddynet/seed0/model.json").unlink()
     done = snakemake(own, "results/tiny/eddynet/seed0/model.json", check=False)
@@ -148,8 +148,9 @@ def test_a_half_made_store_is_not_taken_for_complete(own):
     """Even after a run that kept incomplete files: without its manifest a store does not exist."""
     (own / "data/tiny-adt/dataset/2005-04.json").unlink()
     shutil.rmtree(own / "data/tiny-adt/dataset/2005-04.zarr/adt")
-    assert planned(own)["preprocess"] == 1
-    snakemake(own, "data/tiny-adt/dataset/2005-04.json")
+    target = "data/tiny-adt/dataset/2005-04.json"
+    assert planned(own, target) == {"preprocess": 1}
+    snakemake(own, target)
     read_manifest(own / "data/tiny-adt/dataset/2005-04.json", verify="deep")
 
 

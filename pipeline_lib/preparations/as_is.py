@@ -1,0 +1,36 @@
+"""Variables as the source delivers them, in canonical form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+import xarray as xr
+
+from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.preparations.registry import PREPARATIONS
+
+
+@PREPARATIONS.register("as_is")
+class AsIs:
+    """Named variables, converted to canonical form and nothing else."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    units: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    class Options(BaseOptions):
+        """Options of this preparation."""
+
+        variables: tuple[str, ...]
+        """Canonical names of the variables to keep, in order."""
+
+    @staticmethod
+    def produces(options: Options) -> tuple[str, ...]:
+        """Names of the dataset's variables."""
+        return options.variables
+
+    @staticmethod
+    def prepare(ds: xr.Dataset, options: Options) -> xr.Dataset:
+        """Return the variables as float32."""
+        return ds[list(options.variables)].astype("float32", keep_attrs=True)
