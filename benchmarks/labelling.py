@@ -68,16 +68,10 @@ def ours(ssh, latitude, longitude, filtered):
         rows["polarity"] += table["polarity"].tolist()
         rows["radius_s"] += table["radius_speed"].tolist()
         rows["speed_average"] += table["speed_average"].tolist()
-        names = [
-            f"contour_{which}_{axis}"
-            for which in ("speed", "effective")
-            for axis in ("longitude", "latitude")
-        ]
+        names = [f"contour_{which}_{axis}" for which in ("speed", "effective") for axis in ("longitude", "latitude")]
         for ring, name in zip(RINGS, names, strict=True):
             rows[ring] += table[name].tolist()
-    return {
-        name: np.asarray(v, dtype=object if name in RINGS else None) for name, v in rows.items()
-    }, seconds[1:]
+    return {name: np.asarray(v, dtype=object if name in RINGS else None) for name, v in rows.items()}, seconds[1:]
 
 
 def reference(python, ssh, latitude, longitude, filtered):
@@ -130,9 +124,7 @@ def agreement(a, b, ssh, latitude, longitude, which):
 
 def main():
     """Print times and, with a reference, agreement."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--maps", type=Path, help="NetCDF file with adt(time, latitude, longitude)")
     source.add_argument("--random", type=int, metavar="N", help="use N random maps")

@@ -44,9 +44,7 @@ def identify(ssh, latitude, longitude, filtered):
     values = np.ma.array(np.ascontiguousarray(np.nan_to_num(ssh.T)), mask=np.isnan(ssh.T))
     data = {"ssh": values, "longitude": longitude, "latitude": latitude}
     about = {"ssh": {"units": "m"}}
-    grid = RegularGridDataset.with_array(
-        coordinates=axes, datas=data, variables_description=about, centered=True
-    )
+    grid = RegularGridDataset.with_array(coordinates=axes, datas=data, variables_description=about, centered=True)
     start = time.perf_counter()
     grid.add_uv("ssh")
     if filtered:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from pipeline_lib.learning.precision import autocast, resolve_precision
 from pipeline_lib.models.dropout import AlphaDropout, Dropout
 from pipeline_lib.models.keras import UpConv2d
 from pipeline_lib.models.registry import MODELS
@@ -26,7 +27,6 @@ from pipeline_lib.tasks.segmentation.arrays import TrainingArrays
 from pipeline_lib.tasks.segmentation.losses import make_loss
 from pipeline_lib.tasks.segmentation.train import build_network, fit
 from pipeline_lib.tasks.segmentation.training_options import TrainingOptions
-from pipeline_lib.train.precision import autocast, resolve_precision
 
 TURNS = 3
 CPU = torch.device("cpu")

@@ -42,6 +42,7 @@ WHOLE = "all"
 _SOME_MONTHS = ("2001-01", "2001-02", "2002-01")
 """Differ in the month only, in the year only, in both: files fetched by month must have different names in all."""
 
+
 @dataclass(frozen=True)
 class Source:
     """A validated catalog entry with what its driver and its preparation make of it."""

@@ -14,7 +14,7 @@ except GyreError as error:
 
 # The library is found in every environment of every rule through this variable.
 shell.prefix(
-    f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}${{PYTHONPATH:+:$PYTHONPATH}}; "
+    f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
 )
 
 

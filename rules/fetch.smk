@@ -2,10 +2,6 @@
 rule fetch:
     output:
         PLAN.patterns["raw"],
-    params:
-        key=lambda w: PLAN.key("fetch", **w),
-        catalog=PLAN.config.catalog,
-        mirror=PLAN.mirror_flags,
     log:
         "logs/fetch/{source}/{part}.log",
     benchmark:
@@ -15,6 +11,10 @@ rule fetch:
     resources:
         mem_mb=2000,
         runtime=120,
+    params:
+        key=lambda w: PLAN.key("fetch", **w),
+        catalog=PLAN.config.catalog,
+        mirror=PLAN.mirror_flags,
     shell:
         "python -m pipeline_lib fetch {wildcards.source} --part {wildcards.part}"
         " --catalog {params.catalog:q} {params.mirror:q} --output {output:q} --log {log:q}"

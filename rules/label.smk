@@ -4,10 +4,6 @@ rule label:
         lambda w: PLAN.path("dataset", source=w.source, period=w.period),
     output:
         PLAN.patterns["labels"],
-    params:
-        key=lambda w: PLAN.key("label", **w),
-        labeller=lambda w: PLAN.labeller(w.label_set),
-        options=lambda w: PLAN.labeller_options(w.label_set),
     log:
         "logs/label/{source}/{label_set}/{period}.log",
     benchmark:
@@ -17,6 +13,10 @@ rule label:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        key=lambda w: PLAN.key("label", **w),
+        labeller=lambda w: PLAN.labeller(w.label_set),
+        options=lambda w: PLAN.labeller_options(w.label_set),
     shell:
         "python -m pipeline_lib label --labeller {params.labeller} --options {params.options:q}"
         " --dataset {input:q} --output {output:q} --log {log:q}"

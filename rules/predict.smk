@@ -5,9 +5,6 @@ rule predict:
         dataset=lambda w: PLAN.dataset_of(w.experiment, w.period),
     output:
         PLAN.patterns["product"],
-    params:
-        key=lambda w: PLAN.key("predict", **w),
-        device=PLAN.config.device,
     log:
         "logs/predict/{experiment}/{model}-seed{seed}-{period}.log",
     benchmark:
@@ -18,6 +15,9 @@ rule predict:
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        key=lambda w: PLAN.key("predict", **w),
+        device=PLAN.config.device,
     shell:
         "python -m pipeline_lib predict --model {input.model:q} --dataset {input.dataset:q}"
         " --device {params.device} --threads {threads} --output {output:q} --log {log:q}"

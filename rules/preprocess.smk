@@ -4,9 +4,6 @@ rule preprocess:
         lambda w: PLAN.raw_for(w.source, w.period),
     output:
         PLAN.patterns["dataset"],
-    params:
-        key=lambda w: PLAN.key("preprocess", **w),
-        catalog=PLAN.config.catalog,
     log:
         "logs/preprocess/{source}/{period}.log",
     benchmark:
@@ -17,6 +14,9 @@ rule preprocess:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        key=lambda w: PLAN.key("preprocess", **w),
+        catalog=PLAN.config.catalog,
     shell:
         "python -m pipeline_lib preprocess {wildcards.source} --period {wildcards.period}"
         " --catalog {params.catalog:q} --raw {input:q} --threads {threads} --output {output:q} --log {log:q}"
@@ -27,9 +27,6 @@ rule statistics:
         lambda w: PLAN.datasets(w.experiment, "train"),
     output:
         PLAN.patterns["statistics"],
-    params:
-        key=lambda w: PLAN.key("statistics", **w),
-        experiment=lambda w: PLAN.experiment_file(w.experiment),
     log:
         "logs/statistics/{experiment}.log",
     benchmark:
@@ -39,6 +36,9 @@ rule statistics:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        key=lambda w: PLAN.key("statistics", **w),
+        experiment=lambda w: PLAN.experiment_file(w.experiment),
     shell:
         "python -m pipeline_lib statistics {params.experiment:q} --datasets {input:q}"
         " --output {output:q} --log {log:q}"

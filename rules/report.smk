@@ -13,9 +13,6 @@ rule report:
             caption="../workflow/report/page.rst",
             category="{experiment}",
         ),
-    params:
-        key=lambda w: PLAN.key("report", **w),
-        experiment=lambda w: PLAN.experiment_file(w.experiment),
     log:
         "logs/report/{experiment}.log",
     benchmark:
@@ -25,6 +22,9 @@ rule report:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        key=lambda w: PLAN.key("report", **w),
+        experiment=lambda w: PLAN.experiment_file(w.experiment),
     shell:
         "python -m pipeline_lib report {params.experiment:q} --leaderboard {input.leaderboard:q}"
         " --models {input.models:q} --products {input.products:q} --labels {input.labels:q}"

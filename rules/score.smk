@@ -6,9 +6,6 @@ rule score:
         datasets=lambda w: PLAN.datasets(w.experiment, "test"),
     output:
         PLAN.patterns["score"],
-    params:
-        key=lambda w: PLAN.key("score", **w),
-        experiment=lambda w: PLAN.experiment_file(w.experiment),
     log:
         "logs/score/{experiment}/{model}-seed{seed}.log",
     benchmark:
@@ -18,6 +15,9 @@ rule score:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        key=lambda w: PLAN.key("score", **w),
+        experiment=lambda w: PLAN.experiment_file(w.experiment),
     shell:
         "python -m pipeline_lib score {params.experiment:q} --model {wildcards.model} --seed {wildcards.seed}"
         " --products {input.products:q} --labels {input.labels:q} --datasets {input.datasets:q}"
@@ -34,9 +34,6 @@ rule leaderboard:
             caption="../workflow/report/leaderboard.rst",
             category="{experiment}",
         ),
-    params:
-        key=lambda w: PLAN.key("leaderboard", **w),
-        experiment=lambda w: PLAN.experiment_file(w.experiment),
     log:
         "logs/leaderboard/{experiment}.log",
     benchmark:
@@ -46,6 +43,9 @@ rule leaderboard:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        key=lambda w: PLAN.key("leaderboard", **w),
+        experiment=lambda w: PLAN.experiment_file(w.experiment),
     shell:
         "python -m pipeline_lib leaderboard {params.experiment:q} --scores {input:q}"
         " --output {output.manifest:q} --log {log:q}"

@@ -6,10 +6,6 @@ rule train:
         statistics=PLAN.patterns["statistics"],
     output:
         PLAN.patterns["model"],
-    params:
-        key=lambda w: PLAN.key("train", **w),
-        experiment=lambda w: PLAN.experiment_file(w.experiment),
-        device=PLAN.config.device,
     log:
         "logs/train/{experiment}/{model}-seed{seed}.log",
     benchmark:
@@ -20,6 +16,10 @@ rule train:
     resources:
         mem_mb=8000,
         runtime=240,
+    params:
+        key=lambda w: PLAN.key("train", **w),
+        experiment=lambda w: PLAN.experiment_file(w.experiment),
+        device=PLAN.config.device,
     shell:
         "python -m pipeline_lib train {params.experiment:q} --model {wildcards.model} --seed {wildcards.seed}"
         " --datasets {input.datasets:q} --labels {input.labels:q} --statistics {input.statistics:q}"

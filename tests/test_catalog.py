@@ -149,7 +149,9 @@ def test_two_days_must_not_share_a_file(tmp_path: Path) -> None:
         load(tmp_path, entry({"driver": "file", "path": "{day}/a.nc"}))
 
 
-@pytest.mark.parametrize("url", ["ftp://example.org/a.nc", "file:///etc/passwd", "example.org/a.nc", "https://example.org/"])
+@pytest.mark.parametrize(
+    "url", ["ftp://example.org/a.nc", "file:///etc/passwd", "example.org/a.nc", "https://example.org/"]
+)
 def test_addresses_that_are_not_of_the_web_are_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(ConfigError, match="fetch: url"):
         load(tmp_path, entry({"driver": "http", "url": url}))

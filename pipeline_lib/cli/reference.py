@@ -43,9 +43,9 @@ def _list(args: argparse.Namespace) -> None:
     from pipeline_lib.errors import ConfigError, closest
     from pipeline_lib.fetch.registry import DRIVERS
     from pipeline_lib.label.registry import LABELLERS
+    from pipeline_lib.metrics import METRICS
     from pipeline_lib.models.registry import MODELS
     from pipeline_lib.preparations.registry import PREPARATIONS
-    from pipeline_lib.score.registry import METRICS
     from pipeline_lib.tasks.registry import TASKS
 
     registries = (TASKS, MODELS, LABELLERS, METRICS, DRIVERS, PREPARATIONS)

@@ -86,13 +86,8 @@ def make_labels(
         },
     )
     stamped = [
-        table.assign(time=np.datetime64(time, "ns"))
-        for time, table in zip(ds["time"].values, tables, strict=True)
+        table.assign(time=np.datetime64(time, "ns")) for time, table in zip(ds["time"].values, tables, strict=True)
     ]
     filled = [table for table in stamped if len(table)]
-    whole = (
-        pd.concat(filled, ignore_index=True)
-        if filled
-        else empty_table().assign(time=np.datetime64("NaT", "ns"))
-    )
+    whole = pd.concat(filled, ignore_index=True) if filled else empty_table().assign(time=np.datetime64("NaT", "ns"))
     return Labels(data, whole[list(LABEL_SCHEMA)].astype(LABEL_SCHEMA))

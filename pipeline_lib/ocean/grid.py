@@ -43,9 +43,7 @@ def longitude_step(longitude: Array) -> float:
     steps = np.diff(longitude)
     step = float(longitude[-1] - longitude[0]) / (longitude.size - 1)
     if step <= 0 or np.max(np.abs(steps - step)) > _SPACING_TOLERANCE * step:
-        raise DataError(
-            "longitudes must ascend in even steps", where="longitude", fix="sort or regrid the data first"
-        )
+        raise DataError("longitudes must ascend in even steps", where="longitude", fix="sort or regrid the data first")
     return step
 
 
@@ -66,9 +64,7 @@ def checked_axes(shape: tuple[int, ...], latitude: ArrayLike, longitude: ArrayLi
     lat, lon = np.asarray(latitude, np.float64), np.asarray(longitude, np.float64)
     longitude_step(lon)
     if lat.ndim != 1 or lat.size < 2 or np.any(np.diff(lat) <= 0) or np.max(np.abs(lat)) > 90:
-        raise DataError(
-            "latitudes must ascend strictly within [-90, 90]", where="latitude", fix="sort the data first"
-        )
+        raise DataError("latitudes must ascend strictly within [-90, 90]", where="latitude", fix="sort the data first")
     if shape[-2:] != (lat.size, lon.size):
         raise DataError(
             f"a field of shape {shape} does not fit {lat.size} latitudes and {lon.size} longitudes",

@@ -66,9 +66,7 @@ def bessel_high_pass(
         If the axes do not fit the field.
     """
     if not (wavelength_km > 0 and order >= 1):
-        raise ConfigError(
-            f"no filter has wavelength {wavelength_km} km and order {order}", fix="use positive values"
-        )
+        raise ConfigError(f"no filter has wavelength {wavelength_km} km and order {order}", fix="use positive values")
     values = np.asarray(field, np.float64)
     lat, lon = checked_axes(values.shape, latitude, longitude)
     maps = values.reshape(-1, lat.size, lon.size)
@@ -108,9 +106,7 @@ def _padded_length(lat: Array, columns: int, step: float, reach: float) -> int:
         return int(next_fast_len(2 * columns, real=True))
     widest = min(float(np.max(np.abs(lat))), POLAR_LIMIT)
     half_angle = math.sin(min(reach / (2 * EARTH_RADIUS), math.pi / 2)) / math.cos(math.radians(widest))
-    reach_columns = (
-        columns if half_angle >= 1 else math.ceil(math.degrees(2 * math.asin(half_angle)) / step) + 1
-    )
+    reach_columns = columns if half_angle >= 1 else math.ceil(math.degrees(2 * math.asin(half_angle)) / step) + 1
     return int(next_fast_len(columns + min(columns, reach_columns), real=True))
 
 
@@ -130,9 +126,7 @@ def _row_blocks(lat: Array, reach: float, n_fft: int) -> Iterator[tuple[slice, s
 
 
 @lru_cache(maxsize=1)
-def _kernel_matrices(
-    rows: bytes, near: bytes, step: float, n_fft: int, wavelength: float, order: int
-) -> Array:
+def _kernel_matrices(rows: bytes, near: bytes, step: float, n_fft: int, wavelength: float, order: int) -> Array:
     """Zonal spectra of the kernel, shape (wavenumber, row, near row); real because the kernel is even."""
     lat, others = np.deg2rad(np.frombuffer(rows)), np.deg2rad(np.frombuffer(near))
     half = np.arange(n_fft // 2 + 1)

@@ -124,9 +124,7 @@ def _difference(field: Array, axis: int, periodic: bool) -> Array:
         n = field.shape[axis]
         ahead, behind = (np.take(padded, range(s, s + n), axis) for s in (2, 0))
     forward, backward = ahead - field, field - behind
-    return np.where(
-        np.isnan(forward), backward, np.where(np.isnan(backward), forward, (forward + backward) / 2)
-    )
+    return np.where(np.isnan(forward), backward, np.where(np.isnan(backward), forward, (forward + backward) / 2))
 
 
 def _components(mask: NDArray[np.bool_], periodic: bool) -> NDArray[np.int32]:

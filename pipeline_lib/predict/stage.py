@@ -16,9 +16,9 @@ from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError, DataError, StoreError
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 from pipeline_lib.io.zarr_store import open_store, write_zarr
+from pipeline_lib.learning.device import Device
 from pipeline_lib.preparations.registry import PREPARATIONS
 from pipeline_lib.tasks.registry import stage_module
-from pipeline_lib.train.options import Device
 
 logger = logging.getLogger(__name__)
 
@@ -150,4 +150,3 @@ def _attrs(trained: Manifest, *, source: str, dataset: str) -> dict[str, Any]:
         "gyre_model_code": trained.code,
         "gyre_dataset_identity": dataset,
     }
-

@@ -89,7 +89,7 @@ class GriddedSsh:
 def _coarsened(ds: xr.Dataset, factor: int) -> xr.Dataset:
     """Block means; cells beyond the last whole block are dropped."""
     blocks = {"latitude": factor, "longitude": factor}
-    return ds.coarsen(blocks, boundary="trim").mean(skipna=False, keep_attrs=True).chunk({d: -1 for d in blocks})
+    return ds.coarsen(blocks, boundary="trim").mean(skipna=False, keep_attrs=True).chunk(dict.fromkeys(blocks, -1))
 
 
 def _map_by_map(function: Callable[..., object], variable: xr.DataArray, *, outputs: int) -> list[xr.DataArray]:

@@ -13,12 +13,12 @@ import xarray as xr
 
 from pipeline_lib.config.experiment import Experiment
 from pipeline_lib.errors import ConfigError, StoreError
+from pipeline_lib.io.counts_table import read_counts
 from pipeline_lib.io.manifest import Manifest, read_manifest
+from pipeline_lib.metrics import METRICS, Metric
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.report.board import read_board
 from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext, Run, coloured, prettify
-from pipeline_lib.score.counts_table import read_counts
-from pipeline_lib.score.registry import METRICS, Metric
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import ScoreError
+from pipeline_lib.metrics import METRICS, Metric
 from pipeline_lib.score.bootstrap import Draws, Resampling, interval, pool
 from pipeline_lib.score.options import IntervalOptions
-from pipeline_lib.score.registry import METRICS, Metric
 from pipeline_lib.score.tables import COLUMNS, RANKING_COLUMNS
 from pipeline_lib.score.ties import Standing, rank_groups
 

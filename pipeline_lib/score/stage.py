@@ -13,10 +13,10 @@ import xarray as xr
 
 from pipeline_lib.errors import ScoreError
 from pipeline_lib.io.atomic import write_text
+from pipeline_lib.io.counts_table import read_counts, write_counts
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 from pipeline_lib.io.zarr_store import open_store
 from pipeline_lib.published.tables import load_published
-from pipeline_lib.score.counts_table import read_counts, write_counts
 from pipeline_lib.score.gate import InvalidRunError, Sample, check_same_sample
 from pipeline_lib.score.leaderboard import Leaderboard, PublishedNumber, leaderboard
 from pipeline_lib.score.tables import leaderboard_csv, ranking_csv

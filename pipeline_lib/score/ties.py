@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline_lib.metrics import Direction, badness
 from pipeline_lib.score.bootstrap import interval
-from pipeline_lib.score.registry import Direction, badness
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,11 @@ from torch import Tensor, nn
 
 from pipeline_lib.errors import TrainingError
 from pipeline_lib.io.atomic import write_text
+from pipeline_lib.learning.device import Device
+from pipeline_lib.learning.precision import memory_advice, resolve_device, resolve_precision
 from pipeline_lib.train.checkpoint import CheckpointFolder, require_same_run
 from pipeline_lib.train.module import TrainingModule
-from pipeline_lib.train.options import Device, LoopOptions
-from pipeline_lib.train.precision import memory_advice, resolve_device, resolve_precision
+from pipeline_lib.train.options import LoopOptions
 from pipeline_lib.train.problem import Problem
 from pipeline_lib.train.progress import Progress
 

@@ -6,10 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from pipeline_lib.learning.device import Precision
 from pipeline_lib.options import Options
-
-Precision = Literal["auto", "float32", "bfloat16"]
-Device = Literal["auto", "cpu", "cuda"]
 
 
 class LoopOptions(Options):

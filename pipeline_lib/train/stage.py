@@ -11,11 +11,11 @@ from pathlib import Path
 from pipeline_lib.io.atomic import write_json
 from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
+from pipeline_lib.learning.device import Device
 from pipeline_lib.models.base import AlgorithmModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
 from pipeline_lib.tasks.registry import stage_module
-from pipeline_lib.train.options import Device
 
 logger = logging.getLogger(__name__)
 

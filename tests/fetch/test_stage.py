@@ -202,9 +202,7 @@ def test_the_right_one_of_two_is_taken(site: Site, tmp_path: Path) -> None:
     netcdf(tmp_path / "mirror" / "a" / "a.nc", seed=9)
     data = netcdf(tmp_path / "mirror" / "b" / "a.nc")
     output = tmp_path / "raw" / "all.json"
-    fetch_source(
-        source_of(tmp_path, http(site, data)), part="all", output=output, mirror=tmp_path / "mirror", code="c"
-    )
+    fetch_source(source_of(tmp_path, http(site, data)), part="all", output=output, mirror=tmp_path / "mirror", code="c")
     assert site.requests == []
     assert (output.parent / "a.nc").read_bytes() == data
 
@@ -234,12 +232,8 @@ def test_the_mirror_gives_the_same_manifest_as_the_network(site: Site, tmp_path:
 
 
 @pytest.mark.skipif("GYRE_MIRROR" not in os.environ, reason="GYRE_MIRROR does not name a folder with the real files")
-@pytest.mark.parametrize(
-    "name", ["med-adt-2005q2", "med-adt-20160515", "global-adt-20190223", "blacksea-adt-20160707"]
-)
-def test_the_real_sources_come_from_the_mirror(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("name", ["med-adt-2005q2", "med-adt-20160515", "global-adt-20190223", "blacksea-adt-20160707"])
+def test_the_real_sources_come_from_the_mirror(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline_lib.catalog import Catalog
 
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from pipeline_lib.errors import ConfigError
+from pipeline_lib.metrics import METRICS
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.published.tables import FOLDER, PublishedTable, load_published, published_names
-from pipeline_lib.score.registry import METRICS
 
 
 @pytest.mark.parametrize("name", published_names())

@@ -5,9 +5,9 @@ import pytest
 import xarray as xr
 
 from pipeline_lib.errors import ScoreError
+from pipeline_lib.metrics import METRICS
 from pipeline_lib.score.leaderboard import PublishedNumber, leaderboard
 from pipeline_lib.score.options import IntervalOptions
-from pipeline_lib.score.registry import METRICS
 from pipeline_lib.tasks.segmentation.score import date_scores
 from pipeline_lib.tasks.segmentation.scoring_options import DEFAULT_METRICS, PatchOptions, ScoringOptions
 from tests.eddy_maps import label_maps, sea_of, spoilt

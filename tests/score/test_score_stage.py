@@ -8,11 +8,11 @@ import pytest
 import xarray as xr
 
 from pipeline_lib.errors import ScoreError, StoreError
+from pipeline_lib.io.counts_table import read_counts
 from pipeline_lib.io.manifest import Artefact, read_manifest
 from pipeline_lib.io.zarr_store import write_zarr
+from pipeline_lib.metrics import METRICS
 from pipeline_lib.score.bootstrap import pool
-from pipeline_lib.score.counts_table import read_counts
-from pipeline_lib.score.registry import METRICS
 from pipeline_lib.score.stage import build_leaderboard, score_run
 from pipeline_lib.score.tables import read_leaderboard, read_ranking
 from pipeline_lib.tasks.segmentation.scoring_options import PatchOptions, ScoringOptions

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from pipeline_lib.errors import StoreError
-from pipeline_lib.score.counts_table import read_counts, write_counts
+from pipeline_lib.io.counts_table import read_counts, write_counts
 from pipeline_lib.score.tables import (
     COLUMNS,
     RANKING_COLUMNS,

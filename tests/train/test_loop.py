@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from pipeline_lib.errors import TrainingError
+from pipeline_lib.learning.precision import resolve_device, resolve_precision
 from pipeline_lib.tasks.segmentation.train import SegmentationProblem, build_network, fit
 from pipeline_lib.train.module import TrainingModule, learning_rate
 from pipeline_lib.train.options import LoopOptions
-from pipeline_lib.train.precision import resolve_device, resolve_precision
 from tests.train import tiny_problem
 from tests.train.tiny_problem import train
 

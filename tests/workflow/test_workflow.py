@@ -133,7 +133,9 @@ def test_editing_the_labeller_labels_again_but_does_not_preprocess(finished, cop
 
 
 def test_a_missing_chunk_stops_the_next_stage_with_one_line(own):
-    chunk = next(p for p in (own / "data/tiny-adt/dataset/2005-04.zarr/adt").rglob("*") if p.is_file() and "c" in p.parts)
+    chunk = next(
+        p for p in (own / "data/tiny-adt/dataset/2005-04.zarr/adt").rglob("*") if p.is_file() and "c" in p.parts
+    )
     chunk.unlink()
     (own / "results/tiny/eddynet/seed0/model.json").unlink()
     done = snakemake(own, "results/tiny/eddynet/seed0/model.json", check=False)

@@ -54,9 +54,7 @@ class OkuboWeiss:
         classes, tables = [], []
         for index in range(ds.sizes["time"]):
             u, v = (np.asarray(ds[name].isel(time=index).values, np.float64) for name in OkuboWeiss.needs)
-            found = okubo_weiss_regions(
-                u, v, lat, lon, threshold=options.threshold, fewest_cells=options.pixel_min
-            )
+            found = okubo_weiss_regions(u, v, lat, lon, threshold=options.threshold, fewest_cells=options.pixel_min)
             classes.append(found.classes)
             tables.append(_table(found, np.hypot(u, v), lat, lon))
         return make_labels(ds, classes, tables, labeller="okubo_weiss")
@@ -69,13 +67,9 @@ def _table(found: OkuboWeissField, speed: Array, lat: Array, lon: Array) -> pd.D
     row, column = np.divmod(cells, lon.size)
     # Cell areas on the sphere; edges half way between the centres.
     edges = np.deg2rad(
-        np.concatenate(
-            [[1.5 * lat[0] - 0.5 * lat[1]], (lat[1:] + lat[:-1]) / 2, [1.5 * lat[-1] - 0.5 * lat[-2]]]
-        )
+        np.concatenate([[1.5 * lat[0] - 0.5 * lat[1]], (lat[1:] + lat[:-1]) / 2, [1.5 * lat[-1] - 0.5 * lat[-2]]])
     )
-    bands = (
-        EARTH_RADIUS**2 * np.deg2rad(lon[1] - lon[0]) * np.diff(np.sin(np.clip(edges, -np.pi / 2, np.pi / 2)))
-    )
+    bands = EARTH_RADIUS**2 * np.deg2rad(lon[1] - lon[0]) * np.diff(np.sin(np.clip(edges, -np.pi / 2, np.pi / 2)))
     area = _sums(number, bands[row], count)
     # Mean of unit vectors: a region may lie across the dateline.
     x, y = (_sums(number, bands[row] * f(np.deg2rad(lon[column])), count) for f in (np.cos, np.sin))

@@ -103,9 +103,7 @@ def _level_range(a: float, b: float, step: float, lowest: int, highest: int) -> 
 
 
 @jit
-def _sort_crossings(
-    h: Array, step: float, lowest: int, highest: int, periodic: bool
-) -> tuple[Int64, Int32, int]:
+def _sort_crossings(h: Array, step: float, lowest: int, highest: int, periodic: bool) -> tuple[Int64, Int32, int]:
     """Sort the crossed row edges (flat index of the western cell) by level; count all crossings."""
     ny, nx = h.shape
     edges = nx if periodic else nx - 1

@@ -77,9 +77,7 @@ def detect_eddies(
     limits = options if options is not None else DetectionOptions()
     field, speed = np.asarray(ssh_high_pass, np.float64), np.hypot(u, v).astype(np.float64)
     if field.ndim != 2 or field.shape != speed.shape:
-        raise DataError(
-            f"height has shape {field.shape} and velocity {speed.shape}", fix="give one map of each"
-        )
+        raise DataError(f"height has shape {field.shape} and velocity {speed.shape}", fix="give one map of each")
     lat, lon = checked_axes(field.shape, latitude, longitude)
     grid = Grid(lat, np.cos(np.deg2rad(lat)), float(lon[0]), longitude_step(lon), is_periodic(lon))
     levels = _levels(field, limits.step)
@@ -157,9 +155,7 @@ def _level_of(numbers: NDArray[np.int64], contours: Contours) -> NDArray[np.int6
     return np.searchsorted(contours.level_first, numbers, side="right") - 1 + contours.lowest
 
 
-def _rings(
-    numbers: NDArray[np.int64], contours: Contours, grid: Grid
-) -> list[tuple[list[float], list[float]]]:
+def _rings(numbers: NDArray[np.int64], contours: Contours, grid: Grid) -> list[tuple[list[float], list[float]]]:
     """Contours as closed rings in degrees; one that crosses the seam of the grid stays in one piece."""
     rings = []
     for number in numbers:

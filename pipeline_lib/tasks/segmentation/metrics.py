@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.score.registry import METRICS, Counts, Direction, ratio
+from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
 
 Values = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_lib.score.registry import METRICS, Counts, Direction, ratio
+from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
 
 Values = NDArray[np.float64]
 

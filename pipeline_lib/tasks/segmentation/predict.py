@@ -15,14 +15,14 @@ from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.data.grids import is_periodic
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
+from pipeline_lib.learning.device import Device, Precision
+from pipeline_lib.learning.model_store import LoadedModel, load_model
+from pipeline_lib.learning.precision import autocast, memory_advice, resolve_device, resolve_precision
 from pipeline_lib.models.base import AlgorithmModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.tasks.segmentation.arrays import DIMS, Normalisation, sea_mask
 from pipeline_lib.tasks.segmentation.classes import CLASSES, LAND, flag_attrs
 from pipeline_lib.tasks.segmentation.tiles import Predict, TileOptions, predict_map
-from pipeline_lib.train.model_store import LoadedModel, load_model
-from pipeline_lib.train.options import Device, Precision
-from pipeline_lib.train.precision import autocast, memory_advice, resolve_device, resolve_precision
 
 _OUT_OF_MEMORY = "reduce the tile or the number of tiles in a batch"
 

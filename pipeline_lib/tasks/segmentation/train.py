@@ -20,6 +20,8 @@ from pipeline_lib.data.periods import periods_between
 from pipeline_lib.errors import ConfigError, TrainingError
 from pipeline_lib.io.atomic import write_bytes
 from pipeline_lib.io.manifest import Manifest
+from pipeline_lib.learning.device import Device
+from pipeline_lib.learning.model_store import InputVariable, ModelSpec, save_model
 from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
@@ -30,8 +32,6 @@ from pipeline_lib.tasks.segmentation.patches import CoverPatches, PatchSource, R
 from pipeline_lib.tasks.segmentation.scores import SegmentationScores
 from pipeline_lib.tasks.segmentation.training_options import TrainingOptions
 from pipeline_lib.train.loop import run_training
-from pipeline_lib.train.model_store import InputVariable, ModelSpec, save_model
-from pipeline_lib.train.options import Device
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.seeds import torch_seed
 

@@ -41,9 +41,7 @@ def test_each_map_is_labelled_as_detect_eddies_does(ds, contour):
     total = 0
     for index, time in enumerate(ds["time"].to_numpy()):
         day = [ds[name].to_numpy()[index].astype(float) for name in pet14.needs]
-        found = detect_eddies(
-            *day, ds["latitude"].to_numpy(), ds["longitude"].to_numpy(), options=DetectionOptions()
-        )
+        found = detect_eddies(*day, ds["latitude"].to_numpy(), ds["longitude"].to_numpy(), options=DetectionOptions())
         np.testing.assert_array_equal(labels.classes.sel(time=time), getattr(found, f"{contour}_classes"))
         rows = labels.eddies[labels.eddies["time"] == time].drop(columns="time").reset_index(drop=True)
         pd.testing.assert_frame_equal(rows, found.eddies, check_exact=True)

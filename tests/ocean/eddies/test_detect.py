@@ -68,9 +68,7 @@ def test_isolated_gaussian(height, length, where, amplitude, radius, outer, spee
     f = 4 * np.pi * abs(np.sin(np.deg2rad(where))) / DAY
     assert eddy["speed_average"] == pytest.approx(G / f * height / (length * 1e3) * np.exp(-0.5), rel=0.07)
     assert distance(np.array([eddy["latitude"]]), eddy["longitude"], (where + 0.1, 0.125)) < 0.25 * 111e3
-    assert (
-        distance(np.array([eddy["latitude_extremum"]]), eddy["longitude_extremum"], (where, 0)) < 0.25 * 111e3
-    )
+    assert distance(np.array([eddy["latitude_extremum"]]), eddy["longitude_extremum"], (where, 0)) < 0.25 * 111e3
 
 
 @settings(max_examples=12, deadline=None)
@@ -87,9 +85,7 @@ def test_every_eddy_keeps_the_rules(seed, land):
     for eddy in found.eddies.itertuples():
         sign = 1 if eddy.polarity == 1 else -1
         for name, painted in maps.items():
-            ring = np.stack(
-                [getattr(eddy, f"contour_{name}_{axis}") for axis in ("longitude", "latitude")], axis=1
-            )
+            ring = np.stack([getattr(eddy, f"contour_{name}_{axis}") for axis in ("longitude", "latitude")], axis=1)
             assert (ring[0] == ring[-1]).all()
             # On the border of the grid a cell can lie exactly on a contour: it counts.
             inside = shapely.intersects_xy(shapely.Polygon(ring), x, y)
@@ -144,9 +140,7 @@ def test_turned_upside_down_the_classes_swap():
     swap = np.array([0, 2, 1], np.int8)
     np.testing.assert_array_equal(down.effective_classes, swap[up.effective_classes])
     np.testing.assert_array_equal(down.speed_classes, swap[up.speed_classes])
-    np.testing.assert_allclose(
-        np.sort(down.eddies["radius_speed"]), np.sort(up.eddies["radius_speed"]), rtol=1e-9
-    )
+    np.testing.assert_allclose(np.sort(down.eddies["radius_speed"]), np.sort(up.eddies["radius_speed"]), rtol=1e-9)
 
 
 @settings(max_examples=10, deadline=None)

@@ -5,9 +5,9 @@ import pytest
 import xarray as xr
 
 from pipeline_lib.errors import ScoreError
+from pipeline_lib.metrics import METRICS
 from pipeline_lib.score.bootstrap import pool
 from pipeline_lib.score.gate import InvalidRunError
-from pipeline_lib.score.registry import METRICS
 from pipeline_lib.tasks.segmentation.pixels import patch_corner
 from pipeline_lib.tasks.segmentation.score import date_scores, score_stores
 from pipeline_lib.tasks.segmentation.scoring_options import PatchOptions, ScoringOptions

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from pipeline_lib.errors import DataError
-from pipeline_lib.score.registry import METRICS
+from pipeline_lib.metrics import METRICS
 from pipeline_lib.tasks.segmentation.objects import (
     EARTH_RADIUS_M,
     OBJECT_COUNTS,

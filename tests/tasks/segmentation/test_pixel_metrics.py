@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.score.registry import METRICS
+from pipeline_lib.metrics import METRICS
 from pipeline_lib.tasks.segmentation.pixels import confusion, pair_codes, patch_confusion, patch_corner
 
 MAPS = st.tuples(

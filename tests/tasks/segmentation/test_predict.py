@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_lib.errors import ConfigError, DataError, StoreError
+from pipeline_lib.learning.model_store import InputVariable, ModelSpec, load_model, save_model
 from pipeline_lib.models.keras import keras_parameter_count
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.tasks.segmentation.predict import class_map, is_periodic, predict_dataset, predict_probabilities
 from pipeline_lib.tasks.segmentation.tiles import TileOptions, plan_axis, predict_map
-from pipeline_lib.train.model_store import InputVariable, ModelSpec, load_model, save_model
 
 SMALL = TileOptions(tile=32, overlap=16, margin=4, batch_size=3)
 WHOLE = TileOptions(tile=4096, overlap=16, margin=4)

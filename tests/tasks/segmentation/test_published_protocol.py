@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from pipeline_lib.metrics import METRICS
 from pipeline_lib.score.bootstrap import pool
-from pipeline_lib.score.registry import METRICS
 from pipeline_lib.tasks.segmentation.score import date_scores
 from pipeline_lib.tasks.segmentation.scoring_options import ScoringOptions
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from pipeline_lib.errors import TrainingError
-from pipeline_lib.train.options import Device, Precision
+from pipeline_lib.learning.device import Device, Precision
 
 
 def resolve_device(device: Device) -> torch.device:

@@ -1,0 +1,1 @@
+"""What training and predicting share: devices, number formats, stored models."""

@@ -1,0 +1,8 @@
+"""Words for where and in which number format networks compute; importing this loads no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
