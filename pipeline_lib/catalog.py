@@ -263,7 +263,7 @@ def _check(source: Source) -> None:
     try:
         source.check()
     except (ConfigError, FetchError) as error:
-        if isinstance(error, ConfigError) and error.where:
+        if isinstance(error, ConfigErrors) or (isinstance(error, ConfigError) and error.where):
             raise
         raise ConfigError(error.what, where=source.where, fix=error.fix) from error
 

@@ -85,11 +85,11 @@ def test_reading_ours_imports_neither_intake_nor_a_downloader() -> None:
         ("metadata.gyre.parts", "daily", "metadata.gyre.parts: "),
         ("metadata.gyre.parts", "monthly", None),
         ("metadata.gyre.fetch.driver", "ftp", "unknown driver 'ftp'; known: copernicusmarine, file, http, pypi"),
-        ("metadata.gyre.fetch.pth", "x", "metadata.gyre.fetch: pth: unknown key; did you mean 'path'?"),
-        ("metadata.gyre.fetch.sha256", "12", "fetch: sha256"),
+        ("metadata.gyre.fetch.pth", "x", "metadata.gyre.fetch.pth: unknown key; did you mean 'path'?"),
+        ("metadata.gyre.fetch.sha256", "12", "fetch.sha256"),
         ("metadata.gyre.fetch.path", "a/{hour}.nc", "{hour} is not known"),
         ("metadata.gyre.preparation.name", "gridded_shh", "did you mean 'gridded_ssh'?"),
-        ("metadata.gyre.preparation.options", {"order": 0}, "preparation.options: order"),
+        ("metadata.gyre.preparation.options", {"order": 0}, "preparation.options.order"),
         ("metadata.gyre.variables", {"sst": {"name": "sst", "units": "K"}}, "needs variable 'adt'"),
         ("args.urlpath", "{{ data_dir }}/other/raw/a.nc", "does not lead to where"),
         ("args.urlpath", "{{ data_dir }}/src/raw/../../x.nc", "must be"),
@@ -153,7 +153,7 @@ def test_two_days_must_not_share_a_file(tmp_path: Path) -> None:
     "url", ["ftp://example.org/a.nc", "file:///etc/passwd", "example.org/a.nc", "https://example.org/"]
 )
 def test_addresses_that_are_not_of_the_web_are_refused(tmp_path: Path, url: str) -> None:
-    with pytest.raises(ConfigError, match="fetch: url"):
+    with pytest.raises(ConfigError, match=r"fetch\.url"):
         load(tmp_path, entry({"driver": "http", "url": url}))
 
 

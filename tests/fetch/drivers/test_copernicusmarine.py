@@ -169,5 +169,5 @@ def test_what_the_client_says_becomes_one_line(tmp_path: Path, use: Any, error: 
 
 def test_an_empty_box_is_refused(tmp_path: Path) -> None:
     box = {"west": 37.0, "east": -6.0, "south": 30.0, "north": 46.0}
-    with pytest.raises(ConfigError, match=r"fetch: box: the box is empty"):
+    with pytest.raises(ConfigError, match=r"fetch\.box: the box is empty"):
         source_of(tmp_path, FETCH | {"box": box}, parts="monthly")

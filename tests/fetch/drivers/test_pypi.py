@@ -130,7 +130,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_options_that_could_lead_astray_are_refused(tmp_path: Path, key: str, value: object) -> None:
-    with pytest.raises(ConfigError, match=f"fetch: {key}"):
+    with pytest.raises(ConfigError, match=rf"fetch\.{key}"):
         source_of(tmp_path, options(b"x", b"y", **{key: value}))
 
 
