@@ -25,7 +25,7 @@ from pipeline_lib.config.catalog_file import (
 from pipeline_lib.config.validation import validate
 from pipeline_lib.data.periods import bounds
 from pipeline_lib.data.variables import VariableSpec
-from pipeline_lib.errors import ConfigError, FetchError, closest
+from pipeline_lib.errors import ConfigError, ConfigErrors, FetchError, closest
 from pipeline_lib.fetch.base import FetchRequest
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.io.hashing import sha256_json
