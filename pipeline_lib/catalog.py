@@ -87,11 +87,6 @@ class Source:
         """Name of the fetch driver."""
         return self.block.fetch.driver
 
-    @property
-    def is_netcdf(self) -> bool:
-        """Whether the fetched files are netCDF."""
-        return self.entry.driver == "netcdf"
-
     @cached_property
     def driver_options(self) -> Options:
         """Validated options of the fetch driver."""

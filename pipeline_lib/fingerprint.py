@@ -15,8 +15,10 @@ from pathlib import Path
 
 PACKAGE = "pipeline_lib"
 
-IGNORED = frozenset({f"{PACKAGE}.errors", f"{PACKAGE}.log", f"{PACKAGE}.fingerprint"})
-"""Modules that word messages and cannot change a result."""
+IGNORED = frozenset(
+    {PACKAGE, f"{PACKAGE}.errors", f"{PACKAGE}.log", f"{PACKAGE}.fingerprint", f"{PACKAGE}.train.progress"}
+)
+"""Modules that word messages, or hold the version only, and cannot change a result."""
 
 
 @cache
@@ -32,14 +34,16 @@ def fingerprint(*roots: str) -> str:
 def reachable(*roots: str) -> frozenset[str]:
     """Return all modules of this package that ``roots`` import, directly or indirectly, with the roots."""
     found: set[str] = set()
-    waiting = [name for root in roots for name in _with_parents(root)]
+    waiting = list(roots)
     while waiting:
         module = waiting.pop()
         if module in found or module in IGNORED or _file(module) is None:
             continue
         found.add(module)
         waiting.extend(_imports(module))
-    return frozenset(found)
+    # Packages are executed on the way to their modules; what they import besides does not matter to those.
+    parents = {p for module in found for p in _with_parents(module) if p not in IGNORED and _file(p) is not None}
+    return frozenset(found | parents)
 
 
 @cache
@@ -67,9 +71,21 @@ def _imports(module: str) -> tuple[str, ...]:
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(p for name in names if name.split(".", 1)[0] == PACKAGE for p in _with_parents(name))
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(filter(None, [_package_above(module, node.level), node.module]))
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    own = {PACKAGE, module.split(".", 1)[0]}  # a plug-in's own package counts as well
+    return tuple(name for name in names if name.split(".", 1)[0] in own)
+
+
+def _package_above(module: str, level: int) -> str:
+    """Return the package that a relative import with ``level`` dots starts from; empty for an absolute one."""
+    if level == 0:
+        return ""
+    file = _file(module)
+    is_package = file is not None and file.name == "__init__.py"
+    parts = module.split(".")
+    return ".".join(parts[: len(parts) - level + is_package])
 
 
 def _with_parents(module: str) -> list[str]:

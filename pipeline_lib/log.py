@@ -1,18 +1,12 @@
-"""Logging: plain lines to standard error and, if asked, to a file; a bar only where a person looks."""
+"""Logging: plain lines to standard error and, if asked, to a file."""
 
 from __future__ import annotations
 
 import logging
 import sys
-import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
-
-T = TypeVar("T")
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-_EVERY_SECONDS = 5.0
 
 
 def set_up(*, log_file: Path | None = None, verbose: bool = False) -> None:
@@ -28,20 +22,3 @@ def set_up(*, log_file: Path | None = None, verbose: bool = False) -> None:
     for handler in handlers:
         handler.setFormatter(logging.Formatter(_FORMAT, datefmt="%H:%M:%S"))
         root.addHandler(handler)
-
-
-def progress(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
-    """Yield ``items`` and tell how far it is: a bar on a terminal, a line every few seconds elsewhere."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track
-
-        yield from track(items, description=what, total=total, console=Console(stderr=True), transient=True)
-        return
-    logger = logging.getLogger(__name__)
-    last = time.monotonic()
-    for done, item in enumerate(items, start=1):
-        yield item
-        if time.monotonic() - last > _EVERY_SECONDS:
-            logger.info("%s: %d of %d", what, done, total)
-            last = time.monotonic()

@@ -15,7 +15,7 @@ All paths of the workflow come from here; the rules only name wildcards. Paths::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Plan:
     config: WorkflowConfig
     catalog: Catalog
     experiments: Mapping[str, LoadedExperiment]
+    _on_demand: dict[str, LoadedExperiment] = field(default_factory=dict, compare=False)
+    """Experiments that the configuration does not name but a target does."""
 
     # ---- paths -------------------------------------------------------------------------------------------
 
@@ -86,7 +88,11 @@ class Plan:
         """Return an experiment of the configuration, or load it from its file when it is asked for by path."""
         if name in self.experiments:
             return self.experiments[name]
-        return load_experiment(self.experiment_file(name))
+        if name not in self._on_demand:
+            loaded = load_experiment(self.experiment_file(name))
+            _check_source(self.catalog.source(loaded.spec.source), loaded)
+            self._on_demand[name] = loaded
+        return self._on_demand[name]
 
     def experiment_file(self, name: str) -> Path:
         """Return the YAML file of an experiment."""
@@ -166,15 +172,12 @@ class Plan:
 
     def labeller_options(self, label_set: str) -> str:
         """Options of a label set as JSON; found in the experiment that uses it."""
-        for loaded in self.experiments.values():
+        others = (f.stem for f in sorted(self.config.experiments_dir.glob("*.yaml")) if f.stem not in self.experiments)
+        for name in (*self.experiments, *others):
+            loaded = self.experiment(name)
             if loaded.label_set == label_set and loaded.label_options is not None:
                 return canonical_json(loaded.label_options.model_dump(mode="json"))
-        raise ConfigError(f"no configured experiment uses the labels {label_set!r}", fix="add it to config/config.yaml")
-
-    @property
-    def mirror_flags(self) -> list[str]:
-        """The mirror option of the fetch command, empty when there is none."""
-        return [] if self.config.mirror is None else ["--mirror", str(self.config.mirror)]
+        raise ConfigError(f"no experiment uses the labels {label_set!r}", where=str(self.config.experiments_dir))
 
     # ---- targets -----------------------------------------------------------------------------------------
 
@@ -233,11 +236,13 @@ class Plan:
     def _score_key(self, experiment: str, **_: str) -> tuple[Any, list[str]]:
         loaded = self.experiment(experiment)
         test = loaded.spec.split.test.model_dump(mode="json")
-        return [loaded.scoring.model_dump(mode="json"), test], [f"{TASKS.module(loaded.spec.task)}.score"]
+        counted = loaded.task.counted(loaded.scoring)
+        return [counted, test], [f"{TASKS.module(loaded.spec.task)}.score"]
 
     def _leaderboard_key(self, experiment: str) -> tuple[Any, list[str]]:
         loaded = self.experiment(experiment)
-        options, modules = self._score_key(experiment)
+        _, modules = self._score_key(experiment)
+        options = loaded.scoring.model_dump(mode="json")
         shown = {name: loaded.settings(name) for name in loaded.spec.names}
         return [options, loaded.spec.published, loaded.spec.source, shown], [*modules, "pipeline_lib.published"]
 

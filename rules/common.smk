@@ -4,17 +4,36 @@ import sys
 
 sys.path.insert(0, workflow.basedir)
 
+from pathlib import Path
+
 from pipeline_lib.errors import GyreError
+from pipeline_lib.io.yaml import load_yaml
 from pipeline_lib.plan import load_plan
 
 try:
+    for file in workflow.configfiles:
+        load_yaml(
+            Path(file)
+        )  # stricter than Snakemake's own reader: a key given twice is an error
     PLAN = load_plan(config)
 except GyreError as error:
     raise WorkflowError(*error.lines)
 
-# The library is found in every environment of every rule through this variable.
+# What every job needs to know, but what is no reason to run it again, reaches it through the environment.
+SURROUNDINGS = {
+    "GYRE_CATALOG": PLAN.config.catalog,
+    "GYRE_EXPERIMENTS": PLAN.config.experiments_dir,
+    "GYRE_DEVICE": PLAN.config.device,
+    "GYRE_MIRROR_FOLDER": PLAN.config.mirror or "",
+}
+EXPORTS = " ".join(
+    f"{name}={shlex.quote(str(value))}" for name, value in SURROUNDINGS.items()
+)
+LIBRARY = shlex.quote(str(workflow.basedir))
 shell.prefix(
-    f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
+    f"export {EXPORTS} PYTHONPATH={LIBRARY}${{PYTHONPATH:+:$PYTHONPATH}}; ".replace(
+        "{", "{{"
+    ).replace("}", "}}")
 )
 
 

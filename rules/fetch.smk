@@ -13,8 +13,6 @@ rule fetch:
         runtime=120,
     params:
         key=lambda w: PLAN.key("fetch", **w),
-        catalog=PLAN.config.catalog,
-        mirror=PLAN.mirror_flags,
     shell:
         "python -m pipeline_lib fetch {wildcards.source} --part {wildcards.part}"
-        " --catalog {params.catalog:q} {params.mirror:q} --output {output:q} --log {log:q}"
+        ' --catalog "$GYRE_CATALOG" ${{GYRE_MIRROR_FOLDER:+--mirror "$GYRE_MIRROR_FOLDER"}} --output {output:q} --log {log:q}'

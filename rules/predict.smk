@@ -17,7 +17,6 @@ rule predict:
         runtime=60,
     params:
         key=lambda w: PLAN.key("predict", **w),
-        device=PLAN.config.device,
     shell:
         "python -m pipeline_lib predict --model {input.model:q} --dataset {input.dataset:q}"
-        " --device {params.device} --threads {threads} --output {output:q} --log {log:q}"
+        " --device $GYRE_DEVICE --threads {threads} --output {output:q} --log {log:q}"

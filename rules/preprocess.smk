@@ -16,10 +16,9 @@ rule preprocess:
         runtime=60,
     params:
         key=lambda w: PLAN.key("preprocess", **w),
-        catalog=PLAN.config.catalog,
     shell:
         "python -m pipeline_lib preprocess {wildcards.source} --period {wildcards.period}"
-        " --catalog {params.catalog:q} --raw {input:q} --threads {threads} --output {output:q} --log {log:q}"
+        ' --catalog "$GYRE_CATALOG" --raw {input:q} --threads {threads} --output {output:q} --log {log:q}'
 
 
 rule statistics:
@@ -38,7 +37,6 @@ rule statistics:
         runtime=60,
     params:
         key=lambda w: PLAN.key("statistics", **w),
-        experiment=lambda w: PLAN.experiment_file(w.experiment),
     shell:
-        "python -m pipeline_lib statistics {params.experiment:q} --datasets {input:q}"
+        'python -m pipeline_lib statistics "$GYRE_EXPERIMENTS"/{wildcards.experiment}.yaml --datasets {input:q}'
         " --output {output:q} --log {log:q}"

@@ -24,8 +24,7 @@ rule report:
         runtime=30,
     params:
         key=lambda w: PLAN.key("report", **w),
-        experiment=lambda w: PLAN.experiment_file(w.experiment),
     shell:
-        "python -m pipeline_lib report {params.experiment:q} --leaderboard {input.leaderboard:q}"
+        'python -m pipeline_lib report "$GYRE_EXPERIMENTS"/{wildcards.experiment}.yaml --leaderboard {input.leaderboard:q}'
         " --models {input.models:q} --products {input.products:q} --labels {input.labels:q}"
         " --datasets {input.datasets:q} --benchmarks logs --output {output.manifest:q} --log {log:q}"

@@ -17,9 +17,8 @@ rule score:
         runtime=60,
     params:
         key=lambda w: PLAN.key("score", **w),
-        experiment=lambda w: PLAN.experiment_file(w.experiment),
     shell:
-        "python -m pipeline_lib score {params.experiment:q} --model {wildcards.model} --seed {wildcards.seed}"
+        'python -m pipeline_lib score "$GYRE_EXPERIMENTS"/{wildcards.experiment}.yaml --model {wildcards.model} --seed {wildcards.seed}'
         " --products {input.products:q} --labels {input.labels:q} --datasets {input.datasets:q}"
         " --output {output:q} --log {log:q}"
 
@@ -45,7 +44,6 @@ rule leaderboard:
         runtime=30,
     params:
         key=lambda w: PLAN.key("leaderboard", **w),
-        experiment=lambda w: PLAN.experiment_file(w.experiment),
     shell:
-        "python -m pipeline_lib leaderboard {params.experiment:q} --scores {input:q}"
+        'python -m pipeline_lib leaderboard "$GYRE_EXPERIMENTS"/{wildcards.experiment}.yaml --scores {input:q}'
         " --output {output.manifest:q} --log {log:q}"

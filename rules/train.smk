@@ -18,9 +18,7 @@ rule train:
         runtime=240,
     params:
         key=lambda w: PLAN.key("train", **w),
-        experiment=lambda w: PLAN.experiment_file(w.experiment),
-        device=PLAN.config.device,
     shell:
-        "python -m pipeline_lib train {params.experiment:q} --model {wildcards.model} --seed {wildcards.seed}"
+        'python -m pipeline_lib train "$GYRE_EXPERIMENTS"/{wildcards.experiment}.yaml --model {wildcards.model} --seed {wildcards.seed}'
         " --datasets {input.datasets:q} --labels {input.labels:q} --statistics {input.statistics:q}"
-        " --device {params.device} --threads {threads} --output {output:q} --log {log:q}"
+        " --device $GYRE_DEVICE --threads {threads} --output {output:q} --log {log:q}"

@@ -207,16 +207,6 @@ def test_opens_several_months_as_one(tmp_path: Path) -> None:
     assert (np.diff(opened.time) > np.timedelta64(0)).all()
 
 
-def test_opens_a_zarr_store(tmp_path: Path) -> None:
-    ds = xr.Dataset({"adt": (("time", "x"), np.arange(6.0).reshape(2, 3))})
-    ds.to_zarr(tmp_path / "data" / "src" / "raw" / "a.zarr", zarr_format=3, consolidated=False)
-    made = entry(FILE)
-    made["driver"] = "zarr"
-    made["args"] = {"urlpath": "{{ data_dir }}/src/raw/a.zarr", "chunks": {}, "consolidated": False}
-    opened = load(tmp_path, made).open_source("src")
-    np.testing.assert_array_equal(opened.adt.values, ds.adt.values)
-
-
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="fetch it first"):
         load(tmp_path, entry(FILE)).open_source("src")

@@ -110,12 +110,10 @@ class OpeningArguments(Options):
     """The fetched files, ``{{ data_dir }}/<source>/raw/...``; may hold ``*``."""
     chunks: dict[str, int] = Field(default_factory=dict)
     """Dask chunks; ``{}`` for those of the file."""
-    xarray_kwargs: XarrayArguments | None = None
-    """Needed for ``netcdf``."""
-    consolidated: bool | None = None
-    """Needed for ``zarr``: whether the store has consolidated metadata."""
-    path_as_pattern: Literal[False] | None = None
-    """Braces in a path are no pattern; needed for ``netcdf``."""
+    xarray_kwargs: XarrayArguments
+    """How xarray opens the files."""
+    path_as_pattern: Literal[False]
+    """Braces in a path are no pattern."""
 
     @field_validator("urlpath")
     @classmethod
@@ -131,20 +129,12 @@ class Entry(Options):
 
     description: str = Field(min_length=1)
     """One or two sentences for people."""
-    driver: Literal["netcdf", "zarr"]
+    driver: Literal["netcdf"]
     """Intake's driver that opens the fetched files."""
     args: OpeningArguments
     """Intake's arguments."""
     metadata: Metadata
     """The validated block."""
-
-    @model_validator(mode="after")
-    def _explicit(self) -> Entry:
-        if self.driver == "netcdf" and (self.args.xarray_kwargs is None or self.args.path_as_pattern is None):
-            raise ValueError("netcdf needs args.xarray_kwargs.engine and args.path_as_pattern")
-        if self.driver == "zarr" and self.args.consolidated is None:
-            raise ValueError("zarr needs args.consolidated")
-        return self
 
 
 class TextParameter(Options):

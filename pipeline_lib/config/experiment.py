@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pipeline_lib.errors import ConfigError, closest
 from pipeline_lib.options import Options
@@ -16,6 +16,16 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 """A model's name in an experiment: snake_case."""
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)]
 """A source's or an experiment's name: kebab-case."""
+
+
+def _different(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        raise ValueError("seeds must be different and not negative")
+    return seeds
+
+
+Seeds = Annotated[list[int], Field(min_length=1), AfterValidator(_different)]
+"""Different seeds, 0 or larger."""
 
 
 class DateRange(Options):
@@ -103,7 +113,7 @@ class ModelEntry(Options):
     """Options of that model."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Training options that differ from the experiment's."""
-    seeds: list[int] | None = None
+    seeds: Seeds | None = None
     """Seeds of this competitor, where they differ from the experiment's."""
     label: str | None = None
     """Title in tables and figures; changing it runs nothing again but the report."""
@@ -141,17 +151,10 @@ class Experiment(Options):
     """Scoring options of the task."""
     models: list[ModelEntry] = Field(min_length=1)
     """The competitors, baselines included."""
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: Seeds = Field(default=[0])
     """Seeds of every model that has randomness."""
     published: list[str] = Field(default_factory=list)
     """Published tables to show beside our numbers."""
-
-    @field_validator("seeds")
-    @classmethod
-    def _distinct(cls, seeds: list[int]) -> list[int]:
-        if len(set(seeds)) != len(seeds) or min(seeds) < 0:
-            raise ValueError("seeds must be different and not negative")
-        return seeds
 
     @model_validator(mode="after")
     def _unique_names(self) -> Experiment:

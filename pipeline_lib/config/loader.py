@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,14 +16,11 @@ from pipeline_lib.errors import ConfigError, ConfigErrors
 from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.yaml import load_yaml, refuse_secrets
 from pipeline_lib.label.registry import LABELLERS
+from pipeline_lib.metrics import METRICS
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
+from pipeline_lib.published.tables import load_published
 from pipeline_lib.tasks.registry import TASKS, Task
-
-
-def load_workflow(path: Path) -> WorkflowConfig:
-    """Read and validate ``config/config.yaml``."""
-    return parse_workflow(load_yaml(path), where=str(path))
 
 
 def parse_workflow(raw: Mapping[str, Any], *, where: str) -> WorkflowConfig:
@@ -109,6 +107,10 @@ class LoadedExperiment:
             if self.task.needs_labels and self.spec.labels is None:
                 problems.append(ConfigError(f"task {self.spec.task} needs labels", where=f"{self.name}: labels"))
         attempt(lambda: self.label_options)
+        for table in self.spec.published:
+            attempt(lambda table=table: load_published(table))
+        for metric in getattr(self.scoring, "metrics", []) if not problems else []:
+            attempt(lambda metric=metric: METRICS.module(metric))
         for entry in self.spec.models:
             attempt(lambda entry=entry: self._check_model(entry, trained=not problems))
         if problems:
@@ -123,7 +125,13 @@ class LoadedExperiment:
             )
         self.model_options(entry.name)
         if trained:
-            self.training(entry.name)
+            training = self.training(entry.name)
+            patch, multiple = getattr(training, "patch", 0), getattr(MODELS.get(entry.model), "size_multiple", 1)
+            if patch % multiple:
+                raise ConfigError(
+                    f"is {patch}, not a multiple of {multiple}, as {entry.model} needs",
+                    where=f"{self.name}: models.{entry.name}.training.patch",
+                )
 
 
 def load_experiment(path: Path) -> LoadedExperiment:
@@ -137,6 +145,8 @@ def load_experiment(path: Path) -> LoadedExperiment:
     raw = load_yaml(path)
     base = raw.pop("extends", None)
     if base is not None:
+        if not re.fullmatch(r"[a-z][a-z0-9-]*", str(base)):
+            raise ConfigError(f"{base!r} is not the name of an experiment", where=f"{path}: extends")
         parent = load_yaml(path.with_name(f"{base}.yaml"))
         if "extends" in parent:
             raise ConfigError(f"{base!r} extends another experiment itself", where=f"{path}: extends", fix="one level")

@@ -13,6 +13,26 @@ from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.io.zarr_store import open_store
 
 
+def concat_times(parts: Sequence[xr.Dataset], *, where: Sequence[str]) -> xr.Dataset:
+    """Join datasets along time, in order of time.
+
+    Raises
+    ------
+    DataError
+        If there is none, or one has another grid than the first; ``where`` names each.
+    """
+    if not parts:
+        raise DataError("no period is given", where="manifests")
+    for part, name in zip(parts, where, strict=True):
+        for axis in ("latitude", "longitude"):
+            if not np.array_equal(part[axis].values, parts[0][axis].values):
+                raise DataError(f"{axis} differs from that of {where[0]}", where=name, fix="regrid it first")
+    ordered = sorted(parts, key=lambda part: part.time.values[0])
+    if len(ordered) == 1:
+        return ordered[0]
+    return xr.concat(ordered, dim="time", join="exact", combine_attrs="override").sortby("time")
+
+
 def open_days(manifests: Sequence[Manifest], start: date, end: date) -> xr.Dataset:
     """Open the stores of several periods as one lazy dataset, cut to the days from ``start`` to ``end``.
 
@@ -22,12 +42,7 @@ def open_days(manifests: Sequence[Manifest], start: date, end: date) -> xr.Datas
         If the periods have different grids, or a day of the range is in none of them.
     """
     parts = [open_store(m, f"{m.content['period']}.zarr", chunks={}) for m in manifests]
-    parts.sort(key=lambda part: part.time.values[0])
-    for part, manifest in zip(parts, manifests, strict=True):
-        for axis in ("latitude", "longitude"):
-            if not np.array_equal(part[axis].values, parts[0][axis].values):
-                raise DataError(f"{axis} differs from the first period's", where=str(manifest.path))
-    ds = xr.concat(parts, dim="time", join="exact", combine_attrs="override") if len(parts) > 1 else parts[0]
+    ds = concat_times(parts, where=[str(manifest.path) for manifest in manifests])
     stop = np.datetime64(end, "ns") + np.timedelta64(1, "D") - np.timedelta64(1, "ns")
     ds = ds.sel(time=slice(np.datetime64(start, "ns"), stop))
     days = np.unique(ds.time.values.astype("datetime64[D]"))

@@ -12,3 +12,8 @@ def is_periodic(longitude: NDArray[np.floating]) -> bool:
         return False
     step = float(np.median(np.diff(longitude)))
     return abs(len(longitude) * step - 360.0) < 0.5 * step
+
+
+def grid_step(axis: NDArray[np.floating]) -> float:
+    """Return the median spacing of an axis in its own unit, rounded to six decimals; 0 for a single value."""
+    return round(float(np.median(np.diff(axis))), 6) if len(axis) > 1 else 0.0

@@ -44,11 +44,6 @@ class FetchableSource(Protocol):
         """Validated options of the driver."""
         ...
 
-    @property
-    def is_netcdf(self) -> bool:
-        """Whether its files are netCDF."""
-        ...
-
     def request(self, part: str) -> FetchRequest:
         """Return what is wanted for one part."""
         ...
@@ -109,8 +104,7 @@ def fetch_source(source: FetchableSource, *, part: str, output: Path, mirror: Pa
                 shutil.copyfile(local, staged)
             else:
                 driver.fetch(source.driver_options, file, incoming).replace(staged)
-            if source.is_netcdf:
-                check_readable(staged, request.variables)
+            check_readable(staged, request.variables)
             _report_reissue(output.parent / file.name, staged, file)
         out.options = options
         out.content = {"source": source.name, "part": part, **source.provenance()}

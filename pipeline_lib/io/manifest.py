@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from pipeline_lib.errors import StoreError
-from pipeline_lib.io.atomic import sync, write_json
+from pipeline_lib.io.atomic import sync, write_json, write_text
 from pipeline_lib.io.hashing import sha256_file, sha256_json
 
 FORMAT = 1
@@ -237,14 +237,37 @@ class Artefact:
         if isinstance(error, OSError):
             raise StoreError(f"cannot be written: {error.strerror or error}", where=str(self.path)) from error
 
+    @property
+    def _owner_file(self) -> Path:
+        """Names of the payloads that this artefact ever wrote; outlives the manifest, which Snakemake deletes."""
+        return self.path.with_name(f".{self.path.stem}.payloads")
+
+    def _owned(self) -> set[str]:
+        try:
+            return set(self._owner_file.read_text(encoding="utf-8").split("\n")) - {""}
+        except FileNotFoundError:
+            return set()
+
     def _commit(self) -> None:
         files = {name: record for payload in sorted(self._payloads) for name, record in self._records(payload)}
-        self.path.unlink(missing_ok=True)  # from here on the old artefact is not valid any more
+        owned = self._owned()
         for payload in self._payloads:
+            if payload not in owned and os.path.lexists(self.path.parent / payload):
+                raise StoreError(
+                    "stands in the way and is not of this artefact",
+                    where=str(self.path.parent / payload),
+                    fix="move it, or choose another folder",
+                )
+        write_text(self._owner_file, "\n".join(sorted(owned | set(self._payloads))))
+        self.path.unlink(missing_ok=True)  # from here on the old artefact is not valid any more
+        for payload in sorted(owned | set(self._payloads)):
             final = self.path.parent / payload
             if final.is_dir() and not final.is_symlink():
                 shutil.rmtree(final)
-            (self.staging / payload).replace(final)
+            if payload in self._payloads:
+                (self.staging / payload).replace(final)
+            else:  # an earlier run made it, this one does not
+                final.unlink(missing_ok=True)
         sync(self.path.parent)
         write_json(
             self.path,
@@ -273,6 +296,26 @@ class Artefact:
             file = self.staging / name
             sync(file)
             yield name, FileRecord(size=file.stat().st_size, sha256=sha256_file(file))
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a folder for one process as long as the block runs; it is made if missing.
+
+    Raises
+    ------
+    StoreError
+        If another process holds it, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot be written: {error.strerror or error}", where=str(folder)) from error
+    descriptor = _lock_folder(folder)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _lock_folder(folder: Path) -> int:

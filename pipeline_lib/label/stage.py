@@ -31,7 +31,7 @@ def label_period(*, dataset: Path, output: Path, labeller: str, options: Options
     DataError
         If the dataset lacks a variable that the labeller needs.
     """
-    manifest = read_manifest(dataset, kind="dataset")
+    manifest = read_manifest(dataset, kind="dataset", verify="deep")
     period = manifest.content["period"]
     entry = LABELLERS.get(labeller)
     ds = open_store(manifest, f"{period}.zarr")

@@ -156,8 +156,3 @@ class AlgorithmModel(Model):
         xarray.DataArray
             int8 class codes with dims (time, latitude, longitude).
         """
-
-
-def merged_training(model: type[NetworkModel], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the training options of a run: what the user chose over what the model recommends."""
-    return {**model.training, **chosen}

@@ -12,6 +12,7 @@ import xarray as xr
 
 from pipeline_lib import __version__
 from pipeline_lib.data.canonical import canonicalise, check_values
+from pipeline_lib.data.grids import grid_step
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError, DataError, StoreError
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
@@ -23,6 +24,8 @@ from pipeline_lib.tasks.registry import stage_module
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("numpy", "xarray", "zarr", "torch")
+GRID_TOLERANCE = 0.01
+"""Relative difference of grid steps that passes: coordinates may be stored in single precision."""
 
 
 def predict_period(*, model: Path, dataset: Path, output: Path, device: Device, threads: int | None, code: str) -> None:
@@ -42,7 +45,8 @@ def predict_period(*, model: Path, dataset: Path, output: Path, device: Device, 
     DataError
         If the dataset lacks a variable of the model, or has it in another unit.
     """
-    trained, data = read_manifest(model, kind="model"), read_manifest(dataset, kind="dataset")
+    trained = read_manifest(model, kind="model", verify="deep")
+    data = read_manifest(dataset, kind="dataset", verify="deep")
     period = data.content["period"]
     ds = open_store(data, f"{period}.zarr", chunks={})
     with Artefact(output, kind="product", code=code, packages=PACKAGES) as out:
@@ -51,7 +55,7 @@ def predict_period(*, model: Path, dataset: Path, output: Path, device: Device, 
         write_zarr(product, out.payload(f"{period}.zarr"), attrs=attrs)
         out.add_input("model", trained)
         out.add_input("dataset", data)
-        out.content = {"period": period, "times": int(product.sizes["time"])}
+        out.content = {"period": period, "times": int(product.sizes["time"]), "device": device}
     logger.info("%s: %d maps", output, product.sizes["time"])
 
 
@@ -84,7 +88,7 @@ def predict_file(
     """
     if output.exists():
         raise ConfigError("exists already", where=str(output), fix="choose another name or remove it")
-    trained = read_manifest(model, kind="model")
+    trained = read_manifest(model, kind="model", verify="deep")
     ds = _outside(source, trained, names)
     product = _product(trained, ds, device, threads)
     partial = output.with_name(f".{output.name}.partial")
@@ -112,16 +116,30 @@ def _outside(source: Path, trained: Manifest, names: Mapping[str, str]) -> xr.Da
     if not recipe:
         raise ConfigError("does not say how its inputs were prepared", where=str(trained.path), fix="train it again")
     preparation = PREPARATIONS.get(recipe.pop("preparation"))
-    unknown = set(names) - set(preparation.needs)
+    contract = trained.content["variables"]
+    unknown = set(names) - set(contract)
     if unknown:
-        raise ConfigError(f"{min(unknown)!r} is not needed", where="--variable", fix=f"give {preparation.needs}")
-    delivered = _open(source)
-    specs = {
-        name: VariableSpec(name=names.get(name, name), units=preparation.units[name]) for name in preparation.needs
-    }
-    ds = canonicalise(delivered, specs, where=str(source)).load()
+        raise ConfigError(
+            f"{min(unknown)!r} is not needed", where="--variable", fix=f"the model needs {', '.join(contract)}"
+        )
+    specs = {name: VariableSpec(name=names.get(name, name), **spec) for name, spec in contract.items()}
+    ds = canonicalise(_open(source), specs, where=str(source)).load()
     check_values(ds, specs, where=str(source))
-    return preparation.prepare(ds, preparation.Options.model_validate(recipe))
+    prepared = preparation.prepare(ds, preparation.Options.model_validate(recipe))
+    _check_grid(prepared, trained, source)
+    return prepared
+
+
+def _check_grid(ds: xr.Dataset, trained: Manifest, source: Path) -> None:
+    """Refuse another resolution than that of training: a network knows sizes in cells only."""
+    for axis, expected in zip(("latitude", "longitude"), trained.content["grid_step"], strict=True):
+        step = grid_step(ds[axis].values)
+        if abs(step - expected) > GRID_TOLERANCE * expected:
+            raise DataError(
+                f"{axis} has a step of {step:g} degrees, the model was trained on {expected:g}",
+                where=str(source),
+                fix="regrid the file first",
+            )
 
 
 def _open(source: Path) -> xr.Dataset:

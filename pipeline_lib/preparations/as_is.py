@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import ClassVar
 
 import xarray as xr
@@ -17,7 +15,6 @@ class AsIs:
     """Named variables, converted to canonical form and nothing else."""
 
     needs: ClassVar[tuple[str, ...]] = ()
-    units: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     class Options(BaseOptions):
         """Options of this preparation."""

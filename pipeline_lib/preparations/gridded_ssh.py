@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import ClassVar
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
@@ -38,7 +36,6 @@ class GriddedSsh:
     """Absolute dynamic topography, its high-passed part, and geostrophic currents."""
 
     needs = ("adt",)
-    units: ClassVar[Mapping[str, str]] = MappingProxyType({"adt": "m"})
 
     class Options(Options):
         """Options of this preparation."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 import xarray as xr
@@ -18,8 +17,6 @@ class Preparation(Protocol):
     """Options of the ``preparation.options`` block of a catalog entry."""
     needs: ClassVar[tuple[str, ...]]
     """Canonical variables that must be there."""
-    units: ClassVar[Mapping[str, str]]
-    """Unit of each of them."""
 
     @staticmethod
     def produces(options: Any) -> tuple[str, ...]:  # noqa: ANN401 - the implementation's own Options

@@ -12,6 +12,8 @@ import numpy as np
 import xarray as xr
 
 from pipeline_lib.data.canonical import canonicalise, check_values
+from pipeline_lib.data.datasets import concat_times
+from pipeline_lib.data.grids import grid_step
 from pipeline_lib.data.periods import bounds, expected_times
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import DataError
@@ -81,6 +83,8 @@ def preprocess_period(
             "period": period,
             "times": int(ds.sizes["time"]),
             "shape": [int(ds.sizes[d]) for d in ("latitude", "longitude")],
+            "variables": {name: spec.model_dump(mode="json", exclude={"name"}) for name, spec in variables.items()},
+            "grid_step": [grid_step(ds[axis].values) for axis in ("latitude", "longitude")],
             "units": {str(name): str(ds[name].attrs["units"]) for name in ds.data_vars},
             "delivered_units": {
                 n: delivered[n].attrs.get("delivered_units", spec.units) for n, spec in variables.items()
@@ -100,7 +104,7 @@ def open_files(
         If a file is not readable, or a time step is missing or extra.
     """
     parts = [canonicalise(_dated(_open(file), start, end), variables, where=file.name) for file in files]
-    ds = parts[0] if len(parts) == 1 else xr.concat(parts, dim="time", join="exact").sortby("time")
+    ds = concat_times(parts, where=[file.name for file in files])
     ds = ds.sel(time=slice(np.datetime64(start), np.datetime64(end) + np.timedelta64(1, "D") - np.timedelta64(1, "ns")))
     where = files[0].parent.name if len(files) > 1 else files[0].name
     _check_times(ds, expected_times(start, end, step_hours), where)

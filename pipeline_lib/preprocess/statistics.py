@@ -31,7 +31,7 @@ def training_statistics(
     output
         Manifest to write, with ``statistics.values.json`` beside it.
     """
-    manifests = [read_manifest(path, kind="dataset") for path in datasets]
+    manifests = [read_manifest(path, kind="dataset", verify="deep") for path in datasets]
     ds = open_days(manifests, *train)
     values = {name: _moments(ds[name]) for name in inputs}
     with Artefact(output, kind="statistics", code=code) as out:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from pipeline_lib.data.datasets import open_days
 from pipeline_lib.errors import ScoreError
 from pipeline_lib.io.atomic import write_text
 from pipeline_lib.io.counts_table import read_counts, write_counts
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
-from pipeline_lib.io.zarr_store import open_store
 from pipeline_lib.published.tables import load_published
 from pipeline_lib.score.gate import InvalidRunError, Sample, check_same_sample
 from pipeline_lib.score.leaderboard import Leaderboard, PublishedNumber, leaderboard
@@ -72,12 +72,12 @@ def score_run(
         If an input does not match its manifest.
     """
     inputs = {
-        "product": [read_manifest(path) for path in products],
-        "labels": [read_manifest(path) for path in labels],
-        "dataset": [read_manifest(path) for path in datasets],
+        kind: [read_manifest(path, kind=kind, verify="deep") for path in paths]
+        for kind, paths in (("product", products), ("labels", labels), ("dataset", datasets))
     }
+    _check_same_dataset(inputs)
     where = f"{model} (seed {seed})"
-    stores = {role: _open(manifests, test, role) for role, manifests in inputs.items()}
+    stores = {role: open_days(manifests, *test) for role, manifests in inputs.items()}
     _check_same_dates(stores, where)
     content: dict[str, Any] = {"task": task, "model": model, "seed": seed, "status": "ok"}
     with Artefact(output, kind="score", code=code, packages=_PACKAGES) as out:
@@ -98,23 +98,15 @@ def score_run(
     LOG.info("%s: %d dates, %d cells", where, len(sample.times), sum(sample.cells))
 
 
-def _open(manifests: Sequence[Manifest], test: tuple[date, date], role: str) -> xr.Dataset:
-    """Open the stores of all periods as one dataset and keep the test dates."""
-    if not manifests:
-        raise ScoreError(f"no {role} is given", where="score")
-    parts = []
-    for manifest in manifests:
-        stores = [name for name in manifest.payloads if name.endswith(".zarr")]
-        if len(stores) != 1:
-            raise ScoreError(f"holds {len(stores)} Zarr stores, not one", where=str(manifest.path))
-        parts.append(open_store(manifest, stores[0], chunks={}))
-    together = parts[0] if len(parts) == 1 else xr.concat(parts, "time", join="exact", data_vars="minimal")
-    together = together.sortby("time")
-    first, after = np.datetime64(test[0], "ns"), np.datetime64(test[1] + timedelta(days=1), "ns")
-    inside = (together.time.values >= first) & (together.time.values < after)
-    if not inside.any():
-        raise ScoreError(f"the {role} holds no date from {test[0]} to {test[1]}", where=str(manifests[0].path))
-    return together.isel(time=inside)
+def _check_same_dataset(inputs: Mapping[str, Sequence[Manifest]]) -> None:
+    """Refuse products and labels that were made from other data than the dataset they are compared on."""
+    known = {manifest.identity for manifest in inputs["dataset"]}
+    for role in ("product", "labels"):
+        for manifest in inputs[role]:
+            if manifest.inputs["dataset"].identity not in known:
+                raise ScoreError(
+                    f"the {role} was made from another dataset", where=str(manifest.path), fix="make it again"
+                )
 
 
 def _check_same_dates(stores: Mapping[str, xr.Dataset], where: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from pipeline_lib.options import Options
 from pipeline_lib.registry import Registry
@@ -21,6 +21,11 @@ class Task(Protocol):
     """Options of the ``scoring:`` block of an experiment."""
     needs_labels: ClassVar[bool]
     """Whether the label stage runs for experiments of this kind."""
+
+    @staticmethod
+    def counted(scoring: Options) -> dict[str, Any]:
+        """Return the scoring options on which the counts of a run depend; a change of others counts nothing again."""
+        ...
 
 
 TASKS: Registry[type[Task]] = Registry("task", "TASKS", "pipeline_lib.tasks")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline_lib.io.atomic import write_json
 from pipeline_lib.io.hashing import sha256_json
-from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
+from pipeline_lib.io.manifest import Artefact, Manifest, exclusive, read_manifest
 from pipeline_lib.learning.device import Device
 from pipeline_lib.models.base import AlgorithmModel
 from pipeline_lib.models.registry import MODELS
@@ -78,7 +78,7 @@ def train_model(
     manifests = {
         **{f"dataset {m.content['period']}": m for m in _read(datasets, "dataset")},
         **{f"labels {m.content['period']}": m for m in _read(labels, "labels")},
-        "statistics": read_manifest(statistics, kind="statistics"),
+        "statistics": read_manifest(statistics, kind="statistics", verify="deep"),
     }
     entry = MODELS.get(model)
     if issubclass(entry, AlgorithmModel):
@@ -93,29 +93,31 @@ def train_model(
         "validation": [day.isoformat() for day in validation],
         "seed": seed,
     }
-    digest = sha256_json([described, code, {role: m.identity for role, m in manifests.items()}])[:10]
-    folder = output.parent / f"checkpoints-{digest}"
-    _remove_others(folder)
-    stage_module(task, "train").train(
-        model=model,
-        model_options=model_options,
-        training=training,
-        inputs=tuple(inputs),
-        days=(train, validation),
-        seed=seed,
-        manifests=manifests,
-        folder=folder,
-        output=output,
-        described=described,
-        device=device,
-        threads=threads,
-        code=code,
-    )
-    shutil.rmtree(folder)
+    made_of = {role: manifest.identity for role, manifest in manifests.items()}
+    # Device and threads belong to it: sums in another order would end in other weights.
+    folder = output.parent / f"checkpoints-{sha256_json([described, code, made_of, device, threads])[:10]}"
+    with exclusive(output.parent):
+        _remove_others(folder)
+        stage_module(task, "train").train(
+            model=model,
+            model_options=model_options,
+            training=training,
+            inputs=tuple(inputs),
+            days=(train, validation),
+            seed=seed,
+            manifests=manifests,
+            folder=folder,
+            output=output,
+            described=described,
+            device=device,
+            threads=threads,
+            code=code,
+        )
+        shutil.rmtree(folder)
 
 
 def _read(paths: Sequence[Path], kind: str) -> list[Manifest]:
-    return [read_manifest(path, kind=kind) for path in paths]
+    return [read_manifest(path, kind=kind, verify="deep") for path in paths]
 
 
 def _store_algorithm(task: str, model: str, options: Options, output: Path, code: str) -> None:

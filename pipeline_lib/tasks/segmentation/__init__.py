@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pipeline_lib.options import Options
 from pipeline_lib.tasks.registry import TASKS
 from pipeline_lib.tasks.segmentation.classes import CLASSES
 from pipeline_lib.tasks.segmentation.scoring_options import ScoringOptions
@@ -17,4 +20,9 @@ class Segmentation:
     TrainingOptions = TrainingOptions
     ScoringOptions = ScoringOptions
     needs_labels = True
-    figures = ("maps", "best_and_worst", "leaderboard", "loss_curves", "scores_over_time", "confusion")
+
+    @staticmethod
+    def counted(scoring: Options) -> dict[str, Any]:
+        """Return what the counts per date depend on: mask, objects and patches, not metrics or intervals."""
+        plain: dict[str, Any] = scoring.model_dump(mode="json", include={"sea_variable", "objects", "patches"})
+        return plain

@@ -54,7 +54,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         torch.set_num_threads(threads)
     if "algorithm" in trained.content:
         return _cf(_apply_algorithm(trained.content["algorithm"], ds), None)
-    probability = predict_dataset(load_model(trained.path), ds, device=device)
+    # In the number format of training, so that all months of a product are of one kind wherever they are computed.
+    probability = predict_dataset(load_model(trained.path), ds, device=device, precision=trained.content["precision"])
     sea = probability.notnull().all("class")
     return _cf(class_map(probability).where(sea, LAND).astype(np.int8), probability)
 

@@ -276,7 +276,7 @@ def train(
             "stopped_epoch": result.stopped_epoch,
             "device": result.device,
             "precision": result.precision,
-            "preparation": dict(_preparation(manifests)),
+            **_dataset_facts(manifests),
         },
     )
 
@@ -296,9 +296,14 @@ def _arrays(manifests: Mapping[str, Manifest], start: date, end: date, normalisa
     )
 
 
-def _preparation(manifests: Mapping[str, Manifest]) -> Mapping[str, Any]:
-    """How the dataset was prepared; all periods of a source are prepared alike."""
-    return next(m.options for role, m in manifests.items() if role.startswith("dataset"))
+def _dataset_facts(manifests: Mapping[str, Manifest]) -> dict[str, Any]:
+    """What a file from outside must be brought to: contract, preparation and grid, alike in all periods."""
+    dataset = next(m for role, m in manifests.items() if role.startswith("dataset"))
+    return {
+        "preparation": dict(dataset.options),
+        "variables": dataset.content["variables"],
+        "grid_step": dataset.content["grid_step"],
+    }
 
 
 def build_network(
