@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system demo full all test test-slow test-reference lint format reference dry-run report clean
+.PHONY: help install install-dev system demo full all test test-slow lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -49,9 +49,6 @@ test: install-dev  ## The test suite (under 15 minutes on two cores)
 
 test-slow: install-dev  ## Tests that take minutes
 	$(RUN) python -m pytest -m slow
-
-test-reference: install-dev  ## Comparisons with independent packages in environments of their own
-	$(RUN) python -m pytest -m reference
 
 lint: install-dev  ## ruff, mypy, snakefmt, codespell, snakemake --lint
 	$(RUN) ruff check .

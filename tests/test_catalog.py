@@ -97,7 +97,7 @@ def test_reading_ours_imports_neither_intake_nor_a_downloader() -> None:
         ("args.urlpath", "{{ data_dir }}/src/raw/{{ env(HOME) }}", "must be"),
         ("args.urlpath", "/etc/passwd", "must be"),
         ("args.xarray_kwargs", {"engine": "scipy"}, "args.xarray_kwargs.engine"),
-        ("args.xarray_kwargs", ..., "netcdf needs args.xarray_kwargs.engine"),
+        ("args.xarray_kwargs", ..., "args.xarray_kwargs: field required"),
         ("driver", "python", "sources.src.driver"),
         ("description", "{{ env(HOME) }}", "templates are not allowed here"),
         ("metadata.gyre.citation", "{% for x in y %}", "templates are not allowed here"),

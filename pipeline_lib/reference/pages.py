@@ -80,7 +80,7 @@ def _table(model: type[BaseModel]) -> str:
     rows = ["| key | type | default | meaning |\n|---|---|---|---|\n"]
     for name, field in model.model_fields.items():
         meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-        limits = ", ".join(str(m) for m in field.metadata if "=" in str(m) and "BeforeValidator" not in str(m))
+        limits = ", ".join(str(m) for m in field.metadata if "=" in str(m) and "Validator" not in str(m))
         rows.append(
             f"| `{name}` | {_type(field)} | {_default(field)} | {meaning}{f' ({limits})' if limits else ''} |\n"
         )

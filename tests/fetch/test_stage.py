@@ -40,7 +40,7 @@ def test_the_manifest_says_what_is_here(site: Site, tmp_path: Path) -> None:
     assert manifest.content["citation"] == "Nobody (2005)"
     assert manifest.code == "c0de"
     assert str(tmp_path) not in output.read_text()
-    assert sorted(p.name for p in output.parent.iterdir()) == ["a.nc", "all.json"]
+    assert sorted(p.name for p in output.parent.glob("[!.]*")) == ["a.nc", "all.json"]
 
 
 def test_done_work_is_not_done_again(site: Site, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_an_interrupted_run_goes_on_in_the_next(site: Site, tmp_path: Path) -> N
         fetch_source(source, part="all", output=output, code="c")
     fetch_source(source, part="all", output=output, code="c")
     assert site.requests[-1][1]["Range"].startswith("bytes=")
-    assert sorted(p.name for p in output.parent.iterdir()) == ["a.nc", "all.json"]
+    assert sorted(p.name for p in output.parent.glob("[!.]*")) == ["a.nc", "all.json"]
 
 
 # ---- mirror ----------------------------------------------------------------------------------------------

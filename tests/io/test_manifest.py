@@ -41,7 +41,7 @@ def test_round_trip(tmp_path):
     write(tmp_path / "2005-04.json", dataset())
     manifest = read_manifest(tmp_path / "2005-04.json", kind="dataset", verify="deep")
     xr.testing.assert_identical(open_store(manifest, "2005-04.zarr").load(), dataset())
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["2005-04.json", "2005-04.zarr"]
+    assert sorted(p.name for p in tmp_path.glob("[!.]*")) == ["2005-04.json", "2005-04.zarr"]
 
 
 def test_equal_work_gives_equal_bytes(tmp_path):
@@ -65,7 +65,7 @@ def test_an_exception_keeps_the_earlier_artefact(tmp_path):
         raise RuntimeError("half-way")
     assert path.read_bytes() == before
     assert read_manifest(path, verify="deep").content["period"] == "2005-04"
-    assert not list(tmp_path.glob(".*"))
+    assert not list(tmp_path.glob(".*.partial"))
 
 
 def chunk_files(folder: Path) -> list[Path]:
@@ -155,7 +155,7 @@ def test_a_second_writer_is_refused_and_a_killed_one_leaves_no_trace(tmp_path):
     assert not path.exists()
     write(path, dataset())
     read_manifest(path, verify="deep")
-    assert sorted(p.name for p in path.parent.iterdir()) == ["2005-04.json", "2005-04.zarr"]
+    assert sorted(p.name for p in path.parent.glob("[!.]*")) == ["2005-04.json", "2005-04.zarr"]
 
 
 @pytest.mark.parametrize("name", ["with space", "Ärger-ö", "x" * 200])
@@ -176,3 +176,20 @@ def test_unwritable_place_is_one_clear_line(tmp_path):
     with pytest.raises(StoreError, match="cannot be written") as caught:
         write(tmp_path / "file" / "2005-04.json", dataset())
     assert "\n" not in caught.value.line
+
+
+def test_what_another_put_there_is_not_overwritten(tmp_path):
+    (tmp_path / "2005-04.zarr").mkdir()
+    (tmp_path / "2005-04.zarr/mine").write_text("precious")
+    with pytest.raises(StoreError, match=r"2005-04\.zarr: stands in the way"):
+        write(tmp_path / "labels.json", dataset())
+    assert (tmp_path / "2005-04.zarr/mine").read_text() == "precious"
+    assert not (tmp_path / "labels.json").exists()
+
+
+def test_a_payload_that_is_no_longer_made_is_removed(tmp_path):
+    write(tmp_path / "2005-04.json", dataset())
+    (tmp_path / "2005-04.json").unlink()  # as Snakemake does before it runs a job again
+    with Artefact(tmp_path / "2005-04.json", kind="dataset", code="abc") as out:
+        out.payload("other.txt").write_text("x")
+    assert sorted(p.name for p in tmp_path.glob("[!.]*")) == ["2005-04.json", "other.txt"]

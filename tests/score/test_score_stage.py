@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pipeline_lib.errors import ScoreError, StoreError
+from pipeline_lib.errors import DataError, ScoreError, StoreError
 from pipeline_lib.io.counts_table import read_counts
 from pipeline_lib.io.manifest import Artefact, read_manifest
 from pipeline_lib.io.zarr_store import write_zarr
@@ -25,7 +25,7 @@ TEST = (date(2005, 5, 25), date(2005, 6, 24))
 SETTINGS = {"eddynet": {"model": "eddynet", "loss": "dice"}, "unet": {"model": "unet", "loss": "dice"}}
 
 
-def store(root: Path, kind: str, ds: xr.Dataset) -> list[Path]:
+def store(root: Path, kind: str, ds: xr.Dataset, datasets: Path | None = None) -> list[Path]:
     """Write a dataset month by month as artefacts, as the stages before do."""
     paths = []
     for period, part in ds.groupby(ds.time.dt.strftime("%Y-%m")):
@@ -33,6 +33,8 @@ def store(root: Path, kind: str, ds: xr.Dataset) -> list[Path]:
         with Artefact(path, kind=kind, code="test") as out:
             write_zarr(part, out.payload(f"{period}.zarr"))
             out.content = {"period": str(period)}
+            if datasets is not None:
+                out.add_input("dataset", read_manifest(datasets / f"{period}.json"))
         paths.append(path)
     return paths
 
@@ -43,8 +45,8 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         adt = LABELS.copy(data=np.where(SEA.values, 0.1, np.nan)).assign_attrs(units="m")
-        self.labels = store(root / "labels", "labels", LABELS.to_dataset())
         self.datasets = store(root / "dataset", "dataset", adt.to_dataset(name="adt"))
+        self.labels = store(root / "labels", "labels", LABELS.to_dataset(), root / "dataset")
 
     def score(self, model: str, seed: int, predicted: xr.DataArray, options: ScoringOptions = OPTIONS) -> Path:
         run = self.root / model / f"seed{seed}"
@@ -59,7 +61,7 @@ class Project:
             task="segmentation",
             model=model,
             seed=seed,
-            products=store(run / "products", "product", product),
+            products=store(run / "products", "product", product, self.root / "dataset"),
             labels=self.labels,
             datasets=self.datasets,
             test=TEST,
@@ -167,15 +169,15 @@ def test_a_hole_outside_the_test_dates_is_no_one_s_business(project: Project) ->
 
 def test_a_product_that_lacks_a_date_stops_the_score(project: Project) -> None:
     keep = LABELS.time.values != np.datetime64("2005-06-10")
-    with pytest.raises(ScoreError, match=r"unet \(seed 0\): the product lacks 2005-06-10 \(1 of 31 test dates\)"):
+    with pytest.raises(DataError, match=r"products/2005-05\.json.*holds no data for 2005-06-10"):
         project.score("unet", 0, LABELS.isel(time=keep))
     assert not (project.root / "unet/seed0/score.json").exists()
 
 
 def test_labels_that_lack_a_date_do_not_shrink_the_sample(project: Project, tmp_path: Path) -> None:
     keep = LABELS.time.values != np.datetime64("2005-06-10")
-    project.labels = store(tmp_path / "fewer", "labels", LABELS.isel(time=keep).to_dataset())
-    with pytest.raises(ScoreError, match="the labels lacks 2005-06-10"):
+    project.labels = store(tmp_path / "fewer", "labels", LABELS.isel(time=keep).to_dataset(), project.root / "dataset")
+    with pytest.raises(DataError, match=r"fewer/2005-05\.json.*holds no data for 2005-06-10"):
         project.score("unet", 0, LABELS)
 
 
@@ -183,7 +185,7 @@ def test_a_product_on_another_grid_stops_the_score(project: Project) -> None:
     shifted = LABELS.copy()
     shifted["longitude"] = LABELS.longitude + 0.125
     run = project.root / "unet"
-    moved = store(run / "products", "product", shifted.to_dataset(name="eddy_class"))
+    moved = store(run / "products", "product", shifted.to_dataset(name="eddy_class"), project.root / "dataset")
     with pytest.raises(ScoreError, match=r"unet \(seed 0\): longitude number 0 is -5\.875"):
         score_run(
             task="segmentation",
@@ -206,7 +208,7 @@ def test_runs_scored_with_other_options_or_labels_are_not_compared(project: Proj
     with pytest.raises(ScoreError, match="other scoring options"):
         project.leaderboard([scores[0], other])
     relabelled = LABELS.copy(data=(LABELS.values + 1) % 3)
-    project.labels = store(project.root / "labels2", "labels", relabelled.to_dataset())
+    project.labels = store(project.root / "labels2", "labels", relabelled.to_dataset(), project.root / "dataset")
     other = project.score("unet", 0, spoilt(LABELS, 0.1, seed=3))
     with pytest.raises(ScoreError, match=r"other labels.*2005-05-25"):
         project.leaderboard([scores[0], other])
@@ -220,12 +222,12 @@ def test_a_model_without_score_and_a_run_given_twice(project: Project, scores: l
 
 
 def test_no_test_date_and_damaged_inputs(project: Project, scores: list[Path]) -> None:
-    with pytest.raises(ScoreError, match="holds no date from 2012-01-01"):
+    with pytest.raises(DataError, match="holds no data for 2012-01-01"):
         score_run(
             task="segmentation",
             model="unet",
             seed=0,
-            products=project.labels,
+            products=store(project.root / "late", "product", LABELS.to_dataset(), project.root / "dataset"),
             labels=project.labels,
             datasets=project.datasets,
             test=(date(2012, 1, 1), date(2012, 1, 2)),
@@ -237,3 +239,26 @@ def test_no_test_date_and_damaged_inputs(project: Project, scores: list[Path]) -
     counts.write_bytes(counts.read_bytes()[:-1])
     with pytest.raises(StoreError, match=r"counts\.parquet"):
         project.leaderboard(scores)
+
+
+def test_labels_given_as_products_and_products_of_other_data_are_refused(project: Project) -> None:
+    def score(products: list[Path]) -> None:
+        score_run(
+            task="segmentation",
+            model="unet",
+            seed=0,
+            products=products,
+            labels=project.labels,
+            datasets=project.datasets,
+            test=TEST,
+            options=OPTIONS,
+            output=project.root / "unet/score.json",
+            code="test",
+        )
+
+    with pytest.raises(StoreError, match="is a labels manifest where a product one is needed"):
+        score(project.labels)
+    elsewhere = store(project.root / "elsewhere", "dataset", LABELS.to_dataset(name="adt"))
+    foreign = store(project.root / "foreign", "product", LABELS.to_dataset(), elsewhere[0].parent)
+    with pytest.raises(ScoreError, match="the product was made from another dataset"):
+        score(foreign)

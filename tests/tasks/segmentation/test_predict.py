@@ -218,7 +218,7 @@ def test_changed_weights_or_an_unfitting_network_are_refused(stored):
 def test_weights_of_another_architecture_are_refused(stored, tmp_path):
     path, net = stored
     spec = load_model(path).spec.model_copy(update={"options": {"filters": 8}})
-    other = tmp_path / "other.json"
+    other = tmp_path / "other" / "model.json"
     save_model(other, spec=spec, weights=net.state_dict(), history=HISTORY, inputs={}, training={}, code="abc")
     with pytest.raises(StoreError, match="does not fit eddynet as it is today"):
         load_model(other)
