@@ -41,7 +41,7 @@ def run(model: str, way: str, threads: int) -> None:
     entry = MODELS.get(model)
     network = entry.build(entry.Options(), in_channels=1, classes=3).eval()
     inputs = global_map()
-    tiles = TileOptions() if way == "tiles" else TileOptions(tile=2 * COLUMNS, overlap=0, margin=0)
+    tiles = TileOptions() if way == "tiles" else TileOptions(tile=2 * COLUMNS)
     start = time.perf_counter()
     out = predict_probabilities(
         network, inputs, size_multiple=entry.size_multiple, tiles=tiles, periodic=True, device="cpu"

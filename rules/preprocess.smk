@@ -10,7 +10,6 @@ rule preprocess:
         "logs/preprocess/{source}/{period}.tsv"
     conda:
         "../envs/preprocess.yaml"
-    threads: 2
     resources:
         mem_mb=4000,
         runtime=60,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from pipeline_lib.options import Options
 KIND = "model"
 WEIGHTS = "best.pt"
 HISTORY = "history.csv"
+LAST = "last.ckpt"
 PACKAGES = ("numpy", "torch", "pytorch-lightning", "xarray")
 
 
@@ -99,9 +101,10 @@ def save_model(
     inputs: Mapping[str, Manifest],
     training: Mapping[str, Any],
     code: str,
+    last: Path | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """Write ``best.pt``, ``history.csv`` and the manifest that describes the model.
+    """Write ``best.pt``, ``last.ckpt``, ``history.csv`` and the manifest that describes the model.
 
     Parameters
     ----------
@@ -119,6 +122,8 @@ def save_model(
         Resolved training options and seed, plain values.
     code
         Fingerprint of the code that trained it.
+    last
+        The last checkpoint of the training, to keep beside the best weights.
     extra
         Further plain facts for the manifest's content, for example the best epoch.
 
@@ -131,6 +136,8 @@ def save_model(
     torch.save({name: value.detach().cpu() for name, value in weights.items()}, buffer)
     with Artefact(manifest_path, kind=KIND, code=code, packages=PACKAGES) as out:
         out.payload(WEIGHTS).write_bytes(buffer.getvalue())
+        if last is not None:
+            shutil.copyfile(last, out.payload(LAST))
         history.to_csv(out.payload(HISTORY), index=False, lineterminator="\n")
         for role, manifest in inputs.items():
             out.add_input(role, manifest)

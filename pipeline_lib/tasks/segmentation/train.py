@@ -268,6 +268,7 @@ def train(
         spec=spec,
         weights=result.network.state_dict(),
         history=result.history,
+        last=result.last,
         inputs=manifests,
         training=described,
         code=code,
