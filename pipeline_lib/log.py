@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline_lib.errors import StoreError
+
 T = TypeVar("T")
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -16,18 +18,29 @@ _EVERY_SECONDS = 5.0
 
 
 def set_up(*, log_file: Path | None = None, verbose: bool = False) -> None:
-    """Send log lines to standard error and, in addition, to ``log_file``."""
+    """Send log lines to standard error and, in addition, to ``log_file``.
+
+    Raises
+    ------
+    StoreError
+        If the log file cannot be written.
+    """
     root = logging.getLogger("pipeline_lib")
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
     root.handlers.clear()
     root.propagate = False
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    _add(root, logging.StreamHandler(sys.stderr))
     if log_file is not None:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter(_FORMAT, datefmt="%H:%M:%S"))
-        root.addHandler(handler)
+        try:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            _add(root, logging.FileHandler(log_file, mode="w", encoding="utf-8"))
+        except OSError as error:
+            raise StoreError(f"log cannot be written: {error.strerror or error}", where=str(log_file)) from error
+
+
+def _add(logger: logging.Logger, handler: logging.Handler) -> None:
+    handler.setFormatter(logging.Formatter(_FORMAT, datefmt="%H:%M:%S"))
+    logger.addHandler(handler)
 
 
 def progress(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
