@@ -39,6 +39,14 @@ def add_manifests(parser: argparse.ArgumentParser, *names: str, required: bool =
         )  # fmt: skip
 
 
+def at_least_one(text: str) -> int:
+    """Parse a whole number that is not below 1; argparse tells what is wrong with any other."""
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
 def json_options(text: str) -> dict[str, Any]:
     """Parse a JSON object given on the command line; raise :class:`ConfigError` if it is none."""
     try:

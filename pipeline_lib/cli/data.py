@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline_lib.cli.arguments import Commands, add_catalog, add_experiment, add_manifests, add_output, json_options
+from pipeline_lib.cli.arguments import (
+    Commands,
+    add_catalog,
+    add_experiment,
+    add_manifests,
+    add_output,
+    at_least_one,
+    json_options,
+)
 
 
 def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -22,7 +30,9 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     prepare.add_argument("source", help="name of a catalog entry")
     prepare.add_argument("--period", required=True, metavar="YYYY-MM")
     prepare.add_argument("--raw", type=Path, required=True, metavar="FILE", help="manifest of the fetched part")
-    prepare.add_argument("--threads", type=int, default=1, help="Dask threads; the result does not depend on it")
+    prepare.add_argument(
+        "--threads", type=at_least_one, default=1, help="Dask threads; the result does not depend on it"
+    )
     add_catalog(prepare)
     add_output(prepare)
     prepare.set_defaults(run=_preprocess)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline_lib.cli.arguments import Commands, add_experiment, add_manifests, add_output
+from pipeline_lib.cli.arguments import Commands, add_experiment, add_manifests, add_output, at_least_one
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -49,7 +49,7 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def _add_compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=DEVICES, default="auto", help="auto takes a GPU when there is one")
-    parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all)")
+    parser.add_argument("--threads", type=at_least_one, default=None, help="CPU threads (default: all)")
 
 
 def _train(args: argparse.Namespace) -> None:

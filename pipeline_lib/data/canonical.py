@@ -32,8 +32,13 @@ COORDINATE_ATTRS: dict[str, dict[str, str]] = {
     "latitude": {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north", "axis": "Y"},
     "longitude": {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east", "axis": "X"},
 }
-_MAX_ZERO_SHARE = 0.2
-"""Share of always-exactly-zero cells above which a field without gaps is taken for one with land stored as zero."""
+_MAX_CONSTANT_SHARE = 0.2
+"""Share of cells with one and the same value at all times above which a field without gaps is taken for one whose
+land holds that value."""
+_HUGE = 1e15
+"""No quantity in SI units on the globe is that large, but the usual fill values are: 1e20 (CMIP) and 9.97e36
+(netCDF's default for floats)."""
+_STANDARD_CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
 
 
 def canonicalise(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where: str) -> xr.Dataset:
@@ -83,7 +88,8 @@ def check_values(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
     Raises
     ------
     DataError
-        If a value is infinite or out of range, a time step has no finite value, or land seems stored as zero.
+        If a value is infinite, huge or out of range, a time step has no finite value, or land seems stored as a
+        number.
     """
     for name, spec in variables.items():
         values = ds[name].values
@@ -95,19 +101,33 @@ def check_values(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
         if empty.any():
             raise DataError(f"has no finite value on {ds.time.values[empty][0]:.10}", where=place)
         _check_range(ds, values, spec, place)
-        constant_zero = float((values == 0).all(axis=0).mean())
-        if finite.all() and constant_zero > _MAX_ZERO_SHARE:
-            raise DataError(
-                f"{constant_zero:.0%} of the cells are exactly 0 at all times and none is missing",
-                where=place,
-                fix="if land is stored as 0, set zero_is_missing: true in the catalog entry",
-            )
+        if finite.all():
+            _check_constant(values, place)
+
+
+def _check_constant(values: np.ndarray, place: str) -> None:
+    """Refuse a field without gaps in which many cells always hold 0, or one and the same value far from all others."""
+    still, counts = np.unique(values[0][(values == values[:1]).all(axis=0)], return_counts=True)
+    share = counts.max(initial=0) / values[0].size
+    if share <= _MAX_CONSTANT_SHARE:
+        return
+    value = still[counts.argmax()]
+    others = values[values != value]
+    if value != 0 and (others.size == 0 or abs(others - value).min() <= np.ptp(others)):
+        return  # a value among the others, such as a fraction of 1
+    raise DataError(
+        f"{share:.0%} of the cells are exactly {value:g} at all times and none is missing",
+        where=place,
+        fix="if land is stored as 0, set zero_is_missing: true in the catalog entry"
+        if value == 0
+        else "if land is stored so, declare it in the file as _FillValue",
+    )
 
 
 def _check_range(ds: xr.Dataset, values: np.ndarray, spec: VariableSpec, place: str) -> None:
-    for limit, outside in ((spec.valid_min, np.less), (spec.valid_max, np.greater)):
-        if limit is None:
-            continue
+    lowest = -_HUGE if spec.valid_min is None else spec.valid_min
+    highest = _HUGE if spec.valid_max is None else spec.valid_max
+    for limit, outside in ((lowest, np.less), (highest, np.greater)):
         with np.errstate(invalid="ignore"):
             bad = outside(values, limit)
         if bad.any():
@@ -150,6 +170,8 @@ def _rename_coordinates(ds: xr.Dataset, where: str) -> xr.Dataset:
 def _time(ds: xr.Dataset, where: str) -> xr.Dataset:
     if not np.issubdtype(ds.time.dtype, np.datetime64):
         calendar = getattr(ds.time.values.flat[0], "calendar", None)
+        if calendar in _STANDARD_CALENDARS:
+            raise DataError("times lie outside 1677 to 2262", where=where, fix="correct the units of time in the file")
         what = f"times are in calendar {calendar!r}" if calendar else f"times are {ds.time.dtype}, not dates"
         raise DataError(what, where=where, fix="only the standard calendar is read: convert the times first")
     try:

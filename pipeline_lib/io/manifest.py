@@ -94,7 +94,7 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
 
 
 def read_manifest(
-    path: Path, *, kind: str | None = None, verify: Literal["none", "quick", "deep"] = "quick"
+    path: Path, *, kind: str | None = None, verify: Literal["none", "quick", "deep"] = "deep"
 ) -> Manifest:
     """Read a manifest and check its artefact against it.
 
@@ -105,7 +105,8 @@ def read_manifest(
     kind
         The kind of artefact that is wanted; any other is refused.
     verify
-        ``quick`` compares the set of files and their sizes, ``deep`` their hashes as well.
+        ``quick`` compares the set of files and their sizes, ``deep`` their hashes as well: only that finds a flipped
+        bit, which decodes to other numbers without a word.
 
     Raises
     ------
@@ -328,4 +329,8 @@ def _lock_folder(folder: Path) -> int:
         raise StoreError("another process is writing it", where=str(folder), fix="wait for it to end") from error
     except OSError:  # a file system without locks: one writer at a time is then up to the workflow engine
         pass
+    if not folder.exists() or not os.path.samestat(os.fstat(descriptor), folder.stat()):
+        # Its writer ended in between and removed it; what is there now may be another's, with a lock of its own.
+        os.close(descriptor)
+        raise StoreError("another process is writing it", where=str(folder), fix="wait for it to end")
     return descriptor

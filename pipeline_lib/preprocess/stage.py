@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -16,8 +17,8 @@ from pipeline_lib.data.datasets import concat_times
 from pipeline_lib.data.grids import grid_step
 from pipeline_lib.data.periods import bounds, expected_times
 from pipeline_lib.data.variables import VariableSpec
-from pipeline_lib.errors import DataError
-from pipeline_lib.io.manifest import Artefact, read_manifest
+from pipeline_lib.errors import ConfigError, DataError
+from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 from pipeline_lib.io.zarr_store import time_chunk, write_zarr
 from pipeline_lib.options import Options
 from pipeline_lib.preparations.registry import PREPARATIONS
@@ -59,15 +60,16 @@ def preprocess_period(
 
     Raises
     ------
+    ConfigError
+        If the source does not cover the period.
     DataError
         If the raw files do not keep the contract or lack a time step of the period.
     StoreError
         If the raw part does not match its manifest, or the disk refuses.
     """
-    fetched = read_manifest(raw, kind="raw", verify="deep")
+    start, end = _days(period, coverage)
+    fetched = read_manifest(raw, kind="raw")
     files = [fetched.file(name) for name in fetched.payloads]
-    first, last = bounds(period)
-    start, end = max(first, coverage[0]), min(last, coverage[1] or last)
     prepare = PREPARATIONS.get(preparation)
     with (
         Artefact(output, kind="dataset", code=code, packages=("numpy", "xarray", "zarr", "dask", "h5netcdf")) as out,
@@ -77,7 +79,7 @@ def preprocess_period(
         delivered = open_files(files, variables, start=start, end=end, step_hours=step_hours)
         ds = prepare.prepare(delivered, preparation_options)
         store = out.payload(f"{period}.zarr")
-        write_zarr(ds, store, attrs=_provenance(fetched.content))
+        _write(ds, store, fetched)
         out.options = {"preparation": preparation, **preparation_options.model_dump(mode="json")}
         out.content = {
             "period": period,
@@ -93,6 +95,31 @@ def preprocess_period(
     logger.info("%s: %d maps of %s cells", output, ds.sizes["time"], " x ".join(map(str, out.content["shape"])))
 
 
+def _days(period: str, coverage: tuple[date, date | None]) -> tuple[date, date]:
+    """First and last day of a period that the source covers."""
+    first, last = bounds(period)
+    start, end = max(first, coverage[0]), min(last, coverage[1] or last)
+    if end < start:
+        span = f"from {coverage[0]}" + (f" to {coverage[1]}" if coverage[1] else " on")
+        raise ConfigError(f"{period} is not covered", where="--period", fix=f"ask for a month {span}")
+    return start, end
+
+
+def _write(ds: xr.Dataset, store: Path, fetched: Manifest) -> None:
+    """Compute and write the store; tell a raw file that cannot be read from a disk that cannot be written."""
+    try:
+        write_zarr(ds, store, attrs=_provenance(fetched.content))
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # The HDF5 library has no error number for a chunk that it cannot decode.
+        raise DataError(
+            f"cannot be read: {error}",
+            where=", ".join(fetched.payloads),
+            fix="the provider's file is damaged: fetch it again",
+        ) from error
+
+
 def open_files(
     files: list[Path], variables: Mapping[str, VariableSpec], *, start: date, end: date, step_hours: int
 ) -> xr.Dataset:
@@ -101,12 +128,12 @@ def open_files(
     Raises
     ------
     DataError
-        If a file is not readable, or a time step is missing or extra.
+        If a file is not readable, the files lie on different grids, or a time step is missing or extra.
     """
+    where = files[0].parent.name if len(files) > 1 else files[0].name
     parts = [canonicalise(_dated(_open(file), start, end), variables, where=file.name) for file in files]
     ds = concat_times(parts, where=[file.name for file in files])
     ds = ds.sel(time=slice(np.datetime64(start), np.datetime64(end) + np.timedelta64(1, "D") - np.timedelta64(1, "ns")))
-    where = files[0].parent.name if len(files) > 1 else files[0].name
     _check_times(ds, expected_times(start, end, step_hours), where)
     cells = ds.sizes["latitude"] * ds.sizes["longitude"]
     ds = ds.chunk({"time": time_chunk(times=ds.sizes["time"], cell_bytes=cells * 4), "latitude": -1, "longitude": -1})
@@ -120,8 +147,22 @@ def _checked(block: xr.Dataset, variables: Mapping[str, VariableSpec], where: st
 
 
 def _open(file: Path) -> xr.Dataset:
+    """Open a file lazily, in blocks that do not grow with its length.
+
+    The blocks are the file's own chunks, so that each is decoded once. A file without chunks is cut along its
+    slowest dimension: as one block it would be read whole for each period.
+    """
     try:
-        return xr.open_dataset(file, engine="h5netcdf", chunks={})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", xr.SerializationWarning)  # odd times are refused with a line of our own
+            ds = xr.open_dataset(file, engine="h5netcdf")
+        for name, variable in ds.data_vars.items():
+            if variable.ndim:
+                size, slowest = variable.shape[0], variable.dims[0]
+                rest = variable.nbytes // max(1, size)
+                whole = {slowest: time_chunk(times=size, cell_bytes=rest)}
+                ds[name] = variable.chunk(variable.encoding.get("preferred_chunks") or whole)
+        return ds
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"is not a readable netCDF file: {error}", where=str(file), fix="fetch it again") from error
 
