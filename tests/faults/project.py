@@ -19,7 +19,7 @@ from tests.workflow.project import catalog, eddy_maps
 BRANCH = multiprocessing.get_context("forkserver")
 """Processes that start in milliseconds, with the stage imported, and share no thread with the tests."""
 _PRELOADED = ("preprocess.stage", "plan", "ocean.high_pass", "ocean.geostrophy", "preparations.as_is")
-_USED = ("dask.array", "h5netcdf", "zarr", "scipy.ndimage")
+_USED = ("dask.array", "h5netcdf", "zarr", "scipy.ndimage", "pytest")
 BRANCH.set_forkserver_preload(["tests.faults.project", *(f"pipeline_lib.{n}" for n in _PRELOADED), *_USED])
 
 
