@@ -30,9 +30,7 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     prepare.add_argument("source", help="name of a catalog entry")
     prepare.add_argument("--period", required=True, metavar="YYYY-MM")
     prepare.add_argument("--raw", type=Path, required=True, metavar="FILE", help="manifest of the fetched part")
-    prepare.add_argument(
-        "--threads", type=at_least_one, default=1, help="Dask threads; the result does not depend on it"
-    )
+    prepare.add_argument("--threads", type=at_least_one, default=1, help="Dask threads; the result is the same")
     add_catalog(prepare)
     add_output(prepare)
     prepare.set_defaults(run=_preprocess)

@@ -107,21 +107,24 @@ def check_values(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
 
 def _check_constant(values: np.ndarray, place: str) -> None:
     """Refuse a field without gaps in which many cells always hold 0, or one and the same value far from all others."""
-    still, counts = np.unique(values[0][(values == values[:1]).all(axis=0)], return_counts=True)
-    share = counts.max(initial=0) / values[0].size
-    if share <= _MAX_CONSTANT_SHARE:
-        return
-    value = still[counts.argmax()]
-    others = values[values != value]
-    if value != 0 and (others.size == 0 or abs(others - value).min() <= np.ptp(others)):
-        return  # a value among the others, such as a fraction of 1
+    still = values[0][(values == values[:1]).all(axis=0)]
+    seen, counts = np.unique(still, return_counts=True)
+    shares = dict(zip(seen.tolist(), (counts / values[0].size).tolist(), strict=True))
+    if shares.get(0.0, 0.0) > _MAX_CONSTANT_SHARE:
+        value, fix = 0.0, "if land is stored as 0, set zero_is_missing: true in the catalog entry"
+    else:
+        value, fix = max(shares, key=shares.__getitem__, default=0.0), "declare land's value in the file as _FillValue"
+        if shares.get(value, 0.0) <= _MAX_CONSTANT_SHARE or not _is_far_off(value, values):
+            return
     raise DataError(
-        f"{share:.0%} of the cells are exactly {value:g} at all times and none is missing",
-        where=place,
-        fix="if land is stored as 0, set zero_is_missing: true in the catalog entry"
-        if value == 0
-        else "if land is stored so, declare it in the file as _FillValue",
+        f"{shares[value]:.0%} of the cells are exactly {value:g} at all times and none is missing", where=place, fix=fix
     )
+
+
+def _is_far_off(value: float, values: np.ndarray) -> bool:
+    """Whether a value is farther from all others than these are from each other; a fraction of 1 is not."""
+    others = values[values != value]
+    return others.size > 0 and bool(abs(others - value).min() > np.ptp(others) > 0)
 
 
 def _check_range(ds: xr.Dataset, values: np.ndarray, spec: VariableSpec, place: str) -> None:

@@ -18,10 +18,9 @@ from tests.workflow.project import catalog, eddy_maps
 
 BRANCH = multiprocessing.get_context("forkserver")
 """Processes that start in milliseconds, with the stage imported, and share no thread with the tests."""
-BRANCH.set_forkserver_preload(
-    ["tests.faults.project", "pipeline_lib.preprocess.stage", "pipeline_lib.plan", "pipeline_lib.ocean.high_pass"]
-    + ["pipeline_lib.ocean.geostrophy", "pipeline_lib.preparations.as_is", "dask.array", "h5netcdf", "zarr"]
-)
+_PRELOADED = ("preprocess.stage", "plan", "ocean.high_pass", "ocean.geostrophy", "preparations.as_is")
+_USED = ("dask.array", "h5netcdf", "zarr", "scipy.ndimage", "pytest")
+BRANCH.set_forkserver_preload(["tests.faults.project", *(f"pipeline_lib.{n}" for n in _PRELOADED), *_USED])
 
 
 def small_maps(**options: int) -> xr.Dataset:

