@@ -123,7 +123,7 @@ def test_one_of_thirty_files_lies_on_another_grid(tmp_path):
 
     project = MonthOfDays(tmp_path)
     monthly_of_daily_files(project, shifted).fetch()
-    refused(project, "the files lie on different grids")
+    refused(project, r"20050418\.nc: latitude differs from that of 20050401\.nc")
 
 
 def test_two_of_thirty_files_hold_the_same_day(tmp_path):
