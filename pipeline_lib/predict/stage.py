@@ -55,7 +55,7 @@ def predict_period(*, model: Path, dataset: Path, output: Path, device: Device, 
         write_zarr(product, out.payload(f"{period}.zarr"), attrs=attrs)
         out.add_input("model", trained)
         out.add_input("dataset", data)
-        out.content = {"period": period, "times": int(product.sizes["time"]), "device": device}
+        out.content = {"period": period, "times": int(product.sizes["time"])}
     logger.info("%s: %d maps", output, product.sizes["time"])
 
 

@@ -53,27 +53,6 @@ class Normalisation:
         return cls(tuple(variables), (0.0,) * len(variables), (1.0,) * len(variables))
 
     @classmethod
-    def fit(cls, ds: xr.Dataset, variables: Sequence[str]) -> Self:
-        """Return mean and standard deviation over all finite values; give it training dates only.
-
-        Raises
-        ------
-        DataError
-            If a variable is missing, constant or never finite.
-        """
-        mean, scale = [], []
-        for name in variables:
-            values = _values(ds, name)
-            finite = values[np.isfinite(values)].astype(np.float64)
-            centre = float(finite.mean()) if finite.size and name not in ZERO_MEAN else 0.0
-            spread = float(np.sqrt(np.mean((finite - centre) ** 2))) if finite.size else 0.0
-            if spread == 0.0:
-                raise DataError(f"{name} is constant or never finite", where="training set", fix="leave it out")
-            mean.append(centre)
-            scale.append(spread)
-        return cls(tuple(variables), tuple(mean), tuple(scale))
-
-    @classmethod
     def from_statistics(cls, statistics: Mapping[str, Mapping[str, Any]], variables: Sequence[str]) -> Self:
         """Return the normalisation by ``{variable: {mean, std}}``; :data:`ZERO_MEAN` variables keep their zero.
 
