@@ -6,7 +6,7 @@ For each size, a generated archive of monthly netCDF files (daily maps, 360 x 72
 providers do) is brought into Zarr twice: by the preprocess stage, two months at a time as the workflow does on two
 cores, which checks units, coordinates, ranges and completeness and writes one hashed store per month; and by
 ``xarray.open_mfdataset(files).chunk(time=16).to_zarr(store)`` with its threads, which does nothing of that. Memory is
-the peak of the largest process.
+the peak of the largest process; processor time is that of all.
 """
 
 from __future__ import annotations
@@ -91,13 +91,14 @@ def plain(raw: Path, target: Path) -> None:
     ds.to_zarr(target / "all.zarr", consolidated=False)
 
 
-def measured(way: str, raw: Path, target: Path) -> tuple[float, float]:
-    """Run one way in a process of its own; return seconds and peak memory in MB."""
+def measured(way: str, raw: Path, target: Path) -> dict[str, float]:
+    """Run one way in a process of its own; return seconds, processor seconds, peak memory and bytes written in MB."""
     command = [sys.executable, __file__, "--way", way, "--raw", str(raw), "--target", str(target)]
     start = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     seconds = time.perf_counter() - start
-    return seconds, json.loads(done.stdout.splitlines()[-1])["peak_mb"]
+    written = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
+    return {"seconds": seconds, "written_mb": written / 1e6, **json.loads(done.stdout.splitlines()[-1])}
 
 
 def main() -> None:
@@ -112,10 +113,12 @@ def main() -> None:
         import resource
 
         {"ours": ours, "plain": plain}[args.way](args.raw, args.target)
-        used = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        print(json.dumps({"peak_mb": max(used) / 1024}))
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        peak = max(usage.ru_maxrss for usage in used) / 1024
+        print(json.dumps({"peak_mb": peak, "cpu": sum(usage.ru_utime + usage.ru_stime for usage in used)}))
         return
-    print("| months | uncompressed GB | time ours / plain | peak MB ours | peak MB plain |\n|---|---|---|---|---|")
+    print("| months | GB | time ours / plain | processor time | bytes written | peak MB ours | plain |")
+    print("|---|---|---|---|---|---|---|")
     for months in args.months:
         folder = Path(tempfile.mkdtemp(prefix="gyre-benchmark-"))
         try:
@@ -126,8 +129,9 @@ def main() -> None:
                 results[way] = measured(way, folder / "raw", folder / way)
                 shutil.rmtree(folder / way)
             size = months * 30.4 * ROWS * COLUMNS * 4 / 1e9
-            ratio = results["ours"][0] / results["plain"][0]
-            print(f"| {months} | {size:.1f} | {ratio:.2f} | {results['ours'][1]:.0f} | {results['plain'][1]:.0f} |")
+            one, other = results["ours"], results["plain"]
+            ratios = [f"{one[key] / other[key]:.2f}" for key in ("seconds", "cpu", "written_mb")]
+            print(f"| {months} | {size:.1f} | {' | '.join(ratios)} | {one['peak_mb']:.0f} | {other['peak_mb']:.0f} |")
         finally:
             shutil.rmtree(folder)
 

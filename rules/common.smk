@@ -1,4 +1,5 @@
 # Loads the plan. A mistake in the configuration ends here, one line each.
+import os
 import shlex
 import sys
 
@@ -29,12 +30,13 @@ SURROUNDINGS = {
 EXPORTS = " ".join(
     f"{name}={shlex.quote(str(value))}" for name, value in SURROUNDINGS.items()
 )
-LIBRARY = shlex.quote(str(workflow.basedir))
-shell.prefix(
-    f"export {EXPORTS} PYTHONPATH={LIBRARY}${{PYTHONPATH:+:$PYTHONPATH}}; ".replace(
-        "{", "{{"
-    ).replace("}", "}}")
+EXPORTS += (
+    f" PYTHONPATH={shlex.quote(str(workflow.basedir))}${{PYTHONPATH:+:$PYTHONPATH}}"
 )
+if not workflow.deployment_settings.deployment_method:
+    # Without conda the jobs run with the Python that runs Snakemake, be its environment activated or not.
+    EXPORTS += f' PATH={shlex.quote(os.path.dirname(sys.executable))}:"$PATH"'
+shell.prefix(f"export {EXPORTS}; ".replace("{", "{{").replace("}", "}}"))
 
 
 wildcard_constraints:

@@ -51,7 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("pipeline_lib"):
+            what = f"{error.name} is not installed in {sys.prefix}"
+            logging.getLogger("pipeline_lib").error(f"{what}; run make install, or activate the environment of Gyre")
+            return 1
         logging.getLogger("pipeline_lib").exception("a defect of the program; please report it with this log")
         return 70
     return 0

@@ -14,6 +14,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
@@ -27,6 +28,10 @@ from pipeline_lib.io.hashing import sha256_file, sha256_json
 
 FORMAT = 1
 """Version of the manifest layout; raised when an older reader could misunderstand a newer file."""
+
+
+_WRITERS = 4
+"""Files that are brought to disk at a time."""
 
 
 @dataclass(frozen=True)
@@ -293,10 +298,14 @@ class Artefact:
             names = [f"{payload}/{name}" for name in _files_below(root)]
         else:
             raise StoreError(f"payload {payload} was not written", where=str(self.path))
-        for name in names:
-            file = self.staging / name
-            sync(file)
-            yield name, FileRecord(size=file.stat().st_size, sha256=sha256_file(file))
+        with ThreadPoolExecutor(_WRITERS) as pool:  # a thread that waits for the disk leaves the processor to another
+            yield from zip(names, pool.map(_settle, [self.staging / name for name in names]), strict=True)
+
+
+def _settle(file: Path) -> FileRecord:
+    """Bring a file to disk and record what it holds."""
+    sync(file)
+    return FileRecord(size=file.stat().st_size, sha256=sha256_file(file))
 
 
 @contextlib.contextmanager

@@ -19,11 +19,16 @@ from pipeline_lib.data.periods import bounds, expected_times
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
-from pipeline_lib.io.zarr_store import time_chunk, write_zarr
+from pipeline_lib.io.zarr_store import CHUNK_BYTES, time_chunk, write_zarr
 from pipeline_lib.options import Options
 from pipeline_lib.preparations.registry import PREPARATIONS
 
 logger = logging.getLogger(__name__)
+
+_STORED_BYTES = 4
+"""Datasets hold float32."""
+_MOST_BYTES = 8 * CHUNK_BYTES
+"""Beyond that, whole chunks of a file are not read across the map."""
 
 
 def preprocess_period(
@@ -131,12 +136,12 @@ def open_files(
         If a file is not readable, the files lie on different grids, or a time step is missing or extra.
     """
     where = files[0].parent.name if len(files) > 1 else files[0].name
-    parts = [canonicalise(_dated(_open(file), start, end), variables, where=file.name) for file in files]
+    parts = [canonicalise(_in_blocks(_dated(_open(file), start, end)), variables, where=file.name) for file in files]
     ds = concat_times(parts, where=[file.name for file in files])
-    ds = ds.sel(time=slice(np.datetime64(start), np.datetime64(end) + np.timedelta64(1, "D") - np.timedelta64(1, "ns")))
+    ds = ds.sel(time=_span(start, end))
     _check_times(ds, expected_times(start, end, step_hours), where)
     cells = ds.sizes["latitude"] * ds.sizes["longitude"]
-    ds = ds.chunk({"time": time_chunk(times=ds.sizes["time"], cell_bytes=cells * 4), "latitude": -1, "longitude": -1})
+    ds = ds.chunk({"time": time_chunk(times=ds.sizes["time"], cell_bytes=cells * _STORED_BYTES), "latitude": -1, "longitude": -1})
     checked: xr.Dataset = ds.map_blocks(_checked, args=[dict(variables), where], template=ds)
     return checked
 
@@ -147,32 +152,50 @@ def _checked(block: xr.Dataset, variables: Mapping[str, VariableSpec], where: st
 
 
 def _open(file: Path) -> xr.Dataset:
-    """Open a file lazily, in blocks that do not grow with its length.
-
-    The blocks are the file's own chunks, so that each is decoded once. A file without chunks is cut along its
-    slowest dimension: as one block it would be read whole for each period.
-    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xr.SerializationWarning)  # odd times are refused with a line of our own
-            ds = xr.open_dataset(file, engine="h5netcdf")
-        for name, variable in ds.data_vars.items():
-            if variable.ndim:
-                size, slowest = variable.shape[0], variable.dims[0]
-                rest = variable.nbytes // max(1, size)
-                whole = {slowest: time_chunk(times=size, cell_bytes=rest)}
-                ds[name] = variable.chunk(variable.encoding.get("preferred_chunks") or whole)
-        return ds
+            return xr.open_dataset(file, engine="h5netcdf")
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"is not a readable netCDF file: {error}", where=str(file), fix="fetch it again") from error
 
 
 def _dated(ds: xr.Dataset, start: date, end: date) -> xr.Dataset:
-    """Give a file without any time the day that the source declares, if that is a single one."""
-    if start != end or "time" in ds.coords or ds.sizes.get("time", 1) != 1:
-        return ds
-    one_map = ds.squeeze("time") if "time" in ds.dims else ds
-    return one_map.expand_dims(time=[np.datetime64(start, "ns")])
+    """Cut a file to the days wanted; give one without any time the day that the source declares, if that is one."""
+    if start == end and "time" not in ds.coords and ds.sizes.get("time", 1) == 1:
+        one_map = ds.squeeze("time") if "time" in ds.dims else ds
+        return one_map.expand_dims(time=[np.datetime64(start, "ns")])
+    for name, index in ds.indexes.items():
+        if index.dtype.kind == "M" and index.is_monotonic_increasing:
+            days = ds.sel({name: _span(start, end)})
+            ds = days if days.sizes[name] else ds
+    return ds
+
+
+def _span(start: date, end: date) -> slice:
+    """All times from the first to the last day, for ``sel``."""
+    return slice(np.datetime64(start, "ns"), np.datetime64(end, "ns") + np.timedelta64(1, "D") - np.timedelta64(1, "ns"))
+
+
+def _in_blocks(ds: xr.Dataset) -> xr.Dataset:
+    """Make a dataset lazy, in blocks of the length that is written and that do not grow with the file's.
+
+    A block holds whole chunks of the file, so that each is decoded once. Where a file is chunked along time so far that
+    this would take much memory, its own chunks are the blocks.
+    """
+    for name, variable in ds.data_vars.items():
+        if not variable.ndim:
+            continue
+        slowest, size = variable.dims[0], variable.shape[0]
+        cells = variable.size // max(1, size)
+        steps = time_chunk(times=size, cell_bytes=cells * _STORED_BYTES)
+        own = variable.encoding.get("preferred_chunks", {})
+        together = own.get(slowest, 1)
+        if together * cells * variable.dtype.itemsize > _MOST_BYTES:
+            ds[name] = variable.chunk(own)
+        else:
+            ds[name] = variable.chunk({slowest: max(steps // together * together, together)})
+    return ds
 
 
 def _check_times(ds: xr.Dataset, expected: np.ndarray, where: str) -> None:
