@@ -67,7 +67,7 @@ class Split(Options):
     """Accept a test range that lies before the training range."""
 
     def check_gaps(self, reach_days: int = 0) -> None:
-        """Raise ``ValueError`` if splits overlap, touch, or are nearer than the gap plus ``reach_days``."""
+        """Raise ``ValueError`` if splits overlap, touch, or are nearer than the gap plus the days a sample reaches."""
         named = sorted((("train", self.train), ("validation", self.validation), ("test", self.test)), key=_start)
         needed = self.gap_days + reach_days
         for (first, a), (second, b) in pairwise(named):

@@ -126,6 +126,10 @@ class LoadedExperiment:
         self.model_options(entry.name)
         if trained:
             training = self.training(entry.name)
+            try:
+                self.spec.split.check_gaps(self.task.reach_days(training))
+            except ValueError as error:
+                raise ConfigError(str(error), where=f"{self.name}: models.{entry.name}: split") from error
             patch, multiple = getattr(training, "patch", 0), getattr(MODELS.get(entry.model), "size_multiple", 1)
             if patch % multiple:
                 raise ConfigError(

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-
 from zarr.codecs import ZstdCodec
 
 from pipeline_lib.io.manifest import Manifest

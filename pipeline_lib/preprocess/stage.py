@@ -140,8 +140,8 @@ def open_files(
     ds = concat_times(parts, where=[file.name for file in files])
     ds = ds.sel(time=_span(start, end))
     _check_times(ds, expected_times(start, end, step_hours), where)
-    cells = ds.sizes["latitude"] * ds.sizes["longitude"]
-    ds = ds.chunk({"time": time_chunk(times=ds.sizes["time"], cell_bytes=cells * _STORED_BYTES), "latitude": -1, "longitude": -1})
+    steps = time_chunk(times=ds.sizes["time"], cell_bytes=ds.sizes["latitude"] * ds.sizes["longitude"] * _STORED_BYTES)
+    ds = ds.chunk({"time": steps, "latitude": -1, "longitude": -1})
     checked: xr.Dataset = ds.map_blocks(_checked, args=[dict(variables), where], template=ds)
     return checked
 
@@ -174,7 +174,8 @@ def _dated(ds: xr.Dataset, start: date, end: date) -> xr.Dataset:
 
 def _span(start: date, end: date) -> slice:
     """All times from the first to the last day, for ``sel``."""
-    return slice(np.datetime64(start, "ns"), np.datetime64(end, "ns") + np.timedelta64(1, "D") - np.timedelta64(1, "ns"))
+    after = np.datetime64(end, "ns") + np.timedelta64(1, "D")
+    return slice(np.datetime64(start, "ns"), after - np.timedelta64(1, "ns"))
 
 
 def _in_blocks(ds: xr.Dataset) -> xr.Dataset:

@@ -23,6 +23,14 @@ class Task(Protocol):
     """Whether the label stage runs for experiments of this kind."""
 
     @staticmethod
+    def reach_days(training: Options) -> int:
+        """Return how many days lie between the first field that a sample sees and the last that it is to predict.
+
+        Splits must be so much farther apart: otherwise a training sample would hold days of the test.
+        """
+        ...
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:
         """Return the scoring options on which the counts of a run depend; a change of others counts nothing again."""
         ...

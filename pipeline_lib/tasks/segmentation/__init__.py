@@ -22,6 +22,11 @@ class Segmentation:
     needs_labels = True
 
     @staticmethod
+    def reach_days(training: Options) -> int:  # noqa: ARG004 - the same for all options
+        """Return 0: a sample is one map and its classes."""
+        return 0
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:
         """Return what the counts per date depend on: mask, objects and patches, not metrics or intervals."""
         plain: dict[str, Any] = scoring.model_dump(mode="json", include={"sea_variable", "objects", "patches"})

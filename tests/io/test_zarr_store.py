@@ -1,0 +1,50 @@
+"""Stores that any Zarr reader can open, and in which it notices damage without our manifests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline_lib.io.zarr_store import write_zarr
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    values = np.random.default_rng(0).normal(size=(3, 8, 9)).round(2).astype("float32")
+    ds = xr.Dataset(
+        {"adt": (("time", "latitude", "longitude"), values, {"units": "m"})},
+        coords={
+            "time": np.datetime64("2005-04-01", "ns") + np.arange(3) * np.timedelta64(1, "D"),
+            "latitude": np.arange(8.0),
+            "longitude": np.arange(9.0),
+        },
+    )
+    path = tmp_path_factory.mktemp("store") / "2005-04.zarr"
+    write_zarr(ds.chunk(time=2), path)
+    return path, ds
+
+
+def test_plain_xarray_reads_what_was_written(store):
+    path, ds = store
+    xr.testing.assert_identical(xr.open_zarr(path).load(), ds.assign_attrs({}))
+
+
+@given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_flipped_bit_never_gives_plain_xarray_other_values(store, position, bit):
+    path, ds = store
+    chunk = path / "adt" / "c" / "0" / "0" / "0"
+    sound = chunk.read_bytes()
+    damaged = bytearray(sound)
+    damaged[position % len(sound)] ^= 1 << bit
+    chunk.write_bytes(damaged)
+    try:
+        read = xr.open_zarr(path)["adt"].load()
+        np.testing.assert_array_equal(read, ds["adt"])  # some bits of the frame's header mean nothing
+    except (RuntimeError, ValueError):
+        pass
+    finally:
+        chunk.write_bytes(sound)
