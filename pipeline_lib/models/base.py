@@ -142,7 +142,7 @@ class AlgorithmModel(Model):
     @classmethod
     @abstractmethod
     def predict(cls, ds: xr.Dataset, options: Any) -> xr.DataArray:  # noqa: ANN401 - own Options
-        """Return the class map of a dataset.
+        """Return the class map of a dataset; each map from its own day alone, since they come in blocks of days.
 
         Parameters
         ----------

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import dask
 import xarray as xr
 
 from pipeline_lib import __version__
-from pipeline_lib.data.canonical import canonicalise, check_values
+from pipeline_lib.data.blocks import checked, in_blocks
+from pipeline_lib.data.canonical import canonicalise
 from pipeline_lib.data.grids import grid_step
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError, DataError, StoreError
@@ -52,7 +54,7 @@ def predict_period(*, model: Path, dataset: Path, output: Path, device: Device, 
     with Artefact(output, kind="product", code=code, packages=PACKAGES) as out:
         product = _product(trained, ds, device, threads)
         attrs = _attrs(trained, source=ds.attrs.get("source", ""), dataset=data.identity)
-        write_zarr(product, out.payload(f"{period}.zarr"), attrs=attrs)
+        _write(product, out.payload(f"{period}.zarr"), attrs)
         out.add_input("model", trained)
         out.add_input("dataset", data)
         out.content = {"period": period, "times": int(product.sizes["time"])}
@@ -95,7 +97,7 @@ def predict_file(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
-        write_zarr(product, partial, attrs=_attrs(trained, source=source.name, dataset=""))
+        _write(product, partial, _attrs(trained, source=source.name, dataset=""))
         partial.rename(output)
     except OSError as error:
         raise StoreError(f"cannot be written: {error.strerror or error}", where=str(output)) from error
@@ -111,6 +113,11 @@ def _product(trained: Manifest, ds: xr.Dataset, device: Device, threads: int | N
     return product
 
 
+def _write(product: xr.Dataset, path: Path, attrs: Mapping[str, Any]) -> None:
+    with dask.config.set(scheduler="synchronous"):  # a network uses all threads itself
+        write_zarr(product, path, attrs=attrs)
+
+
 def _outside(source: Path, trained: Manifest, names: Mapping[str, str]) -> xr.Dataset:
     recipe = dict(trained.content.get("preparation", {}))
     if not recipe:
@@ -123,8 +130,7 @@ def _outside(source: Path, trained: Manifest, names: Mapping[str, str]) -> xr.Da
             f"{min(unknown)!r} is not needed", where="--variable", fix=f"the model needs {', '.join(contract)}"
         )
     specs = {name: VariableSpec(name=names.get(name, name), **spec) for name, spec in contract.items()}
-    ds = canonicalise(_open(source), specs, where=str(source)).load()
-    check_values(ds, specs, where=str(source))
+    ds = checked(canonicalise(in_blocks(_open(source)), specs, where=str(source)), specs, where=str(source))
     prepared = preparation.prepare(ds, preparation.Options.model_validate(recipe))
     _check_grid(prepared, trained, source)
     return prepared

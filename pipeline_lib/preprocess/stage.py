@@ -12,23 +12,19 @@ import dask
 import numpy as np
 import xarray as xr
 
-from pipeline_lib.data.canonical import canonicalise, check_values
+from pipeline_lib.data.blocks import checked, in_blocks
+from pipeline_lib.data.canonical import canonicalise
 from pipeline_lib.data.datasets import concat_times
 from pipeline_lib.data.grids import grid_step
 from pipeline_lib.data.periods import bounds, expected_times
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
-from pipeline_lib.io.zarr_store import CHUNK_BYTES, time_chunk, write_zarr
+from pipeline_lib.io.zarr_store import write_zarr
 from pipeline_lib.options import Options
 from pipeline_lib.preparations.registry import PREPARATIONS
 
 logger = logging.getLogger(__name__)
-
-_STORED_BYTES = 4
-"""Datasets hold float32."""
-_MOST_BYTES = 8 * CHUNK_BYTES
-"""Beyond that, whole chunks of a file are not read across the map."""
 
 
 def preprocess_period(
@@ -136,19 +132,11 @@ def open_files(
         If a file is not readable, the files lie on different grids, or a time step is missing or extra.
     """
     where = files[0].parent.name if len(files) > 1 else files[0].name
-    parts = [canonicalise(_in_blocks(_dated(_open(file), start, end)), variables, where=file.name) for file in files]
+    parts = [canonicalise(in_blocks(_dated(_open(file), start, end)), variables, where=file.name) for file in files]
     ds = concat_times(parts, where=[file.name for file in files])
     ds = ds.sel(time=_span(start, end))
     _check_times(ds, expected_times(start, end, step_hours), where)
-    steps = time_chunk(times=ds.sizes["time"], cell_bytes=ds.sizes["latitude"] * ds.sizes["longitude"] * _STORED_BYTES)
-    ds = ds.chunk({"time": steps, "latitude": -1, "longitude": -1})
-    checked: xr.Dataset = ds.map_blocks(_checked, args=[dict(variables), where], template=ds)
-    return checked
-
-
-def _checked(block: xr.Dataset, variables: Mapping[str, VariableSpec], where: str) -> xr.Dataset:
-    check_values(block, variables, where=where)
-    return block
+    return checked(ds, variables, where=where)
 
 
 def _open(file: Path) -> xr.Dataset:
@@ -176,27 +164,6 @@ def _span(start: date, end: date) -> slice:
     """All times from the first to the last day, for ``sel``."""
     after = np.datetime64(end, "ns") + np.timedelta64(1, "D")
     return slice(np.datetime64(start, "ns"), after - np.timedelta64(1, "ns"))
-
-
-def _in_blocks(ds: xr.Dataset) -> xr.Dataset:
-    """Make a dataset lazy, in blocks of the length that is written and that do not grow with the file's.
-
-    A block holds whole chunks of the file, so that each is decoded once. Where a file is chunked along time so far that
-    this would take much memory, its own chunks are the blocks.
-    """
-    for name, variable in ds.data_vars.items():
-        if not variable.ndim:
-            continue
-        slowest, size = variable.dims[0], variable.shape[0]
-        cells = variable.size // max(1, size)
-        steps = time_chunk(times=size, cell_bytes=cells * _STORED_BYTES)
-        own = variable.encoding.get("preferred_chunks", {})
-        together = own.get(slowest, 1)
-        if together * cells * variable.dtype.itemsize > _MOST_BYTES:
-            ds[name] = variable.chunk(own)
-        else:
-            ds[name] = variable.chunk({slowest: max(steps // together * together, together)})
-    return ds
 
 
 def _check_times(ds: xr.Dataset, expected: np.ndarray, where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.data.grids import is_periodic
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
+from pipeline_lib.io.zarr_store import time_chunk
 from pipeline_lib.learning.device import Device, Precision
 from pipeline_lib.learning.model_store import LoadedModel, load_model
 from pipeline_lib.learning.precision import autocast, memory_advice, resolve_device, resolve_precision
@@ -28,7 +30,7 @@ _OUT_OF_MEMORY = "reduce the tile or the number of tiles in a batch"
 
 
 def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int | None) -> xr.Dataset:
-    """Return the product of a stored model; the door that the predict stage knows.
+    """Return the product of a stored model, computed block by block when it is written; the predict stage's door.
 
     Parameters
     ----------
@@ -53,25 +55,40 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     if threads is not None:
         torch.set_num_threads(threads)
     if "algorithm" in trained.content:
-        return _cf(_apply_algorithm(trained.content["algorithm"], ds), None)
-    # In the number format of training, so that all months of a product are of one kind wherever they are computed.
-    probability = predict_dataset(load_model(trained.path), ds, device=device, precision=trained.content["precision"])
+        make = partial(_by_algorithm, described=trained.content["algorithm"])
+    else:
+        # In the number format of training, so that all months of a product are of one kind wherever they are computed.
+        model = load_model(trained.path)
+        make = partial(_by_network, model=model, device=device, precision=trained.content["precision"])
+        model.spec.require(ds)
+        ds = ds[[variable.name for variable in model.spec.inputs]]
+    times = ds.sizes["time"]
+    cells = ds.sizes["latitude"] * ds.sizes["longitude"]
+    steps = time_chunk(times=times, cell_bytes=cells * len(CLASSES) * np.dtype("float32").itemsize)
+    first = make(ds.isel(time=[0]).load())
+    template = first.chunk().isel(time=np.zeros(times, int)).assign_coords(time=ds["time"]).chunk(time=steps)
+    lazy = ds.chunk({"time": steps, "latitude": -1, "longitude": -1})
+    maps: xr.Dataset = lazy.map_blocks(make, template=template)
+    return maps
+
+
+def _by_network(ds: xr.Dataset, *, model: LoadedModel, device: Device, precision: Precision) -> xr.Dataset:
+    probability = predict_dataset(model, ds, device=device, precision=precision)
     sea = probability.notnull().all("class")
     return _cf(class_map(probability).where(sea, LAND).astype(np.int8), probability)
 
 
-def _apply_algorithm(described: Mapping[str, Any], ds: xr.Dataset) -> xr.DataArray:
+def _by_algorithm(ds: xr.Dataset, *, described: Mapping[str, Any]) -> xr.Dataset:
     entry = MODELS.get(described["model"])
     if not issubclass(entry, AlgorithmModel):
         raise TypeError(f"{described['model']} is not an algorithm")
     missing = [name for name in entry.needs if name not in ds]
     if missing:
         raise DataError(f"{described['model']} needs {missing[0]!r}", where="inputs")
-    loaded = ds[list(entry.needs)].load()
-    codes = entry.predict(loaded, entry.Options.model_validate(described["options"]))
+    codes = entry.predict(ds[list(entry.needs)], entry.Options.model_validate(described["options"]))
     # Where there is sea but the algorithm lacks a value, such as a current beside an islet, it sees no eddy.
     anything = xr.concat([ds[name].notnull() for name in ds.data_vars], "variable").any("variable")
-    return codes.where(anything, LAND).astype(np.int8)
+    return _cf(codes.where(anything, LAND).astype(np.int8), None)
 
 
 def _cf(codes: xr.DataArray, probability: xr.DataArray | None) -> xr.Dataset:

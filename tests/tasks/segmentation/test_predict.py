@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_lib.errors import ConfigError, DataError, StoreError
+from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.learning.model_store import InputVariable, ModelSpec, load_model, save_model
 from pipeline_lib.models.keras import keras_parameter_count
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.tasks.segmentation import predict
 from pipeline_lib.tasks.segmentation.predict import class_map, is_periodic, predict_dataset, predict_probabilities
 from pipeline_lib.tasks.segmentation.tiles import TileOptions, plan_axis, predict_map
 
@@ -184,6 +186,18 @@ def test_stored_model_predicts_as_the_one_that_was_stored(stored):
     assert codes.dims == ("time", "latitude", "longitude")
     assert codes.dtype == np.int8
     np.testing.assert_array_equal(codes.values, np.where(sea, expected.argmax(axis=1), 0))
+
+
+def test_a_product_is_made_block_by_block_and_does_not_depend_on_the_blocks(stored, monkeypatch):
+    trained, ds = read_manifest(stored[0]), dataset(days=5)
+    trained.content.setdefault("precision", "float32")
+    whole = predict.product(trained, ds, device="cpu", threads=1)
+    assert whole.chunks["time"] == (5,)
+    monkeypatch.setattr(predict, "time_chunk", lambda **_: 2)
+    blocks = predict.product(trained, ds, device="cpu", threads=1)
+    assert blocks.chunks["time"] == (2, 2, 1)
+    xr.testing.assert_identical(whole.compute(), blocks.compute())
+    np.testing.assert_array_equal(whole.eddy_class == -1, np.isnan(ds.adt))
 
 
 def test_storing_twice_gives_the_same_bytes(stored, tmp_path):

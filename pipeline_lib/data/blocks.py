@@ -1,0 +1,56 @@
+"""Gridded data in blocks of time, so that memory does not grow with the length of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import xarray as xr
+
+from pipeline_lib.data.canonical import check_values
+from pipeline_lib.data.variables import VariableSpec
+from pipeline_lib.io.zarr_store import CHUNK_BYTES, time_chunk
+
+_STORED_BYTES = 4
+"""Datasets hold float32."""
+_MOST_BYTES = 8 * CHUNK_BYTES
+"""Beyond that, whole chunks of a file are not read across the map."""
+
+
+def in_blocks(ds: xr.Dataset) -> xr.Dataset:
+    """Make what was read from a file lazy, in blocks of the length that is written.
+
+    A block holds whole chunks of the file, so that each is decoded once. Where a file is chunked along time so far that
+    this would take much memory, its own chunks are the blocks.
+    """
+    for name, variable in ds.data_vars.items():
+        if not variable.ndim:
+            continue
+        slowest, size = variable.dims[0], variable.shape[0]
+        cells = variable.size // max(1, size)
+        steps = time_chunk(times=size, cell_bytes=cells * _STORED_BYTES)
+        own = variable.encoding.get("preferred_chunks", {})
+        together = own.get(slowest, 1)
+        if together * cells * variable.dtype.itemsize > _MOST_BYTES:
+            ds[name] = variable.chunk(own)
+        else:
+            ds[name] = variable.chunk({slowest: max(steps // together * together, together)})
+    return ds
+
+
+def checked(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where: str) -> xr.Dataset:
+    """Return a lazy dataset of whole maps whose values are checked against their contract as they are read.
+
+    Raises
+    ------
+    DataError
+        When a block is computed that breaks the contract; see :func:`~pipeline_lib.data.canonical.check_values`.
+    """
+    steps = time_chunk(times=ds.sizes["time"], cell_bytes=ds.sizes["latitude"] * ds.sizes["longitude"] * _STORED_BYTES)
+    ds = ds.chunk({"time": steps, "latitude": -1, "longitude": -1})
+    checking: xr.Dataset = ds.map_blocks(_checked, args=[dict(variables), where], template=ds)
+    return checking
+
+
+def _checked(block: xr.Dataset, variables: Mapping[str, VariableSpec], where: str) -> xr.Dataset:
+    check_values(block, variables, where=where)
+    return block
