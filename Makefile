@@ -32,7 +32,7 @@ demo: install  ## The main job on real data: about ten minutes on two cores, the
 	$(SNAKEMAKE) demo
 	@echo "open results/eddies-mediterranean/report.html"
 
-full: install  ## The complete comparison: all models, losses and seeds (hours on two cores)
+full: install  ## The complete comparison: all models, losses and seeds (about an hour on two cores)
 	$(SNAKEMAKE) --config 'experiments=["eddies-mediterranean-full"]' -- all
 
 all: install  ## Everything that config/config.yaml names
