@@ -222,7 +222,9 @@ def _chain(artefact: Checked, known: dict[str, Checked | None]) -> Finding | Non
             changed.append(role)
     if changed:
         what = f"is out of date: its input {changed[0]!r}{_more(changed)} has changed since"
-        return Finding(artefact.path, what, f"run the workflow; if it finds nothing to do, delete {artefact.path} first")
+        return Finding(
+            artefact.path, what, f"run the workflow; if it finds nothing to do, delete {artefact.path} first"
+        )
     if gone:
         what = f"is whole, but its input {gone[0]!r}{_more(gone)} is not there any more"
         return Finding(artefact.path, what, "run again what made it, to have the chain complete", "warning")

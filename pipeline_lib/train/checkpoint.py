@@ -70,7 +70,7 @@ def _unshared(value: Any) -> Any:  # noqa: ANN401 - any plain value
     """Return a copy whose bytes depend on what it holds only, not on which of its texts are one and the same object.
 
     Pickle writes a text that it has met already as a reference. After a resume the texts of earlier epochs come from
-    the file and those of later ones from the code, and without this the bytes would tell that from an uninterrupted run.
+    the file and those of later ones from the code; without this the bytes would tell a resumed run from a whole one.
     """
     if isinstance(value, str):
         return sys.intern(str(value))

@@ -27,7 +27,15 @@ _PRELOADED = (
     "models.eddynet", "models.okubo_weiss", "preparations.gridded_ssh", "train.stage", "predict.stage", "score.stage",
     "report.stage", "published", "plan", "cli.app",
 )  # fmt: skip
-_LIBRARIES = ("dask.array", "h5netcdf", "zarr", "pooch", "requests", "pyarrow.parquet", "matplotlib.backends.backend_pdf")
+_LIBRARIES = (
+    "dask.array",
+    "h5netcdf",
+    "zarr",
+    "pooch",
+    "requests",
+    "pyarrow.parquet",
+    "matplotlib.backends.backend_pdf",
+)
 FORKS.set_forkserver_preload(["tests.faults.stages", *(f"pipeline_lib.{n}" for n in _PRELOADED), *_LIBRARIES])
 
 
