@@ -1,4 +1,4 @@
-"""The command line runs inside the tests here; what it does to logging is undone after each."""
+"""The command line runs inside the tests here; what it does to logging is undone after each. And a web server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+
+from tests.fetch.conftest import site
+
+__all__ = ["site"]
 
 
 @pytest.fixture(autouse=True)
