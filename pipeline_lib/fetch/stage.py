@@ -113,20 +113,23 @@ def fetch_source(source: FetchableSource, *, part: str, output: Path, mirror: Pa
 
 @contextmanager
 def _folder(path: Path, wanted: Sequence[WantedFile]) -> Iterator[None]:
-    """Make a folder and remove it afterwards unless it holds something: an unfinished or a rejected file.
-
-    What else a fetch that was killed left in it is removed first: nobody can go on from it.
-    """
+    """Make a folder and remove it afterwards unless it holds something: an unfinished or a rejected file."""
     path.mkdir(exist_ok=True)
-    unfinished = tuple(f"{file.name}{PART}" for file in wanted)
-    for leftover in path.iterdir():
-        if not leftover.name.startswith(unfinished) and leftover.suffix != REJECTED:
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    _clear(path, wanted)
     try:
         yield
     finally:
         with suppress(OSError):
+            _clear(path, wanted)
             path.rmdir()
+
+
+def _clear(path: Path, wanted: Sequence[WantedFile]) -> None:
+    """Remove what nobody can go on from: all but unfinished files that are still wanted, and rejected ones."""
+    unfinished = tuple(f"{file.name}{PART}" for file in wanted)
+    for leftover in path.iterdir():
+        if not leftover.name.startswith(unfinished) and leftover.suffix != REJECTED:
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def _still_here(earlier: Path, file: WantedFile) -> Path | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from pipeline_lib.fetch.base import redact
 from pipeline_lib.io.manifest import read_manifest
 from tests.faults.project import Project, command, small_maps
 from tests.fetch.helpers import Page, Site, status
-from tests.workflow.project import catalog, edit_yaml, environment, experiment, gyre, snakemake, write_project
+from tests.workflow.project import catalog, edit_yaml, snakemake, write_project
 
 pytestmark = pytest.mark.xdist_group("faults")
 
@@ -99,7 +97,7 @@ def test_a_secret_of_the_environment_reaches_no_file(tmp_path, monkeypatch):
     assert traces(folder, SECRET) == []
 
 
-def test_a_login_of_pips_configuration_is_not_told(tmp_path):
+def test_a_login_of_pips_configuration_is_not_told(tmp_path, monkeypatch):
     raw = catalog(Path(__file__))
     gyre_block = raw["sources"]["tiny-adt"]["metadata"]["gyre"]
     gyre_block["fetch"] = {
@@ -110,12 +108,11 @@ def test_a_login_of_pips_configuration_is_not_told(tmp_path):
     log = tmp_path / "fetch.log"
     words = ["fetch", "tiny-adt", "--catalog", tmp_path / "catalog.yaml", "--output", tmp_path / "raw/all.json"]
     settings = {"PIP_INDEX_URL": f"http://me:{SECRET}@localhost:9/simple", "PIP_RETRIES": "0", "PIP_TIMEOUT": "1"}
-    done = subprocess.run(
-        [shutil.which("python", path=environment()["PATH"]), "-m", "pipeline_lib", *map(str, words), "--log", str(log)],
-        env={**environment(), **settings}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 3, done.stderr
-    assert SECRET not in done.stdout + done.stderr
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    done = command(*words, "--log", log)
+    assert done.code == 3, done.problems
+    assert SECRET not in " ".join(done.problems)
     assert traces(tmp_path, SECRET) == []
     assert "nothing-of-ours==1" in log.read_text()
 
@@ -154,12 +151,3 @@ def test_an_option_that_looks_like_a_secret_is_refused_on_the_command_line_and_n
     done = command("label", "--labeller", "okubo_weiss", *words)
     assert done.code == 2
     assert SECRET not in " ".join(done.problems)
-
-
-def test_the_title_of_an_experiment_is_text_for_the_shell_and_for_the_page(tmp_path):
-    """Titles never reach a command line; in the page they are escaped (tests/report)."""
-    file = tmp_path / "tiny.yaml"
-    file.write_text(yaml.safe_dump({**experiment(), "title": evil(0), "description": evil(1)}))
-    done = gyre("statistics", file, "--datasets", "none.json", "--output", "s.json", cwd=tmp_path)
-    assert done.returncode == 5
-    assert os.listdir(tmp_path) == ["tiny.yaml"]  # noqa: PTH208
