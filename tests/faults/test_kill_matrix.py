@@ -24,7 +24,7 @@ from tests.faults.project import content
 from tests.faults.stages import STAGES, Job, finish, job_of, jobs, plan_of, prepare, start
 from tests.fetch.helpers import Site, drip
 
-pytestmark = [pytest.mark.kill, pytest.mark.xdist_group("kill")]
+pytestmark = pytest.mark.kill
 
 SEEDS = int(os.environ.get("GYRE_KILL_SEEDS", "20"))
 """Random moments for each stage and signal."""
