@@ -12,6 +12,18 @@ from tests.fetch.conftest import site
 __all__ = ["site"]
 
 
+COUNTED = "counted"
+"""Name under which a test records a line for the summary."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the kill matrix counted, also when several workers ran it."""
+    for report in terminalreporter.getreports("passed"):
+        for name, line in report.user_properties:
+            if name == COUNTED:
+                terminalreporter.write_line(line)
+
+
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
     logger = logging.getLogger("pipeline_lib")

@@ -81,7 +81,9 @@ def test_a_full_disk_ends_a_training_with_one_line_and_it_resumes_when_there_is_
         tiny_problem.train(folder, max_epochs=3)
     ballast.unlink()
     again = tiny_problem.train(folder, max_epochs=3)
-    assert tiny_problem.weights_hash(again.network.state_dict()) == tiny_problem.weights_hash(whole.network.state_dict())
+    assert tiny_problem.weights_hash(again.network.state_dict()) == tiny_problem.weights_hash(
+        whole.network.state_dict()
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="others are refused by tests/train/test_checkpoint.py")

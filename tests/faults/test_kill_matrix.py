@@ -20,6 +20,7 @@ import pytest
 
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.plan import Plan
+from tests.faults.conftest import COUNTED
 from tests.faults.project import content
 from tests.faults.stages import STAGES, Job, finish, job_of, jobs, plan_of, prepare, start
 from tests.fetch.helpers import Site, drip
@@ -84,7 +85,9 @@ def state_of(job: Job, folder: Path, identity: str) -> str:
 
 @pytest.mark.parametrize("how", SIGNALS)
 @pytest.mark.parametrize("stage", STAGES)
-def test_stopped_at_random_moments_then_run_again_gives_the_undisturbed_bytes(whole, tmp_path, capsys, stage, how):
+def test_stopped_at_random_moments_then_run_again_gives_the_undisturbed_bytes(
+    whole, tmp_path, record_property, stage, how
+):
     folder = tmp_path / "project"
     shutil.copytree(whole.folder, folder)
     job = job_of(stage, whole.plan)
@@ -107,8 +110,8 @@ def test_stopped_at_random_moments_then_run_again_gives_the_undisturbed_bytes(wh
         seen[state_of(job, folder, identity)] += 1
         finish(job, folder)
         assert_same(everything(folder), whole.bytes, f"{stage}, {how}, seed {seed}, killed after {moment:.3f} s")
-    with capsys.disabled():
-        print(f"\n{stage:12} {how}: {SEEDS} kills over {duration:.2f} s, {dict(seen)}, all bytes equal")  # noqa: T201
+    found = ", ".join(f"{count} {what}" for what, count in sorted(seen.items()))
+    record_property(COUNTED, f"{stage:12} {how}: {SEEDS} kills over {duration:.2f} s: {found}; all bytes equal")
     assert seen["interrupted"] >= SEEDS / 2
 
 
