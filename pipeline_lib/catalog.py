@@ -165,6 +165,12 @@ class Source:
         whole = self.parts == "whole"
         requests = [self.request(WHOLE)] if whole else [self._unbounded(month) for month in _SOME_MONTHS]
         names = Counter(file.name for request in requests for file in files(options, request))
+        if taken := {f"{request.part}.json" for request in requests} & set(names):
+            raise ConfigError(
+                f"the file would be called {min(taken)}, as its manifest is",
+                where=f"{self.where}.fetch",
+                fix="rename it",
+            )
         twice = [name for name, times in names.items() if times > 1]
         if twice:
             raise ConfigError(

@@ -14,9 +14,10 @@ All paths of the workflow come from here; the rules only name wildcards. Paths::
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,17 @@ from pipeline_lib.errors import ConfigError, closest
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.fingerprint import fingerprint
 from pipeline_lib.io.hashing import canonical_json, sha256_json
+from pipeline_lib.io.yaml import load_yaml
 from pipeline_lib.label.registry import LABELLERS
 from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.preparations.registry import PREPARATIONS
 from pipeline_lib.tasks.registry import TASKS
+
+logger = logging.getLogger(__name__)
+
+ENVIRONMENTS = Path(__file__).parents[1] / "envs"
+"""The repository's folder of environment files."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +209,7 @@ class Plan:
             If a wildcard names something that the configuration does not know.
         """
         options, modules = getattr(self, f"_{stage}_key")(**wildcards)
-        return sha256_json([options, stage_code(stage, *modules)])[:20]
+        return sha256_json([options, stage_code(stage, *modules), stage_environment(stage)])[:20]
 
     def _fetch_key(self, source: str, part: str) -> tuple[Any, list[str]]:
         entry = self.catalog.source(source)
@@ -248,7 +255,8 @@ class Plan:
 
     def _report_key(self, experiment: str) -> tuple[Any, list[str]]:
         loaded = self.experiment(experiment)
-        return loaded.spec.model_dump(mode="json"), [f"{TASKS.module(loaded.spec.task)}.report"]
+        shown = [loaded.spec.model_dump(mode="json"), *loaded.notes]
+        return shown, [f"{TASKS.module(loaded.spec.task)}.report"]
 
 
 _STAGE_PACKAGE = {
@@ -269,6 +277,18 @@ def stage_code(stage: str, *modules: str) -> str:
     return fingerprint(f"pipeline_lib.{_STAGE_PACKAGE[stage]}", *modules)
 
 
+@cache
+def stage_environment(stage: str) -> list[str]:
+    """Return what a stage's environment file pins; empty where the library is installed without the repository.
+
+    Snakemake itself looks at these files only when it makes the environments, that is with ``--sdm conda``. The pins
+    equal those of ``requirements.txt``, so an edit speaks of every kind of installation.
+    """
+    package = _STAGE_PACKAGE[stage].split(".")[0]
+    file = ENVIRONMENTS / f"{package}.yaml"
+    return sorted(map(str, load_yaml(file)["dependencies"])) if file.is_file() else []
+
+
 def load_plan(raw: Mapping[str, Any], *, where: str = "config/config.yaml") -> Plan:
     """Validate a raw configuration and return its plan.
 
@@ -283,6 +303,8 @@ def load_plan(raw: Mapping[str, Any], *, where: str = "config/config.yaml") -> P
     loaded = {name: load_experiment(plan.experiment_file(name)) for name in config.experiments}
     for experiment in loaded.values():
         _check_source(catalog.source(experiment.spec.source), experiment)
+        for note in experiment.notes:
+            logger.warning("%s: %s", experiment.name, note)
     return Plan(config=config, catalog=catalog, experiments=loaded)
 
 

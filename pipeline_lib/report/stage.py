@@ -76,6 +76,7 @@ def build_report(
         products=inputs["product"],
         labels=inputs["labels"],
         datasets=inputs["dataset"],
+        notes=experiment.notes,
     )
     with Artefact(output, kind="report", code=code, packages=_PACKAGES) as out:
         figures = _draw(context, out.payload(FIGURES), task=spec.task)
