@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system system-slurm demo full all test test-slow test-slurm lint format reference dry-run report clean
+.PHONY: help install install-dev system system-slurm demo full all test test-slow test-conda test-slurm lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -56,6 +56,14 @@ test-slow: install-dev  ## Tests that take minutes
 
 test-slurm: install-dev  ## Runs and faults on a real Slurm cluster on this machine (needs root and make system-slurm)
 	$(RUN) python -m pytest -m slurm -n 0
+
+.venv/conda-tools: tests/conda/requirements.txt
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check -r tests/conda/requirements.txt
+	touch $@
+
+test-conda: install-dev .venv/conda-tools  ## snakemake --sdm conda, with wheels from PyPI in place of conda-forge (minutes, 5 GB)
+	$(RUN) GYRE_CONDA_PYTHON="$(CURDIR)/.venv/conda-tools/bin/python" python -m pytest -m conda --log-cli-level=INFO
 
 lint: install-dev  ## ruff, mypy, snakefmt, codespell, snakemake --lint
 	$(RUN) ruff check .

@@ -96,6 +96,13 @@ class ClusterError(GyreError):
     exit_code = 8
 
 
+class Interrupted(GyreError):
+    """Stopped before the end, by a signal or ahead of a time limit, with everything saved: run again to go on."""
+
+    exit_code = 75
+    """What ``sysexits.h`` calls a temporary failure: the same command, submitted again, gets further."""
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Return advice that names the closest of ``known``, or lists them all when none is close."""
     names = sorted(known)

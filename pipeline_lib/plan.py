@@ -236,7 +236,7 @@ class Plan:
         options: list[Any] = [entry.model, loaded.model_options(model).model_dump(mode="json")]
         if self.is_network(experiment, model):
             options += [loaded.training(model).model_dump(mode="json"), loaded.spec.inputs, split, int(seed)]
-            options.append(self.config.device)
+            options += [self.config.device, self.config.devices]
         return options, [f"{TASKS.module(loaded.spec.task)}.train", MODELS.module(loaded.spec.entry(model).model)]
 
     def _predict_key(self, experiment: str, model: str, **_: str) -> tuple[Any, list[str]]:

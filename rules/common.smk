@@ -26,6 +26,7 @@ SURROUNDINGS = {
     "GYRE_CATALOG": PLAN.config.catalog,
     "GYRE_EXPERIMENTS": PLAN.config.experiments_dir,
     "GYRE_DEVICE": PLAN.config.device,
+    "GYRE_DEVICES": PLAN.config.devices,
     "GYRE_MIRROR_FOLDER": PLAN.config.mirror or "",
 }
 EXPORTS = " ".join(

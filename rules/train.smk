@@ -20,4 +20,4 @@ rule train:
     shell:
         'python -m pipeline_lib train "$GYRE_EXPERIMENTS"/{wildcards.experiment}.yaml --model {wildcards.model} --seed {wildcards.seed}'
         " --datasets {input.datasets:q} --labels {input.labels:q} --statistics {input.statistics:q}"
-        " --device $GYRE_DEVICE --threads {threads} --output {output:q} --log {log:q}"
+        " --device $GYRE_DEVICE --devices $GYRE_DEVICES --threads {threads} --output {output:q} --log {log:q}"

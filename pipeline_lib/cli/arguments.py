@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from pipeline_lib.errors import ConfigError
 
 Commands = Any
 """What ``ArgumentParser.add_subparsers`` returns; its class is private to argparse."""
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def add_output(parser: argparse.ArgumentParser, what: str = "manifest to write") -> None:
@@ -45,6 +48,14 @@ def at_least_one(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return value
+
+
+def duration(text: str) -> float:
+    """Parse a duration such as ``90m`` and return seconds; argparse tells what is wrong with any other."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write a number and one of s, m, h, d, such as 4h")
+    return float(match[1]) * _SECONDS[match[2]]
 
 
 def json_options(text: str) -> dict[str, Any]:

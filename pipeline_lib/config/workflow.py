@@ -38,3 +38,5 @@ class WorkflowConfig(Options):
     """Folder that is searched, by file name and checksum, before the network."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks are trained and applied."""
+    devices: int = Field(default=1, gt=0)
+    """Processes that train one network together, each with a part of every batch: one per GPU, or sharing the CPU."""

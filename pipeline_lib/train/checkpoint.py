@@ -14,6 +14,7 @@ import logging
 import pickle
 import re
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ KEEP = 2
 """Checkpoints kept: the last, and the one before in case the last is damaged."""
 
 _HASH_LENGTH = 64
-_NAME = re.compile(r"epoch-(\d{6})\.ckpt")
+_NAME = re.compile(r"epoch-(\d{6})(?:-batch-(\d{6}))?\.ckpt")
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -109,20 +110,28 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 class CheckpointFolder:
-    """The checkpoints of one training, one per finished epoch, of which the last :data:`KEEP` are kept.
+    """The checkpoints of one training: after each epoch, and where one was interrupted; the last :data:`KEEP` are kept.
 
     Parameters
     ----------
     folder
         Where they lie; made if missing.
+
+    Attributes
+    ----------
+    saved
+        Whether this object has saved any.
+    slowest_save
+        Seconds that the slowest save took.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.saved, self.slowest_save = False, 0.0
 
-    def path(self, epoch: int) -> Path:
-        """Return the path of the checkpoint after ``epoch`` finished epochs."""
-        return self.folder / f"epoch-{epoch:06d}.ckpt"
+    def path(self, epoch: int, batch: int = 0) -> Path:
+        """Return the path of the checkpoint after ``epoch`` finished epochs and ``batch`` batches of the next."""
+        return self.folder / (f"epoch-{epoch:06d}-batch-{batch:06d}.ckpt" if batch else f"epoch-{epoch:06d}.ckpt")
 
     def require_writable(self) -> None:
         """Raise :class:`TrainingError` if nothing can be written here, before hours are spent."""
@@ -130,12 +139,14 @@ class CheckpointFolder:
         write_checkpoint(probe, {})
         probe.unlink()
 
-    def save(self, epoch: int, state: Mapping[str, Any]) -> Path:
-        """Write the checkpoint after ``epoch`` epochs and remove those no longer needed."""
-        path = self.path(epoch)
+    def save(self, epoch: int, state: Mapping[str, Any], *, batch: int = 0) -> Path:
+        """Write the checkpoint after ``epoch`` epochs and ``batch`` batches, and remove those no longer needed."""
+        begin = time.monotonic()
+        path = self.path(epoch, batch)
         write_checkpoint(path, state)
         for old in self._newest_first()[KEEP:]:
             old.unlink(missing_ok=True)
+        self.saved, self.slowest_save = True, max(self.slowest_save, time.monotonic() - begin)
         return path
 
     def latest(self) -> tuple[Path, dict[str, Any]] | None:
@@ -150,7 +161,12 @@ class CheckpointFolder:
     def _newest_first(self) -> list[Path]:
         if not self.folder.is_dir():
             return []
-        return sorted((f for f in self.folder.iterdir() if _NAME.fullmatch(f.name)), reverse=True)
+        found = [(match, f) for f in self.folder.iterdir() if (match := _NAME.fullmatch(f.name))]
+        return [f for _, f in sorted(found, key=lambda pair: _place(pair[0]), reverse=True)]
+
+
+def _place(match: re.Match[str]) -> tuple[int, int]:
+    return int(match[1]), int(match[2] or 0)
 
 
 def require_same_run(saved: Mapping[str, Any], wanted: Mapping[str, Any], *, where: Path) -> None:
