@@ -9,7 +9,7 @@ All paths of the workflow come from here; the rules only name wildcards. Paths::
     <results>/<experiment>/<model>/seed<seed>/model.json
     <results>/<experiment>/<model>/seed<seed>/products/<period>.json
     <results>/<experiment>/<model>/seed<seed>/score.json
-    <results>/<experiment>/leaderboard.csv, report.html, figures/
+    <results>/<experiment>/leaderboard.csv, report.html, figures/, ro-crate-metadata.json
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Plan:
             "leaderboard_csv": str(results / "{experiment}" / "leaderboard.csv"),
             "report": str(results / "{experiment}" / "report.json"),
             "report_html": str(results / "{experiment}" / "report.html"),
+            "crate": str(results / "{experiment}" / "ro-crate-metadata.json"),
         }
 
     def path(self, pattern: str, **wildcards: object) -> str:
@@ -189,6 +190,8 @@ class Plan:
                 wanted.append(self.path("leaderboard_csv", experiment=experiment))
             if name in {"figures", "all"}:
                 wanted.append(self.path("report_html", experiment=experiment))
+            if name == "all":
+                wanted.append(self.path("crate", experiment=experiment))
         return wanted
 
     # ---- staleness keys ----------------------------------------------------------------------------------
@@ -250,6 +253,9 @@ class Plan:
         loaded = self.experiment(experiment)
         return loaded.spec.model_dump(mode="json"), [f"{TASKS.module(loaded.spec.task)}.report"]
 
+    def _crate_key(self, experiment: str) -> tuple[Any, list[str]]:
+        return experiment, []
+
 
 _STAGE_PACKAGE = {
     "fetch": "fetch.stage",
@@ -261,6 +267,7 @@ _STAGE_PACKAGE = {
     "score": "score.stage",
     "leaderboard": "score.stage",
     "report": "report.stage",
+    "crate": "provenance.crate",
 }
 
 

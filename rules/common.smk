@@ -7,6 +7,8 @@ sys.path.insert(0, workflow.basedir)
 
 from pathlib import Path
 
+from snakemake import __version__ as SNAKEMAKE_VERSION
+
 from pipeline_lib.errors import GyreError
 from pipeline_lib.io.yaml import load_yaml
 from pipeline_lib.plan import load_plan
@@ -26,6 +28,8 @@ SURROUNDINGS = {
     "GYRE_EXPERIMENTS": PLAN.config.experiments_dir,
     "GYRE_DEVICE": PLAN.config.device,
     "GYRE_MIRROR_FOLDER": PLAN.config.mirror or "",
+    "GYRE_WORKFLOW": workflow.basedir,
+    "GYRE_SNAKEMAKE": SNAKEMAKE_VERSION,
 }
 EXPORTS = " ".join(
     f"{name}={shlex.quote(str(value))}" for name, value in SURROUNDINGS.items()
