@@ -90,6 +90,12 @@ class ScoreError(GyreError):
     exit_code = 7
 
 
+class WorkerError(GyreError):
+    """Workers of a Dask cluster did not come, or were lost."""
+
+    exit_code = 10
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Return advice that names the closest of ``known``, or lists them all when none is close."""
     names = sorted(known)

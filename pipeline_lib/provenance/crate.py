@@ -1,9 +1,9 @@
 """A Workflow Run RO-Crate: the run behind a report in the vocabulary that archives and registries read.
 
-The crate is the folder of the report; ``ro-crate-metadata.json`` in it follows the Workflow Run Crate profile 0.5
-(https://w3id.org/ro/wfrun/workflow/0.5) and its extension to the single jobs, Provenance Run Crate; both build on RO-Crate
-1.1 (https://w3id.org/ro/crate/1.1). Manifests hold no time; those of the crate are taken from the manifests' file dates and from Snakemake's run-time tables. No manifest and
-no hash depends on them.
+The crate is the folder of the report. ``ro-crate-metadata.json`` in it follows the Workflow Run Crate profile 0.5
+(https://w3id.org/ro/wfrun/workflow/0.5) and its extension to single jobs, Provenance Run Crate; both build on RO-Crate
+1.1 (https://w3id.org/ro/crate/1.1). Manifests hold no time: the times are those of the manifests' files and of
+Snakemake's run-time tables. No manifest and no hash depends on them.
 """
 
 from __future__ import annotations
