@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system demo full all test test-slow lint format reference dry-run report clean
+.PHONY: help install install-dev system demo full all test test-slow test-crate lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -49,6 +49,14 @@ test: install-dev  ## The test suite (under 15 minutes on two cores)
 
 test-slow: install-dev  ## Tests that take minutes
 	$(RUN) python -m pytest -m slow
+
+.venv-crate/.installed: requirements-crate.txt
+	$(PYTHON) -m venv .venv-crate
+	.venv-crate/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-crate.txt
+	touch $@
+
+test-crate: install-dev .venv-crate/.installed  ## The RO-Crate of a run against the community's validator
+	$(RUN) python -m pytest -m crate
 
 lint: install-dev  ## ruff, mypy, snakefmt, codespell, snakemake --lint
 	$(RUN) ruff check .

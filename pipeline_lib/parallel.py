@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-INSTALL = "pip install 'dask-jobqueue==0.9.0' 'cryptography>=46'"
+INSTALL = "pip install -r requirements-dask-slurm.txt -c constraints.txt"
 """What Dask on Slurm needs besides the requirements."""
 WORKER_LOGS = Path("logs/dask")
 """Where Slurm writes what the workers say."""
@@ -71,7 +71,11 @@ class DaskOptions(Options):
 
     def for_source(self, source: str) -> DaskOptions:
         """Return these options for a source that is to have them, and threads for any other."""
-        return self if not self.sources or source in self.sources else DaskOptions()
+        return self if not self.sources or source in self.sources else THREADS
+
+
+THREADS = DaskOptions()
+"""No workers: threads of the job."""
 
 
 @contextmanager
@@ -99,7 +103,6 @@ def dask_workers(options: DaskOptions, *, threads: int) -> Iterator[None]:
             yield
         return
     from distributed import Client
-    from distributed.client import TimeoutError as NoWorker
     from distributed.scheduler import KilledWorker, NoValidWorkerError, NoWorkerError
 
     # A task whose worker dies is not given to the next one: what killed the first may kill them all, one by one.
@@ -108,10 +111,10 @@ def dask_workers(options: DaskOptions, *, threads: int) -> Iterator[None]:
         "distributed.scheduler.no-workers-timeout": f"{_STARVED_S} s",
         "distributed.comm.retry.count": 3,
     }
-    with dask.config.set(strict), _quiet(), _cluster(options) as cluster, Client(cluster) as client:
+    with dask.config.set(strict), _quiet(), _cluster(options) as cluster, Client(cluster) as client:  # type: ignore[no-untyped-call]
         try:
             client.wait_for_workers(1, timeout=options.wait * 60)
-        except NoWorker as error:
+        except TimeoutError as error:
             raise WorkerError(
                 f"no Dask worker started within {options.wait} minutes",
                 where=f"dask.cluster: {options.cluster}",
@@ -147,7 +150,7 @@ def _cluster(options: DaskOptions) -> AbstractContextManager[Cluster]:
 def _local(options: DaskOptions) -> Iterator[Cluster]:
     from distributed import LocalCluster
 
-    with LocalCluster(
+    with LocalCluster(  # type: ignore[no-untyped-call]
         n_workers=options.workers,
         threads_per_worker=options.cores,
         memory_limit=options.memory,
@@ -169,29 +172,30 @@ def _slurm(options: DaskOptions) -> Iterator[Cluster]:
         raise ConfigError("finds no sbatch", where=where, fix="run on a machine of the cluster, or set cluster: local")
     from dask_jobqueue import SLURMCluster
 
-    folder = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix=".dask-keys-", dir=folder) as keys:  # readable by this user only
-        with SLURMCluster(
-            cores=options.cores,
-            processes=1,
-            memory=options.memory,
-            walltime=f"{options.runtime // 60:02}:{options.runtime % 60:02}:00",
-            queue=options.partition,
-            account=options.account,
-            interface=options.interface,
-            local_directory=_scratch(options),
-            log_directory=str(WORKER_LOGS),
-            python=shlex.quote(sys.executable),
-            job_script_prologue=[f"export PYTHONPATH={shlex.quote(_python_path())}"],
-            job_extra_directives=[f"--chdir={folder}", "--no-requeue", *options.directives],
-            nanny=False,  # a worker that dies stays dead, and is noticed
-            security=True,  # others on the network may reach the scheduler, which runs any code it is given
-            shared_temp_directory=keys,
-            scheduler_options={"dashboard_address": None},
-        ) as cluster:
-            _check_accepted(cluster.job_script())
-            cluster.scale(jobs=options.workers)
-            yield cluster
+    logs = WORKER_LOGS.absolute()
+    logs.mkdir(parents=True, exist_ok=True)
+    with SLURMCluster(
+        cores=options.cores,
+        processes=1,
+        memory=options.memory,
+        walltime=f"{options.runtime // 60:02}:{options.runtime % 60:02}:00",
+        queue=options.partition,
+        account=options.account,
+        interface=options.interface,
+        local_directory=_scratch(options),
+        log_directory=str(WORKER_LOGS),
+        python=shlex.quote(sys.executable),
+        # The working folder and what can be imported are those of this process, whatever the site's defaults are.
+        job_script_prologue=[f"cd {shlex.quote(str(Path.cwd()))}", f"export PYTHONPATH={shlex.quote(_python_path())}"],
+        job_extra_directives=["--no-requeue", *options.directives],
+        nanny=False,  # a worker that dies stays dead, and is noticed
+        security=True,  # others on the network may reach the scheduler, which runs any code it is given
+        shared_temp_directory=str(logs),  # for the keys of this one cluster, which only this user may read
+        scheduler_options={"dashboard_address": None},
+    ) as cluster:
+        _check_accepted(cluster.job_script())
+        cluster.scale(jobs=options.workers)
+        yield cluster
 
 
 def _python_path() -> str:
@@ -218,5 +222,7 @@ def _check_accepted(script: str) -> None:
     if asked.returncode != 0:
         reason: Any = asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"]
         raise ConfigError(
-            f"Slurm refuses the workers: {reason[-1]}", where="dask", fix="correct partition, account, memory or runtime"
+            f"Slurm refuses the workers: {reason[-1]}",
+            where="dask.cluster: slurm",
+            fix="correct partition, account, memory or runtime",
         )

@@ -46,6 +46,12 @@ class Plan:
     _on_demand: dict[str, LoadedExperiment] = field(default_factory=dict, compare=False)
     """Experiments that the configuration does not name but a target does."""
 
+    @property
+    def dask(self) -> str:
+        """Workers for preprocessing as JSON; empty for threads."""
+        chosen = self.config.dask
+        return "" if chosen.cluster == "threads" else canonical_json(chosen.model_dump(mode="json"))
+
     # ---- paths -------------------------------------------------------------------------------------------
 
     @cached_property
@@ -286,6 +292,8 @@ def load_plan(raw: Mapping[str, Any], *, where: str = "config/config.yaml") -> P
     """
     config = parse_workflow(raw, where=where)
     catalog = Catalog.load(config.catalog)
+    for name in config.dask.sources:
+        catalog.source(name)
     plan = Plan(config=config, catalog=catalog, experiments={})
     loaded = {name: load_experiment(plan.experiment_file(name)) for name in config.experiments}
     for experiment in loaded.values():

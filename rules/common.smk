@@ -28,6 +28,7 @@ SURROUNDINGS = {
     "GYRE_EXPERIMENTS": PLAN.config.experiments_dir,
     "GYRE_DEVICE": PLAN.config.device,
     "GYRE_MIRROR_FOLDER": PLAN.config.mirror or "",
+    "GYRE_DASK": PLAN.dask,
     "GYRE_WORKFLOW": workflow.basedir,
     "GYRE_SNAKEMAKE": SNAKEMAKE_VERSION,
 }

@@ -52,12 +52,12 @@ def at_least_one(text: str) -> int:
     return value
 
 
-def json_options(text: str) -> dict[str, Any]:
+def json_options(text: str, *, where: str = "--options") -> dict[str, Any]:
     """Parse a JSON object given on the command line; raise :class:`ConfigError` if it is none."""
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise ConfigError(f"is not JSON: {error}", where="--options") from error
+        raise ConfigError(f"is not JSON: {error}", where=where) from error
     if not isinstance(value, dict):
-        raise ConfigError("is not a JSON object", where="--options", fix='write {"key": value}')
+        raise ConfigError("is not a JSON object", where=where, fix='write {"key": value}')
     return value

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pipeline_lib.config.experiment import Slug
 from pipeline_lib.options import Options
+from pipeline_lib.parallel import THREADS, DaskOptions
 
 
 class WorkflowConfig(Options):
@@ -28,3 +29,5 @@ class WorkflowConfig(Options):
     """Folder that is searched, by file name and checksum, before the network."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks are trained and applied."""
+    dask: DaskOptions = THREADS
+    """Workers for preprocessing what is larger than one machine."""

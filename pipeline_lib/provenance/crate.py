@@ -9,6 +9,7 @@ Snakemake's run-time tables. No manifest and no hash depends on them.
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -127,7 +128,7 @@ def _moment(manifest: Manifest) -> datetime:
 
 def _job(manifest: Manifest) -> Path:
     """Return the name of the run-time table of the job that made an artefact, as the rules give it."""
-    place = manifest.path.absolute()
+    place = Path(os.path.normpath(manifest.path.absolute()))  # found by following inputs, it may hold ".."
     name, folders = place.stem, [p.name for p in place.parents]
     jobs: dict[str, Callable[[], Path]] = {
         "raw": lambda: Path("fetch", folders[1], name),
