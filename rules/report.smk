@@ -38,9 +38,9 @@ rule crate:
         PLAN.patterns["crate"],
     log:
         "logs/crate/{experiment}.log",
+    localrule: True
     conda:
         "../envs/report.yaml"
-    localrule: True
     params:
         key=lambda w: PLAN.key("crate", **w),
     shell:
