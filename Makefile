@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system system-slurm demo full all test test-slow test-conda test-slurm lint format reference dry-run report clean
+.PHONY: help install install-dev system system-slurm demo full all test test-slow test-crate test-conda test-slurm lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -64,6 +64,14 @@ test-slurm: install-dev  ## Runs and faults on a real Slurm cluster on this mach
 
 test-conda: install-dev .venv/conda-tools  ## snakemake --sdm conda, with wheels from PyPI in place of conda-forge (minutes, 5 GB)
 	$(RUN) GYRE_CONDA_PYTHON="$(CURDIR)/.venv/conda-tools/bin/python" python -m pytest -m conda --log-cli-level=INFO
+
+.venv-crate/.installed: requirements-crate.txt
+	$(PYTHON) -m venv .venv-crate
+	.venv-crate/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-crate.txt
+	touch $@
+
+test-crate: install-dev .venv-crate/.installed  ## The RO-Crate of a run against the community's validator
+	$(RUN) python -m pytest -m crate
 
 lint: install-dev  ## ruff, mypy, snakefmt, codespell, snakemake --lint
 	$(RUN) ruff check .

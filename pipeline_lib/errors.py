@@ -103,6 +103,12 @@ class Interrupted(GyreError):
     """What ``sysexits.h`` calls a temporary failure: the same command, submitted again, gets further."""
 
 
+class WorkerError(GyreError):
+    """Workers of a Dask cluster did not come, or were lost."""
+
+    exit_code = 10
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Return advice that names the closest of ``known``, or lists them all when none is close."""
     names = sorted(known)

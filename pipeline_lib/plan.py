@@ -9,7 +9,7 @@ All paths of the workflow come from here; the rules only name wildcards. Paths::
     <results>/<experiment>/<model>/seed<seed>/model.json
     <results>/<experiment>/<model>/seed<seed>/products/<period>.json
     <results>/<experiment>/<model>/seed<seed>/score.json
-    <results>/<experiment>/leaderboard.csv, report.html, figures/
+    <results>/<experiment>/leaderboard.csv, report.html, figures/, ro-crate-metadata.json
 """
 
 from __future__ import annotations
@@ -53,6 +53,12 @@ class Plan:
     _on_demand: dict[str, LoadedExperiment] = field(default_factory=dict, compare=False)
     """Experiments that the configuration does not name but a target does."""
 
+    @property
+    def dask(self) -> str:
+        """Workers for preprocessing as JSON; empty for threads."""
+        chosen = self.config.dask
+        return "" if chosen.cluster == "threads" else canonical_json(chosen.model_dump(mode="json"))
+
     # ---- paths -------------------------------------------------------------------------------------------
 
     @cached_property
@@ -72,6 +78,7 @@ class Plan:
             "leaderboard_csv": str(results / "{experiment}" / "leaderboard.csv"),
             "report": str(results / "{experiment}" / "report.json"),
             "report_html": str(results / "{experiment}" / "report.html"),
+            "crate": str(results / "{experiment}" / "ro-crate-metadata.json"),
         }
 
     def path(self, pattern: str, **wildcards: object) -> str:
@@ -199,6 +206,8 @@ class Plan:
                 wanted.append(self.path("leaderboard_csv", experiment=experiment))
             if name in {"figures", "all"}:
                 wanted.append(self.path("report_html", experiment=experiment))
+            if name == "all":
+                wanted.append(self.path("crate", experiment=experiment))
         return wanted
 
     # ---- staleness keys ----------------------------------------------------------------------------------
@@ -261,6 +270,9 @@ class Plan:
         shown = [loaded.spec.model_dump(mode="json"), *loaded.notes]
         return shown, [f"{TASKS.module(loaded.spec.task)}.report"]
 
+    def _crate_key(self, experiment: str) -> tuple[Any, list[str]]:
+        return experiment, []
+
 
 _STAGE_PACKAGE = {
     "fetch": "fetch.stage",
@@ -272,6 +284,7 @@ _STAGE_PACKAGE = {
     "score": "score.stage",
     "leaderboard": "score.stage",
     "report": "report.stage",
+    "crate": "provenance.crate",
 }
 
 
@@ -302,6 +315,8 @@ def load_plan(raw: Mapping[str, Any], *, where: str = "config/config.yaml") -> P
     """
     config = parse_workflow(raw, where=where)
     catalog = Catalog.load(config.catalog)
+    for name in config.dask.sources:
+        catalog.source(name)
     plan = Plan(config=config, catalog=catalog, experiments={})
     loaded = {name: load_experiment(plan.experiment_file(name)) for name in config.experiments}
     for experiment in loaded.values():

@@ -8,6 +8,8 @@ sys.path.insert(0, workflow.basedir)
 from pathlib import Path
 
 from pipeline_lib.cluster.needs import memory_mb, minutes
+from snakemake import __version__ as SNAKEMAKE_VERSION
+
 from pipeline_lib.errors import GyreError
 from pipeline_lib.io.yaml import load_yaml
 from pipeline_lib.plan import load_plan
@@ -28,6 +30,9 @@ SURROUNDINGS = {
     "GYRE_DEVICE": PLAN.config.device,
     "GYRE_DEVICES": PLAN.config.devices,
     "GYRE_MIRROR_FOLDER": PLAN.config.mirror or "",
+    "GYRE_DASK": PLAN.dask,
+    "GYRE_WORKFLOW": workflow.basedir,
+    "GYRE_SNAKEMAKE": SNAKEMAKE_VERSION,
 }
 EXPORTS = " ".join(
     f"{name}={shlex.quote(str(value))}" for name, value in SURROUNDINGS.items()

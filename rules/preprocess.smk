@@ -16,7 +16,7 @@ rule preprocess:
         key=lambda w: PLAN.key("preprocess", **w),
     shell:
         "python -m pipeline_lib preprocess {wildcards.source} --period {wildcards.period}"
-        ' --catalog "$GYRE_CATALOG" --raw {input:q} --threads {threads} --output {output:q} --log {log:q}'
+        ' --catalog "$GYRE_CATALOG" --raw {input:q} --threads {threads} ${{GYRE_DASK:+--dask "$GYRE_DASK"}} --output {output:q} --log {log:q}'
 
 
 rule statistics:

@@ -21,6 +21,11 @@ def add_output(parser: argparse.ArgumentParser, what: str = "manifest to write")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=what)
 
 
+def add_benchmarks(parser: argparse.ArgumentParser) -> None:
+    """Add ``--benchmarks``."""
+    parser.add_argument("--benchmarks", type=Path, metavar="FOLDER", help="folder of Snakemake's run-time tables")
+
+
 def add_catalog(parser: argparse.ArgumentParser) -> None:
     """Add ``--catalog``."""
     parser.add_argument(
@@ -58,12 +63,12 @@ def duration(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
-def json_options(text: str) -> dict[str, Any]:
+def json_options(text: str, *, where: str = "--options") -> dict[str, Any]:
     """Parse a JSON object given on the command line; raise :class:`ConfigError` if it is none."""
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise ConfigError(f"is not JSON: {error}", where="--options") from error
+        raise ConfigError(f"is not JSON: {error}", where=where) from error
     if not isinstance(value, dict):
-        raise ConfigError("is not a JSON object", where="--options", fix='write {"key": value}')
+        raise ConfigError("is not a JSON object", where=where, fix='write {"key": value}')
     return value

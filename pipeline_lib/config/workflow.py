@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from pipeline_lib.config.experiment import Slug
 from pipeline_lib.options import Options
+from pipeline_lib.parallel import THREADS, DaskOptions
 
 
 def _without_braces(folder: Path) -> Path:
@@ -40,3 +41,5 @@ class WorkflowConfig(Options):
     """Where networks are trained and applied."""
     devices: int = Field(default=1, gt=0)
     """Processes that train one network together, each with a part of every batch: one per GPU, or sharing the CPU."""
+    dask: DaskOptions = THREADS
+    """Workers for preprocessing what is larger than one machine."""

@@ -94,7 +94,9 @@ def fetch_source(source: FetchableSource, *, part: str, output: Path, mirror: Pa
     wanted = driver.files(source.driver_options, request)
     incoming = output.parent / INCOMING.format(part=part)
     with (
-        Artefact(output, kind="raw", code=code, packages=("copernicusmarine", "h5netcdf", "pooch")) as out,
+        Artefact(
+            output, kind="raw", code=code, packages=("copernicusmarine", "h5netcdf", "h5py", "pooch", "requests")
+        ) as out,
         _folder(incoming, wanted),
     ):
         for file in wanted:
