@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,7 +48,6 @@ class Engine:
     profile: str | None = None
     cores: int | None = None
     lock: int | None = None
-    _base: list[str] = field(default_factory=list)
 
     def jobs(self, targets: Sequence[str], *, rules: Sequence[str] = (), force: Sequence[str] = ()) -> dict[str, int]:
         """Return how many jobs of each rule a run would do; ``force`` names files that are to be made again."""

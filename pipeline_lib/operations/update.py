@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -74,8 +74,8 @@ def update(plan: Plan, experiments: Sequence[str], engine: Engine, request: Requ
     state = plan.config.results_dir / STATE
     try:
         with exclusive(state) as lock:
-            engine = Engine(engine.snakefile, engine.configfile, state, engine.profile, engine.cores, lock)
-            return [_timed(plan, name, engine, request) for name in experiments]
+            holding = replace(engine, state=state, lock=lock)
+            return [_timed(plan, name, holding, request) for name in experiments]
     except StoreError as error:
         if isinstance(error.__cause__, BlockingIOError):
             raise BusyError("another update is running", where=str(state), fix="wait for it to end") from error

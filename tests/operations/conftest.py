@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.operations.project import copy_of, deliver, june, maps_of, update, write_daily_project
+from tests.faults.conftest import _logging_as_before  # noqa: F401 - commands run inside the tests here as well
+from tests.operations.project import copy_of, deliver, june, maps_of, night, write_daily_project
 
 
 @pytest.fixture(scope="session")
@@ -14,8 +15,7 @@ def begun(tmp_path_factory) -> Path:
     """A project whose first two operational days are finished; tests must not change it."""
     folder = write_daily_project(tmp_path_factory.mktemp("daily"))
     deliver(folder, *june(1, 2), maps=maps_of())
-    done = update(folder, june(2)[0])
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert night(folder, june(2)[0]).problems == []
     return folder
 
 

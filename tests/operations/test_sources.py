@@ -130,12 +130,15 @@ def serve(site: Site, folder: Path, *days: date, maps: xr.Dataset = MAPS) -> Non
         site.pages[f"/{name}"] = Page((folder / "served" / name).read_bytes())
 
 
-def test_a_server_is_asked_without_sending_the_file(folder, site):  # noqa: F811
+@pytest.mark.parametrize("head", [True, False])
+def test_a_server_is_asked_without_sending_the_file(folder, site, head):  # noqa: F811
     url = f"{site.url}/maps_{{year}}{{month}}{{day}}.nc"
     edit_fetch(folder, fetch={"driver": "http", "url": url, "attempts": 1, "wait_s": 0.0})
     serve(site, folder, *june(1))
+    site.pages["/maps_20050601.nc"].head = head
     at = desk()
     assert asked(at, 2) == {"2005-06-01": "new", "2005-06-02": "absent"}
+    assert bool(site.requests) is not head, "a server that knows HEAD is not made to send"
     at.bring(["2005-06-01"])
     assert asked(desk(), 1) == {"2005-06-01": "same"}
     (at.raw("2005-06-01").with_name(SEEN)).unlink()
