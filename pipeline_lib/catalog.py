@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,10 +24,10 @@ from pipeline_lib.config.catalog_file import (
     TimeSpan,
 )
 from pipeline_lib.config.validation import validate
-from pipeline_lib.data.periods import bounds
+from pipeline_lib.data.periods import bounds, period_of, periods_between
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError, ConfigErrors, FetchError, closest
-from pipeline_lib.fetch.base import FetchRequest
+from pipeline_lib.fetch.base import FetchRequest, WantedFile
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.yaml import load_yaml, refuse_secrets, walk
@@ -41,6 +42,8 @@ WHOLE = "all"
 
 _SOME_MONTHS = ("2001-01", "2001-02", "2002-01")
 """Differ in the month only, in the year only, in both: files fetched by month must have different names in all."""
+_SOME_DAYS = ("2001-01-01", "2001-01-02", "2001-02-01", "2002-01-01")
+"""The same for files fetched by day."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Source:
 
     @property
     def parts(self) -> Literal["whole", "monthly"]:
-        """Whether all is fetched at once, or month by month."""
+        """Whether all is fetched at once, or period by period."""
         return self.block.parts
 
     @property
@@ -99,8 +102,21 @@ class Source:
         preparation = PREPARATIONS.get(self.preparation.name)
         return validate(preparation.Options, self.preparation.options, where=f"{self.where}.preparation.options")
 
+    def periods(self, start: date, end: date) -> list[str]:
+        """Return the source's periods that hold the days from ``start`` to ``end``, both included."""
+        return periods_between(start, end, self.time.daily_from)
+
+    def part_of(self, period: str) -> str:
+        """Return the name of the fetched part that holds a period."""
+        return WHOLE if self.parts == "whole" else period
+
+    def days(self, period: str) -> tuple[date, date]:
+        """Return the first and the last day of a period that the source covers."""
+        first, last = bounds(period)
+        return max(first, self.time.start), min(last, self.time.end or last)
+
     def request(self, part: str) -> FetchRequest:
-        """Return what is wanted for one part: ``all``, or a month as ``YYYY-MM``.
+        """Return what is wanted for one part: ``all``, or one of the source's periods.
 
         Raises
         ------
@@ -116,22 +132,25 @@ class Source:
             if last < start or (end is not None and first > end):
                 span = f"from {start}" + (f" to {end}" if end else " on")
                 raise ConfigError(f"{part} is not covered", where=self.name, fix=f"ask for a month {span}")
-            start, end = max(first, start), min(last, end or last)
+            start, end = self.days(part)
+            period = period_of(start, self.time.daily_from)
+            if part != period:
+                raise ConfigError(f"there is no part {part!r}", where=self.name, fix=f"ask for {period!r}")
         names = tuple(spec.name for spec in self.variables.values())
         return FetchRequest(source=self.name, part=part, start=start, end=end, variables=names)
 
     def fetch_options(self, part: str) -> dict[str, Any]:
         """Return all that decides which files a part consists of, as plain values."""
         files = DRIVERS.get(self.driver).files(self.driver_options, self.request(part))
-        return {"driver": self.driver, "files": [vars(file) | {"address": _portable(file.address)} for file in files]}
+        return {"driver": self.driver, "files": [_plain(file) for file in files]}
 
     def dataset_options(self, period: str) -> dict[str, Any]:
         """Return all that decides what the dataset of one month is made of, as plain values."""
-        first, last = bounds(period)
+        first, last = self.days(period)
         return {
             "variables": {name: spec.model_dump(mode="json") for name, spec in self.variables.items()},
-            "start": str(max(first, self.time.start)),
-            "end": str(min(last, self.time.end or last)),
+            "start": str(first),
+            "end": str(last),
             "step_hours": self.time.step_hours,
             "preparation": self.preparation.name,
             "options": self.preparation_options.model_dump(mode="json"),
@@ -163,7 +182,8 @@ class Source:
             )
         _ = self.preparation_options
         whole = self.parts == "whole"
-        requests = [self.request(WHOLE)] if whole else [self._unbounded(month) for month in _SOME_MONTHS]
+        some = _SOME_MONTHS if self.time.daily_from is None else _SOME_DAYS
+        requests = [self.request(WHOLE)] if whole else [self._unbounded(part) for part in some]
         names = Counter(file.name for request in requests for file in files(options, request))
         if taken := {f"{request.part}.json" for request in requests} & set(names):
             raise ConfigError(
@@ -179,11 +199,17 @@ class Source:
                 fix="put {year}, {month} or {day} into the file's name" + ("" if whole else ", or set parts: whole"),
             )
 
-    def _unbounded(self, month: str) -> FetchRequest:
-        """Return the request of a month whether it is covered or not."""
-        start, end = bounds(month)
+    def _unbounded(self, part: str) -> FetchRequest:
+        """Return the request of a month or day whether it is covered or not."""
+        start, end = bounds(part)
         names = tuple(spec.name for spec in self.variables.values())
-        return FetchRequest(source=self.name, part=month, start=start, end=end, variables=names)
+        return FetchRequest(source=self.name, part=part, start=start, end=end, variables=names)
+
+
+def _plain(file: WantedFile) -> dict[str, Any]:
+    """Return a wanted file as plain values that hold on any machine."""
+    addresses = {name: value for name, value in file.plain().items() if name in {"address", "preliminary"}}
+    return file.plain() | {name: _portable(value) for name, value in addresses.items()}
 
 
 def _portable(address: str) -> str:

@@ -109,6 +109,18 @@ class WorkerError(GyreError):
     exit_code = 10
 
 
+class RunError(GyreError):
+    """Jobs of a run that was started for the user failed; what they say is in its log."""
+
+    exit_code = 9
+
+
+class BusyError(GyreError):
+    """Another process does this already; nothing was done."""
+
+    exit_code = 75
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Return advice that names the closest of ``known``, or lists them all when none is close."""
     names = sorted(known)

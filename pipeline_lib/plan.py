@@ -9,6 +9,7 @@ All paths of the workflow come from here; the rules only name wildcards. Paths::
     <results>/<experiment>/<model>/seed<seed>/model.json
     <results>/<experiment>/<model>/seed<seed>/products/<period>.json
     <results>/<experiment>/<model>/seed<seed>/score.json
+    <results>/<experiment>/<model>/seed<seed>/operations/<period>.json     score of one operational period
     <results>/<experiment>/leaderboard.csv, report.html, figures/, ro-crate-metadata.json
 """
 
@@ -25,7 +26,7 @@ from pipeline_lib.catalog import WHOLE, Catalog, Source
 from pipeline_lib.config.experiment import DateRange
 from pipeline_lib.config.loader import LoadedExperiment, load_experiment, parse_workflow
 from pipeline_lib.config.workflow import WorkflowConfig
-from pipeline_lib.data.periods import periods_between
+from pipeline_lib.data.periods import PERIOD, bounds
 from pipeline_lib.errors import ConfigError, closest
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.fingerprint import fingerprint
@@ -74,6 +75,7 @@ class Plan:
             "model": str(run / "model.json"),
             "product": str(run / "products" / "{period}.json"),
             "score": str(run / "score.json"),
+            "period_score": str(run / "operations" / "{period}.json"),
             "leaderboard": str(results / "{experiment}" / "leaderboard.json"),
             "leaderboard_csv": str(results / "{experiment}" / "leaderboard.csv"),
             "report": str(results / "{experiment}" / "report.json"),
@@ -94,8 +96,8 @@ class Plan:
             "model": r"[a-z][a-z0-9_]*",
             "label_set": r"[a-z0-9_]+-[0-9a-f]{10}",
             "seed": r"\d+",
-            "period": r"\d{4}-\d{2}",
-            "part": rf"{WHOLE}|\d{{4}}-\d{{2}}",
+            "period": PERIOD,
+            "part": f"{WHOLE}|{PERIOD}",
         }
 
     def experiment(self, name: str) -> LoadedExperiment:
@@ -121,17 +123,16 @@ class Plan:
 
     def raw_for(self, source: str, period: str) -> str:
         """Path of the fetched part that holds ``period``."""
-        entry = self.catalog.source(source)
-        part = WHOLE if entry.parts == "whole" else period
-        return self.path("raw", source=source, part=part)
+        return self.path("raw", source=source, part=self.catalog.source(source).part_of(period))
 
     def periods(self, experiment: str, *splits: str) -> list[str]:
         """Periods that hold days of the named splits (``train``, ``validation``, ``test``), in order."""
-        loaded = self.experiment(experiment)
+        spec = self.experiment(experiment).spec
+        source = self.catalog.source(spec.source)
         found: set[str] = set()
         for split in splits:
-            days: DateRange = getattr(loaded.spec.split, split)
-            found.update(periods_between(days.start, days.end))
+            days: DateRange = getattr(spec.split, split)
+            found.update(source.periods(days.start, days.end))
         return sorted(found)
 
     def datasets(self, experiment: str, *splits: str) -> list[str]:
@@ -141,13 +142,14 @@ class Plan:
 
     def labels(self, experiment: str, *splits: str) -> list[str]:
         """Label manifests of the named splits; none for tasks without labels."""
+        return [path for p in self.periods(experiment, *splits) for path in self.labels_of(experiment, p)]
+
+    def labels_of(self, experiment: str, period: str) -> list[str]:
+        """Label manifest of one period of an experiment's source; none for tasks without labels."""
         loaded = self.experiment(experiment)
         if loaded.label_set is None:
             return []
-        return [
-            self.path("labels", source=loaded.spec.source, label_set=loaded.label_set, period=p)
-            for p in self.periods(experiment, *splits)
-        ]
+        return [self.path("labels", source=loaded.spec.source, label_set=loaded.label_set, period=period)]
 
     def runs(self, experiment: str) -> list[tuple[str, int]]:
         """All (model, seed) pairs of an experiment; a model without randomness runs once."""
@@ -180,6 +182,26 @@ class Plan:
     def all_products(self, experiment: str) -> list[str]:
         """Product manifests of all runs of an experiment."""
         return [path for model, seed in self.runs(experiment) for path in self.products(experiment, model, seed)]
+
+    # ---- operations --------------------------------------------------------------------------------------
+
+    def runs_in_use(self, experiment: str) -> list[tuple[str, int]]:
+        """All (model, seed) pairs that predict operational periods, in the order of the ``operations`` block."""
+        models = self.experiment(experiment).spec.in_use
+        return [run for name in models for run in self.runs(experiment) if run[0] == name]
+
+    def period_targets(self, experiment: str, period: str) -> list[str]:
+        """Return what is made of an operational period: its scores, or its products for tasks without labels."""
+        pattern = "period_score" if self.experiment(experiment).label_set is not None else "product"
+        return [
+            self.path(pattern, experiment=experiment, model=model, seed=seed, period=period)
+            for model, seed in self.runs_in_use(experiment)
+        ]
+
+    def days(self, experiment: str, period: str) -> tuple[str, str]:
+        """First and last day of a period that the experiment's source covers, in ISO format."""
+        first, last = self.catalog.source(self.experiment(experiment).spec.source).days(period)
+        return first.isoformat(), last.isoformat()
 
     # ---- what labels are made of ---------------------------------------------------------------------------
 
@@ -258,6 +280,11 @@ class Plan:
         counted = loaded.task.counted(loaded.scoring)
         return [counted, test], [f"{TASKS.module(loaded.spec.task)}.score"]
 
+    def _period_score_key(self, experiment: str, period: str, **_: str) -> tuple[Any, list[str]]:
+        loaded = self.experiment(experiment)
+        options = loaded.scoring.model_dump(mode="json")
+        return [options, self.days(experiment, period)], [f"{TASKS.module(loaded.spec.task)}.score"]
+
     def _leaderboard_key(self, experiment: str) -> tuple[Any, list[str]]:
         loaded = self.experiment(experiment)
         _, modules = self._score_key(experiment)
@@ -267,7 +294,7 @@ class Plan:
 
     def _report_key(self, experiment: str) -> tuple[Any, list[str]]:
         loaded = self.experiment(experiment)
-        shown = [loaded.spec.model_dump(mode="json"), *loaded.notes]
+        shown = [loaded.spec.model_dump(mode="json", exclude={"operations"}), *loaded.notes]
         return shown, [f"{TASKS.module(loaded.spec.task)}.report"]
 
     def _crate_key(self, experiment: str) -> tuple[Any, list[str]]:
@@ -282,6 +309,7 @@ _STAGE_PACKAGE = {
     "train": "train.stage",
     "predict": "predict.stage",
     "score": "score.stage",
+    "period_score": "score.stage",
     "leaderboard": "score.stage",
     "report": "report.stage",
     "crate": "provenance.crate",
@@ -327,7 +355,7 @@ def load_plan(raw: Mapping[str, Any], *, where: str = "config/config.yaml") -> P
 
 
 def _check_source(source: Source, experiment: LoadedExperiment) -> None:
-    """Refuse splits outside the source's time span and inputs that its dataset does not hold."""
+    """Refuse splits outside the source's time span, inputs that its dataset lacks, operations amid a period."""
     split = experiment.spec.split
     for name in ("train", "validation", "test"):
         days: DateRange = getattr(split, name)
@@ -337,6 +365,14 @@ def _check_source(source: Source, experiment: LoadedExperiment) -> None:
                 where=f"{experiment.name}: split.{name}",
                 fix=f"choose days that {source.name} covers",
             )
+    operations = experiment.spec.operations
+    if operations is not None:
+        where = f"{experiment.name}: operations.start"
+        if source.time.end is not None and operations.start > source.time.end:
+            raise ConfigError(f"{operations.start} is after the end of {source.name}", where=where)
+        if bounds(source.periods(operations.start, operations.start)[0])[0] != operations.start:
+            fix = f"take the first of a month, or set time.daily_from of {source.name}"
+            raise ConfigError(f"{operations.start} is not the first day of a period", where=where, fix=fix)
     produced = source.dataset_variables()
     for variable in experiment.spec.inputs:
         if variable not in produced:

@@ -1,4 +1,4 @@
-# Products against labels -> counts per date of one run; all runs of an experiment -> leaderboard.
+# Products against labels -> counts per date of one run, in the test or one operational period; all runs -> leaderboard.
 rule score:
     input:
         products=lambda w: PLAN.products(w.experiment, w.model, w.seed),
@@ -19,6 +19,31 @@ rule score:
     shell:
         'python -m pipeline_lib score "$GYRE_EXPERIMENTS"/{wildcards.experiment}.yaml --model {wildcards.model} --seed {wildcards.seed}'
         " --products {input.products:q} --labels {input.labels:q} --datasets {input.datasets:q}"
+        " --output {output:q} --log {log:q}"
+
+
+rule period_score:
+    input:
+        products=PLAN.patterns["product"],
+        labels=lambda w: PLAN.labels_of(w.experiment, w.period),
+        datasets=lambda w: PLAN.dataset_of(w.experiment, w.period),
+    output:
+        PLAN.patterns["period_score"],
+    log:
+        "logs/score/{experiment}/{model}-seed{seed}-{period}.log",
+    benchmark:
+        "logs/score/{experiment}/{model}-seed{seed}-{period}.tsv"
+    conda:
+        "../envs/score.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        key=lambda w: PLAN.key("period_score", **w),
+        days=lambda w: PLAN.days(w.experiment, w.period),
+    shell:
+        'python -m pipeline_lib score "$GYRE_EXPERIMENTS"/{wildcards.experiment}.yaml --model {wildcards.model} --seed {wildcards.seed}'
+        " --days {params.days} --products {input.products:q} --labels {input.labels:q} --datasets {input.datasets:q}"
         " --output {output:q} --log {log:q}"
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline_lib import __version__
-from pipeline_lib.cli import cluster, data, evaluation, learning, provenance, reference, verification
+from pipeline_lib.cli import cluster, data, evaluation, learning, operations, provenance, reference, verification
 from pipeline_lib.errors import GyreError
 from pipeline_lib.log import set_up
 
@@ -28,19 +28,19 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument("--log", metavar="FILE", help="write the log to this file as well")
     common.add_argument("--verbose", action="store_true", help="log details")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (data, learning, evaluation, provenance, verification, cluster, reference):
+    for group in (data, learning, evaluation, operations, provenance, verification, cluster, reference):
         group.add_commands(commands, common)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, or the code of the error that ended it."""
+    """Run one command and return its exit code: 0, the command's own, or the code of the error that ended it."""
     args = build_parser().parse_args(argv)
     try:
         from pathlib import Path
 
         set_up(log_file=Path(args.log) if args.log else None, verbose=args.verbose)
-        args.run(args)
+        code: int | None = args.run(args)
     except GyreError as error:
         for line in error.lines:
             logging.getLogger("pipeline_lib").error(line)
@@ -58,4 +58,4 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         logging.getLogger("pipeline_lib").exception("a defect of the program; please report it with this log")
         return 70
-    return 0
+    return code or 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline_lib.cli.arguments import Commands, add_benchmarks, add_experiment, add_manifests, add_output
+from pipeline_lib.cli.arguments import Commands, add_benchmarks, add_experiment, add_manifests, add_output, day
 
 
 def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -14,6 +14,13 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_experiment(score)
     score.add_argument("--model", required=True, help="name of a model in the experiment")
     score.add_argument("--seed", type=int, required=True)
+    score.add_argument(
+        "--days",
+        nargs=2,
+        type=day,
+        metavar=("FIRST", "LAST"),
+        help="score these days instead of the test, and put metrics with intervals into the manifest",
+    )
     add_manifests(score, "products", "labels", "datasets")
     add_output(score)
     score.set_defaults(run=_score)
@@ -41,6 +48,7 @@ def _score(args: argparse.Namespace) -> None:
 
     loaded = load_experiment(args.experiment)
     test = loaded.spec.split.test
+    first, last = args.days or (test.start, test.end)
     score_run(
         task=loaded.spec.task,
         model=args.model,
@@ -48,10 +56,11 @@ def _score(args: argparse.Namespace) -> None:
         products=args.products,
         labels=args.labels,
         datasets=args.datasets,
-        test=(test.start, test.end),
+        test=(first, last),
         options=loaded.scoring,
         output=args.output,
         code=stage_code("score", f"{TASKS.module(loaded.spec.task)}.score"),
+        summarise=args.days is not None,
     )
 
 

@@ -33,11 +33,15 @@ class TimeSpan(Options):
     """Last day; none for a source that is still growing."""
     step_hours: int = Field(24, ge=1)
     """Hours between two time steps."""
+    daily_from: date | None = None
+    """From this day on, the first of a month, periods are days instead of months: for data that arrive daily."""
 
     @model_validator(mode="after")
     def _forward(self) -> TimeSpan:
         if self.end is not None and self.end < self.start:
             raise ValueError(f"ends on {self.end}, before it starts on {self.start}")
+        if self.daily_from is not None and self.daily_from.day != 1 and self.daily_from > self.start:
+            raise ValueError(f"daily_from {self.daily_from} is not the first of a month")
         return self
 
 
@@ -80,7 +84,7 @@ class GyreBlock(Options):
     time: TimeSpan
     """Days covered."""
     parts: Literal["whole", "monthly"] = "whole"
-    """Whether all is fetched at once, or month by month."""
+    """Whether all is fetched at once, or period by period: by month, from ``time.daily_from`` on by day."""
     fetch: FetchEntry
     """How the files come here."""
     preparation: PreparationEntry

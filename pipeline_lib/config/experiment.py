@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
+from pipeline_lib.config.operations import Operations
 from pipeline_lib.errors import ConfigError, closest
 from pipeline_lib.options import Options
 
@@ -155,6 +156,19 @@ class Experiment(Options):
     """Seeds of every model that has randomness."""
     published: list[str] = Field(default_factory=list)
     """Published tables to show beside our numbers."""
+    operations: Operations | None = None
+    """What happens with periods after the test; without it, nothing does."""
+
+    @model_validator(mode="after")
+    def _operations_after_the_test(self) -> Experiment:
+        if self.operations is not None:
+            last = max(days.end for days in (self.split.train, self.split.validation, self.split.test))
+            if self.operations.start <= last:
+                raise ValueError(f"operations start on {self.operations.start}, before the split ends on {last}")
+            for name in self.operations.models:
+                if name not in self.names:
+                    raise ValueError(f"operations.models: no model is called {name!r}; {closest(name, self.names)}")
+        return self
 
     @model_validator(mode="after")
     def _unique_names(self) -> Experiment:
@@ -174,6 +188,11 @@ class Experiment(Options):
     def names(self) -> list[str]:
         """Names of the competitors, in the order of the file."""
         return [model.name for model in self.models]
+
+    @property
+    def in_use(self) -> list[str]:
+        """Names of the models that predict operational periods, in the order of the ``operations`` block."""
+        return list(self.operations.models or self.names) if self.operations is not None else []
 
     def seeds_of(self, name: str) -> list[int]:
         """Return the seeds with which a competitor is run."""

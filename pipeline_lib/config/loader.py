@@ -87,6 +87,21 @@ class LoadedExperiment:
         merged = {**recommended, **self.spec.training, **entry.training}
         return validate(self.task.TrainingOptions, merged, where=f"{self.name}: models.{name}.training")
 
+    @property
+    def watched(self) -> tuple[str, str]:
+        """The model and the metric whose scores over time are watched.
+
+        Raises
+        ------
+        ConfigError
+            If the experiment has no operations.
+        """
+        operations = self.spec.operations
+        if operations is None:
+            raise ConfigError("has no operations", where=self.name, fix="add an operations block to the experiment")
+        metrics: list[str] = getattr(self.scoring, "metrics", [])
+        return self.spec.in_use[0], operations.alert.metric or metrics[0]
+
     def settings(self, name: str) -> dict[str, Any]:
         """Return what tells published rows of one system apart: the registered model and its training options."""
         entry = self.spec.entry(name)
@@ -122,10 +137,24 @@ class LoadedExperiment:
             attempt(lambda table=table: load_published(table))
         for metric in getattr(self.scoring, "metrics", []) if not problems else []:
             attempt(lambda metric=metric: METRICS.module(metric))
+        if not problems and self.spec.operations is not None:
+            attempt(self._check_alert)
         for entry in self.spec.models:
             attempt(lambda entry=entry: self._check_model(entry, trained=not problems))
         if problems:
             raise ConfigErrors(problems)
+
+    def _check_alert(self) -> None:
+        _, metric = self.watched
+        place = f"{self.name}: operations.alert.metric"
+        try:
+            direction = METRICS.get(metric).direction
+        except ConfigError as error:
+            raise ConfigError(error.what, where=place, fix=error.fix) from error
+        if direction not in {"higher", "lower"}:
+            raise ConfigError(f"{metric} does not say which values are better", where=place, fix="name another metric")
+        if metric not in getattr(self.scoring, "metrics", []):
+            raise ConfigError(f"{metric} is not among scoring.metrics", where=place, fix="add it there")
 
     def _check_model(self, entry: ModelEntry, *, trained: bool) -> None:
         card = MODELS.get(entry.model).card
@@ -149,13 +178,13 @@ class LoadedExperiment:
                 )
 
 
-def load_experiment(path: Path) -> LoadedExperiment:
-    """Read, merge (``extends``) and validate an experiment file, registries included.
+def read_experiment(path: Path) -> dict[str, Any]:
+    """Read an experiment file as plain values, merged with the one that it ``extends``; nothing else is checked.
 
     Raises
     ------
     ConfigError
-        If the file is missing, not valid, or names something unknown.
+        If a file is missing or not readable, or holds what looks like a secret.
     """
     raw = load_yaml(path)
     base = raw.pop("extends", None)
@@ -167,7 +196,18 @@ def load_experiment(path: Path) -> LoadedExperiment:
             raise ConfigError(f"{base!r} extends another experiment itself", where=f"{path}: extends", fix="one level")
         raw = _merge(parent, raw)
     refuse_secrets(raw, str(path))
-    loaded = LoadedExperiment(name=path.stem, spec=validate(Experiment, raw, where=str(path)))
+    return raw
+
+
+def load_experiment(path: Path) -> LoadedExperiment:
+    """Read, merge (``extends``) and validate an experiment file, registries included.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, not valid, or names something unknown.
+    """
+    loaded = LoadedExperiment(name=path.stem, spec=validate(Experiment, read_experiment(path), where=str(path)))
     loaded.check()
     return _once(loaded)
 

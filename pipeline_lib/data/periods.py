@@ -1,4 +1,4 @@
-"""Periods: the calendar months in which data are fetched, stored, labelled and predicted."""
+"""Periods: months, or from a source's ``daily_from`` on days, in which data are fetched, stored and predicted."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 
 from pipeline_lib.errors import ConfigError
 
-_MONTH = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])$")
+PERIOD = r"\d{4}-\d{2}(?:-\d{2})?"
+"""Regular expression of a period's name; :func:`bounds` says whether there is such a month or day."""
 
 
-def period_of(day: date) -> str:
-    """Return the period (``YYYY-MM``) that holds ``day``."""
-    return f"{day:%Y-%m}"
+def period_of(day: date, daily_from: date | None = None) -> str:
+    """Return the period that holds ``day``: a month (``YYYY-MM``), from ``daily_from`` on a day (``YYYY-MM-DD``)."""
+    return day.isoformat() if daily_from is not None and day >= daily_from else f"{day:%Y-%m}"
 
 
 def bounds(period: str) -> tuple[date, date]:
@@ -23,23 +24,35 @@ def bounds(period: str) -> tuple[date, date]:
     Raises
     ------
     ConfigError
-        If ``period`` is not a month of the form ``YYYY-MM``.
+        If ``period`` is neither a month of the form ``YYYY-MM`` nor a day of the form ``YYYY-MM-DD``.
     """
-    match = _MONTH.match(period)
-    if not match:
-        raise ConfigError(f"{period!r} is not a period", fix="write a month as YYYY-MM")
-    first = date(int(match[1]), int(match[2]), 1)
+    whole_month = len(period) == len("YYYY-MM")
+    try:
+        if not re.fullmatch(PERIOD, period, re.ASCII):
+            raise ValueError(period)
+        first = date.fromisoformat(f"{period}-01" if whole_month else period)
+    except ValueError as error:
+        fix = "write a month as YYYY-MM or a day as YYYY-MM-DD"
+        raise ConfigError(f"{period!r} is not a period", fix=fix) from error
+    if not whole_month:
+        return first, first
     following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
     return first, following - timedelta(days=1)
 
 
-def periods_between(start: date, end: date) -> list[str]:
+def overlaps(period: str, start: date, end: date) -> bool:
+    """Whether a period holds a day from ``start`` to ``end``, both included."""
+    first, last = bounds(period)
+    return first <= end and last >= start
+
+
+def periods_between(start: date, end: date, daily_from: date | None = None) -> list[str]:
     """Return the periods that hold the days from ``start`` to ``end``, both included."""
     found = []
-    day = start.replace(day=1)
+    day = start
     while day <= end:
-        found.append(period_of(day))
-        day = bounds(period_of(day))[1] + timedelta(days=1)
+        found.append(period_of(day, daily_from))
+        day = bounds(found[-1])[1] + timedelta(days=1)
     return found
 
 

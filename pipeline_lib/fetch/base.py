@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path, PurePosixPath
@@ -27,6 +27,9 @@ PART = ".part"
 
 PLACEHOLDERS = ("year", "month", "day", "part")
 """What may stand in braces in an address."""
+
+BY_HASH = "sha256:"
+"""How a version begins that is the file's own SHA-256: it can be compared with a file that is here."""
 
 _LOGIN_IN_URL = re.compile(r"(://)[^/@\s]+@")
 _QUERY_IN_URL = re.compile(r"(://[^\s?]+\?)[^\s'\")]+")
@@ -67,16 +70,30 @@ class WantedFile:
         What the driver needs to find it, as one text without secrets; a change of it makes the fetched file stale.
     sha256, size
         What the catalog pins; ``None`` accepts what comes.
+    preliminary
+        Where a preliminary version lies as long as there is none at ``address``; ``None`` if there never is one.
     """
 
     name: str
     address: str
     sha256: str | None = None
     size: int | None = None
+    preliminary: str | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return the fields as plain values, without ``preliminary`` where it does not apply."""
+        return {name: value for name, value in vars(self).items() if name != "preliminary" or value is not None}
+
+    def as_preliminary(self) -> WantedFile:
+        """Return the preliminary version as a file of its own; what the catalog pins holds for the final one."""
+        return WantedFile(name=self.name, address=self.preliminary or self.address)
 
 
 class Driver(Protocol):
-    """Brings files of one kind of provider."""
+    """Brings files of one kind of provider.
+
+    A driver may also have a static method ``version(options, wanted) -> str | None``: :mod:`pipeline_lib.fetch.news`.
+    """
 
     Options: ClassVar[type[Options]]
     """Options of the ``fetch:`` block of a catalog entry, besides ``driver``."""
@@ -114,6 +131,12 @@ def check_placeholders(template: str) -> str:
     return template
 
 
+def check_alike(address: str, preliminary: str | None) -> None:
+    """Raise ``ValueError`` if one of two addresses goes by day and the other does not."""
+    if preliminary is not None and ("{day}" in address) != ("{day}" in preliminary):
+        raise ValueError("preliminary must go by {day} exactly if the final address does")
+
+
 def expand(template: str, request: FetchRequest) -> list[str]:
     """Fill in the placeholders of an address: one address, or one per day when it holds ``{day}``.
 
@@ -138,10 +161,16 @@ def _days(start: date, end: date) -> Iterator[date]:
         yield start + timedelta(days=offset)
 
 
-def wanted_files(names: list[tuple[str, str]], sha256: Checksums, size: int | None) -> list[WantedFile]:
-    """Return wanted files from (name, address) pairs and what the catalog pins for them."""
+def wanted_files(
+    names: list[tuple[str, str]], sha256: Checksums, size: int | None, preliminary: list[str] | None = None
+) -> list[WantedFile]:
+    """Return wanted files from (name, address) pairs, what the catalog pins for them and preliminary addresses."""
     sums = sha256 if isinstance(sha256, Mapping) else dict.fromkeys((n for n, _ in names), sha256)
-    return [WantedFile(name=name, address=address, sha256=sums.get(name), size=size) for name, address in names]
+    earlier: Sequence[str | None] = preliminary or [None] * len(names)
+    return [
+        WantedFile(name=name, address=address, sha256=sums.get(name), size=size, preliminary=other)
+        for (name, address), other in zip(names, earlier, strict=True)
+    ]
 
 
 def file_name(path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -23,6 +24,10 @@ _BLOCK = 1 << 16
 _LONGEST_WAIT_S = 60.0
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that say "not now" (RFC 9110, 6585): worth another attempt."""
+_ABSENT = frozenset({404, 410})
+_FIRST_ERROR = 400
+_SAYING = ("ETag", "Last-Modified", "Content-Length")
+"""Headers that change when a file does."""
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)$")
 _ADVICE = {
     401: "the provider wants a login: see the entry's homepage",
@@ -70,6 +75,53 @@ def download(wanted: WantedFile, folder: Path, patience: Patience) -> Path:
     transport = ResumingDownloader(wanted, folder / f"{wanted.name}{PART}", patience)
     known = f"sha256:{wanted.sha256}" if wanted.sha256 else None
     return Path(pooch.retrieve(wanted.address, known_hash=known, fname=wanted.name, path=folder, downloader=transport))
+
+
+def remote_version(url: str, patience: Patience) -> str | None:
+    """Return what the server says of a file (entity tag, date, length), ``None`` if it has no such file.
+
+    The text changes when the file does; of a server that says nothing it is a text that never repeats.
+
+    Raises
+    ------
+    FetchError
+        If the server cannot be asked or refuses.
+    """
+    left, wait = patience.attempts, patience.wait_s
+    while True:
+        try:
+            return _ask(url, patience.timeout_s)
+        except _AgainError as error:
+            left -= 1
+            if left < 1:
+                fix = "check the network and run again"
+                raise FetchError(
+                    f"{error}; gave up after {patience.attempts} attempts", where=redact(url), fix=fix
+                ) from error
+            time.sleep(min(wait if error.wait_s is None else error.wait_s, _LONGEST_WAIT_S))
+            wait *= 2
+
+
+def _ask(url: str, timeout_s: float) -> str | None:
+    """Ask for the headers of a file; where a server knows no HEAD, begin to read and stop."""
+    import requests
+
+    try:
+        for method in ("HEAD", "GET"):
+            with requests.request(method, url, stream=True, timeout=timeout_s, allow_redirects=True) as response:
+                status = response.status_code
+                if status in _ABSENT:
+                    return None
+                if status in _RETRIED:
+                    after = response.headers.get("Retry-After", "")
+                    raise _AgainError(f"the server answers {status}", float(after) if after.isdigit() else None)
+                if status < _FIRST_ERROR:
+                    said = [response.headers[name] for name in _SAYING if name in response.headers]
+                    return " ".join(said) if said else f"unknown {uuid.uuid4().hex}"
+        fix = _ADVICE.get(status, "see the entry's homepage")
+        raise FetchError(f"the server answers {status} {response.reason}", where=redact(url), fix=fix)
+    except requests.RequestException as error:
+        raise _translated(error, timeout_s, url) from error
 
 
 class _AgainError(Exception):

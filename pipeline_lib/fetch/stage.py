@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline_lib.errors import StoreError
-from pipeline_lib.fetch.base import PART, FetchRequest, WantedFile
+from pipeline_lib.fetch.base import PART, Driver, FetchRequest, WantedFile
 from pipeline_lib.fetch.checks import REJECTED, check_readable, mismatch
 from pipeline_lib.fetch.mirror import find_in_mirror
+from pipeline_lib.fetch.news import current_version
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.io.hashing import sha256_file
-from pipeline_lib.io.manifest import Artefact, read_manifest
+from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 
 logger = logging.getLogger(__name__)
+
+PACKAGES = ("copernicusmarine", "h5netcdf", "h5py", "pooch", "requests")
 
 INCOMING = ".{part}.incoming"
 """Folder beside the manifest in which transfers lie until they are complete and checked."""
@@ -57,7 +60,13 @@ class FetchableSource(Protocol):
         ...
 
 
-def fetch_source(source: FetchableSource, *, part: str, output: Path, mirror: Path | None = None, code: str) -> None:
+class _UnchangedError(Exception):
+    """What was fetched again is what was here; ends the writing of the artefact, which stays as it is."""
+
+
+def fetch_source(
+    source: FetchableSource, *, part: str, output: Path, mirror: Path | None = None, code: str, again: bool = False
+) -> bool:
     """Bring the files of one part of a source here and write their manifest.
 
     Files come from what was fetched before (if the catalog pins their checksum), from the mirror, or by the driver, in
@@ -68,13 +77,20 @@ def fetch_source(source: FetchableSource, *, part: str, output: Path, mirror: Pa
     source
         The catalog entry.
     part
-        ``all``, or a month as ``YYYY-MM`` for a source that is fetched by month.
+        ``all``, or the period for a source that is fetched period by period.
     output
         Manifest to write; the files come to lie beside it.
     mirror
         Folder that is searched, by file name and checksum, before the network.
     code
         Fingerprint of the code of this stage and the driver.
+    again
+        Bring the files also if they are here, to see whether the provider changed them. Nothing is written if not.
+
+    Returns
+    -------
+    bool
+        Whether the part is another than before.
 
     Raises
     ------
@@ -86,31 +102,60 @@ def fetch_source(source: FetchableSource, *, part: str, output: Path, mirror: Pa
         If the disk refuses.
     """
     options = source.fetch_options(part)
-    if _is_done(output, options, code):
+    before = _done(output, options, code)
+    if before is not None and not again:
         logger.info("%s %s: already here", source.name, part)
-        return
+        return False
     request = source.request(part)
     driver = DRIVERS.get(source.driver)
     wanted = driver.files(source.driver_options, request)
     incoming = output.parent / INCOMING.format(part=part)
-    with (
-        Artefact(
-            output, kind="raw", code=code, packages=("copernicusmarine", "h5netcdf", "h5py", "pooch", "requests")
-        ) as out,
-        _folder(incoming, wanted),
-    ):
-        for file in wanted:
-            staged = out.payload(file.name)
-            local = _still_here(output.parent / file.name, file) or (mirror and find_in_mirror(mirror, file))
-            if local:
-                shutil.copyfile(local, staged)
-            else:
-                driver.fetch(source.driver_options, file, incoming).replace(staged)
-            check_readable(staged, request.variables)
-            _report_reissue(output.parent / file.name, staged, file)
-        out.options = options
-        out.content = {"source": source.name, "part": part, **source.provenance()}
+    preliminary = []
+    try:
+        with (
+            Artefact(output, kind="raw", code=code, packages=PACKAGES) as out,
+            _folder(incoming, wanted),
+        ):
+            for file in wanted:
+                staged = out.payload(file.name)
+                local = _still_here(output.parent / file.name, file) or (mirror and find_in_mirror(mirror, file))
+                if local:
+                    shutil.copyfile(local, staged)
+                else:
+                    taken = _final_or_preliminary(driver, source.driver_options, file)
+                    if taken is not file:
+                        preliminary.append(file.name)
+                    driver.fetch(source.driver_options, taken, incoming).replace(staged)
+                check_readable(staged, request.variables)
+                _report_reissue(output.parent / file.name, staged, file)
+            out.options = options
+            out.content = {"source": source.name, "part": part, **source.provenance()}
+            if preliminary:
+                out.content |= {"preliminary": preliminary}
+            if before is not None and _same(before, out, [file.name for file in wanted]):
+                raise _UnchangedError
+    except _UnchangedError:
+        logger.info("%s %s: still the same", source.name, part)
+        return False
     logger.info("%s %s: %d file(s) here and checked", source.name, part, len(wanted))
+    return True
+
+
+def _final_or_preliminary(driver: type[Driver], options: Any, file: WantedFile) -> WantedFile:  # noqa: ANN401 - the driver's own Options
+    """Return the file itself, or its preliminary version while the provider has nothing else."""
+    if file.preliminary is None:
+        return file
+    _, taken = current_version(driver, options, file)
+    if taken is not file:
+        logger.info("%s: only a preliminary version is there", file.name)
+    return taken
+
+
+def _same(before: Manifest, out: Artefact, names: list[str]) -> bool:
+    """Whether the staged files and their status are those of the manifest."""
+    staged = {name: sha256_file(out.payload(name)) for name in names}
+    known = {name: record.sha256 for name, record in before.files.items()}
+    return staged == known and dict(out.content) == dict(before.content)
 
 
 @contextmanager
@@ -152,12 +197,12 @@ def _report_reissue(earlier: Path, staged: Path, file: WantedFile) -> None:
         logger.warning("%s: re-issued by the provider (SHA-256 was %s, is %s)", file.name, before, now)
 
 
-def _is_done(output: Path, options: Mapping[str, Any], code: str) -> bool:
-    """Whether the manifest says that exactly this was fetched, and the files are unharmed."""
+def _done(output: Path, options: Mapping[str, Any], code: str) -> Manifest | None:
+    """Return the manifest if it says that exactly this was fetched, and the files are unharmed."""
     try:
         manifest = read_manifest(output, kind="raw", verify="deep")
     except StoreError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             logger.warning("%s; fetching again", error.line)
-        return False
-    return manifest.options == options and manifest.code == code
+        return None
+    return manifest if manifest.options == options and manifest.code == code else None

@@ -347,8 +347,10 @@ def _settle(file: Path) -> FileRecord:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[int]:
     """Hold a folder for one process as long as the block runs; it is made if missing.
+
+    Yields the descriptor of the lock: a process that inherits it holds the folder too, for as long as it lives.
 
     Raises
     ------
@@ -361,7 +363,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         raise StoreError(f"cannot be written: {error.strerror or error}", where=str(folder)) from error
     descriptor = _lock_folder(folder)
     try:
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

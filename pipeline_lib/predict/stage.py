@@ -54,6 +54,7 @@ def predict_period(*, model: Path, dataset: Path, output: Path, device: Device, 
     with Artefact(output, kind="product", code=code, packages=PACKAGES) as out:
         product = _product(trained, ds, device, threads)
         attrs = _attrs(trained, source=ds.attrs.get("source", ""), dataset=data.identity)
+        attrs |= {name: ds.attrs[name] for name in ("data_status",) if name in ds.attrs}
         _write(product, out.payload(f"{period}.zarr"), attrs)
         out.add_input("model", trained)
         out.add_input("dataset", data)

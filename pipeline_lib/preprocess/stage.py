@@ -97,6 +97,7 @@ def preprocess_period(
             "delivered_units": {
                 n: delivered[n].attrs.get("delivered_units", spec.units) for n, spec in variables.items()
             },
+            **_status(fetched.content),
         }
     logger.info("%s: %d maps of %s cells", output, ds.sizes["time"], " x ".join(map(str, out.content["shape"])))
 
@@ -188,4 +189,10 @@ def _check_times(ds: xr.Dataset, expected: np.ndarray, where: str) -> None:
 
 def _provenance(content: Mapping[str, object]) -> dict[str, str]:
     keys = ("source", "citation", "licence")
-    return {"Conventions": "CF-1.11"} | {key: str(content[key]) for key in keys if key in content}
+    stated = {key: str(content[key]) for key in keys if key in content}
+    return {"Conventions": "CF-1.11"} | stated | _status(content)
+
+
+def _status(content: Mapping[str, object]) -> dict[str, str]:
+    """Say of data that are not final that they are not; of others nothing."""
+    return {"data_status": "preliminary"} if content.get("preliminary") else {}

@@ -42,6 +42,7 @@ def score_run(
     options: Any,  # noqa: ANN401 - the task's own options class
     output: Path,
     code: str,
+    summarise: bool = False,
 ) -> None:
     """Score one run: write its counts per date.
 
@@ -63,6 +64,8 @@ def score_run(
         The manifest to write; the counts come to lie beside it.
     code
         Fingerprint of the code.
+    summarise
+        Put the metrics of these days, with intervals where there are days enough, into the manifest as well.
 
     Raises
     ------
@@ -93,9 +96,21 @@ def score_run(
             LOG.warning("%s", problem)
             out.content = content | {"status": "invalid", "reason": problem.line}
             return
-        write_counts(counts, out.payload(COUNTS_FILE))
+        write_counts(counts, out.payload(f"{output.stem}.parquet" if summarise else COUNTS_FILE))
         out.content = content | {"sample": sample.to_plain()}
+        if summarise:
+            out.content |= {"summary": _summary(counts, model, seed, options)}
     LOG.info("%s: %d dates, %d cells", where, len(sample.times), sum(sample.cells))
+
+
+def _summary(counts: xr.Dataset, model: str, seed: int, options: Any) -> dict[str, dict[str, float | None]]:  # noqa: ANN401 - the task's own options class
+    """Value and interval of each metric, nothing where it is undefined or the days are too few."""
+    table = leaderboard({(model, seed): counts}, metrics=options.metrics, options=options.intervals).table
+    columns = ("value", "ci_low", "ci_high")
+    return {
+        row["metric"]: {name: float(row[name]) if np.isfinite(row[name]) else None for name in columns}
+        for row in table.to_dict("records")
+    }
 
 
 def _check_same_dataset(inputs: Mapping[str, Sequence[Manifest]]) -> None:

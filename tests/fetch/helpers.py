@@ -27,6 +27,8 @@ class Page:
     ranges: bool = True
     etag: bool = True
     length: bool = True
+    head: bool = True
+    """Whether the server answers HEAD."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -35,11 +37,18 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args: Any) -> None:
         pass
 
+    def do_HEAD(self) -> None:
+        page = self.server.pages.get(unquote(self.path))
+        if self.server.unavailable or page is None or not page.head:
+            self.send_error(503 if self.server.unavailable else 404 if page is None else 501)
+            return
+        head(self, page)
+
     def do_GET(self) -> None:
         self.server.requests.append((self.path, dict(self.headers)))
         page = self.server.pages.get(unquote(self.path))
-        if page is None:
-            self.send_error(404)
+        if self.server.unavailable or page is None:
+            self.send_error(503 if self.server.unavailable else 404)
             return
         step = page.steps.pop(0) if page.steps else send
         step(self, page)
@@ -51,6 +60,7 @@ class Site(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.pages: dict[str, Page] = {}
+        self.unavailable = False
         self.requests: list[tuple[str, dict[str, str]]] = []
 
     @property

