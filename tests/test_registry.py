@@ -43,8 +43,18 @@ def test_a_broken_plug_in_leaves_the_others(things):
     (things / "a.py").write_text(GOOD.format(name="alpha"))
     (things / "b.py").write_text("raise ImportError('broken plug-in')\n" + GOOD.format(name="beta"))
     assert registry().get("alpha").value == 1
-    with pytest.raises(ConfigError, match=r"thing 'beta' cannot be loaded: broken plug-in"):
+    with pytest.raises(ConfigError, match=r"thing 'beta' cannot be loaded: ImportError: broken plug-in"):
         registry().get("beta")
+
+
+@pytest.mark.parametrize("text", ["raise RuntimeError('no')\n", "def (\n", "import a_package_that_nobody_has\n"])
+def test_whatever_breaks_a_plug_in_is_told_when_it_is_asked_for(things, text):
+    (things / "bad.py").write_text(text + GOOD.format(name="bad"))
+    (things / "good.py").write_text(GOOD.format(name="good"))
+    assert registry().get("good").value == 1
+    assert registry().names() == ["bad", "good"]
+    with pytest.raises(ConfigError, match=r"thing 'bad' cannot be loaded: \w+Error: "):
+        registry().get("bad")
 
 
 def test_unknown_name_gets_the_closest(things):

@@ -38,6 +38,15 @@ def units(text: str) -> xr.Dataset:
     return MAPS.assign(adt=MAPS.adt.assign_attrs(units=text))
 
 
+def issues(times: bool) -> xr.Dataset:
+    """Final data up to 20 April, preliminary data after: as the Climate Data Store flags them, or side by side."""
+    final = MAPS.time <= np.datetime64("2005-04-20")
+    if times:
+        return MAPS.assign_coords(expver=("time", np.where(final, "0001", "0005")))
+    parts = [MAPS.adt.where(final), MAPS.adt.where(~final)]
+    return xr.concat(parts, xr.DataArray([1, 5], dims="expver", name="expver")).to_dataset(name="adt")
+
+
 NORTH = MAPS.latitude > 34.6
 DAY = np.arange(91.0)
 SINCE = "days since 2005-04-01"
@@ -56,6 +65,8 @@ BAD = {
     "months since": (times(DAY, "months since 2005-04-01"), "unable to decode time units 'months since"),
     "other time zone": (times(DAY, f"{SINCE} 00:00:00 +02:00"), "2005-04-01T00:00 is missing and 29 more"),
     "year 10218": (times(DAY + 3e6, SINCE), "times lie outside 1677 to 2262"),
+    "preliminary and final days": (issues(True), r"mixes issues of the data: expver 0001 and 0005 .* of their own"),
+    "preliminary and final side by side": (issues(False), "mixes issues of the data: expver 1 and 5"),
     "unknown unit (R4)": (units("furlong"), "unknown unit 'furlong'"),
     "other quantity": (units("K"), "unit 'K' cannot become 'm'"),
     "all missing": (values(lambda v: v.where(False)), "has no finite value on 2005-04-01"),

@@ -65,7 +65,10 @@ def test_names_that_a_shell_or_the_engine_would_read_are_refused(tmp_path, monke
     assert not list(tmp_path.rglob("p0wned"))
 
 
-@pytest.mark.parametrize("place", ["catalog", "experiment", "command line"])
+_SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("place", [pytest.param("catalog", marks=_SLOW), "experiment", "command line"])
 def test_a_secret_in_the_configuration_is_refused_and_is_in_no_log_and_no_manifest(tmp_path, place):
     folder = write_project(tmp_path)
     more: list[str] = []
@@ -86,6 +89,7 @@ def test_a_secret_in_the_configuration_is_refused_and_is_in_no_log_and_no_manife
     assert not (folder / "data").exists()
 
 
+@pytest.mark.slow
 def test_a_secret_of_the_environment_reaches_no_file(tmp_path, monkeypatch):
     """Logins belong into the environment or the provider's own file: a job leaves no trace of them."""
     folder = write_project(tmp_path)
