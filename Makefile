@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system demo full all test test-slow lint format reference dry-run report clean
+.PHONY: help install install-dev system system-slurm demo full all test test-slow test-slurm lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -27,6 +27,12 @@ install-dev: .venv/.installed-dev  ## Install what tests and linters need as wel
 
 system:  ## Debian packages for the tests that look at the report in a browser (needs root)
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+
+system-slurm:  ## Debian packages for the tests on a Slurm cluster (needs root; no daemon is started)
+	command -v slurmctld slurmd sbatch munged >/dev/null || { apt-get update -qq && \
+	  { [ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; own=1; }; } && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null; \
+	  status=$$?; [ -z "$$own" ] || rm /usr/sbin/policy-rc.d; exit $$status; }
 
 demo: install  ## The main job on real data: about ten minutes on two cores, then open the report
 	$(SNAKEMAKE) demo
@@ -49,6 +55,9 @@ test: install-dev  ## The test suite (under 15 minutes on two cores)
 
 test-slow: install-dev  ## Tests that take minutes
 	$(RUN) python -m pytest -m slow
+
+test-slurm: install-dev  ## Runs and faults on a real Slurm cluster on this machine (needs root and make system-slurm)
+	$(RUN) python -m pytest -m slurm -n 0
 
 lint: install-dev  ## ruff, mypy, snakefmt, codespell, snakemake --lint
 	$(RUN) ruff check .

@@ -90,6 +90,12 @@ class ScoreError(GyreError):
     exit_code = 7
 
 
+class ClusterError(GyreError):
+    """The batch system does not answer, or what runs on it must not be touched."""
+
+    exit_code = 8
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Return advice that names the closest of ``known``, or lists them all when none is close."""
     names = sorted(known)

@@ -141,9 +141,12 @@ class Plan:
         pairs = []
         for name in spec.names:
             seeds = spec.seeds_of(name)
-            stochastic = issubclass(MODELS.get(spec.entry(name).model), NetworkModel)
-            pairs += [(name, seed) for seed in (seeds if stochastic else seeds[:1])]
+            pairs += [(name, seed) for seed in (seeds if self.is_network(experiment, name) else seeds[:1])]
         return pairs
+
+    def is_network(self, experiment: str, model: str) -> bool:
+        """Whether a competitor of an experiment is trained; baselines are not."""
+        return issubclass(MODELS.get(self.experiment(experiment).spec.entry(model).model), NetworkModel)
 
     def run_paths(self, pattern: str, experiment: str) -> list[str]:
         """Paths of one pattern (``model`` or ``score``) for all runs of an experiment."""
@@ -224,7 +227,7 @@ class Plan:
         split = loaded.spec.split.model_dump(mode="json", include={"train", "validation"})
         entry = loaded.spec.entry(model)
         options: list[Any] = [entry.model, loaded.model_options(model).model_dump(mode="json")]
-        if issubclass(MODELS.get(entry.model), NetworkModel):
+        if self.is_network(experiment, model):
             options += [loaded.training(model).model_dump(mode="json"), loaded.spec.inputs, split, int(seed)]
             options.append(self.config.device)
         return options, [f"{TASKS.module(loaded.spec.task)}.train", MODELS.module(loaded.spec.entry(model).model)]

@@ -7,6 +7,7 @@ sys.path.insert(0, workflow.basedir)
 
 from pathlib import Path
 
+from pipeline_lib.cluster.needs import memory_mb, minutes
 from pipeline_lib.errors import GyreError
 from pipeline_lib.io.yaml import load_yaml
 from pipeline_lib.plan import load_plan
@@ -37,6 +38,19 @@ if not workflow.deployment_settings.deployment_method:
     # Without conda the jobs run with the Python that runs Snakemake, be its environment activated or not.
     EXPORTS += f' PATH={shlex.quote(os.path.dirname(sys.executable))}:"$PATH"'
 shell.prefix(f"export {EXPORTS}; ".replace("{", "{{").replace("}", "}}"))
+
+
+def needs(stage, datasets=None):
+    """Memory and time that a rule asks for; `datasets` names the input that holds the dataset periods it reads."""
+
+    def asked(measure):
+        def of_job(wildcards, input, attempt):
+            paths = getattr(input, datasets) if datasets else ()
+            return measure(stage, [paths] if isinstance(paths, str) else paths, attempt)
+
+        return of_job
+
+    return {"mem_mb": asked(memory_mb), "runtime": asked(minutes)}
 
 
 wildcard_constraints:

@@ -11,8 +11,7 @@ rule preprocess:
     conda:
         "../envs/preprocess.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("preprocess"),
     params:
         key=lambda w: PLAN.key("preprocess", **w),
     shell:
@@ -22,7 +21,7 @@ rule preprocess:
 
 rule statistics:
     input:
-        lambda w: PLAN.datasets(w.experiment, "train"),
+        datasets=lambda w: PLAN.datasets(w.experiment, "train"),
     output:
         PLAN.patterns["statistics"],
     log:
@@ -32,8 +31,7 @@ rule statistics:
     conda:
         "../envs/preprocess.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("statistics", "datasets"),
     params:
         key=lambda w: PLAN.key("statistics", **w),
     shell:

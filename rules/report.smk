@@ -20,8 +20,7 @@ rule report:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **needs("report", "datasets"),
     params:
         key=lambda w: PLAN.key("report", **w),
     shell:

@@ -12,10 +12,9 @@ rule train:
         "logs/train/{experiment}/{model}-seed{seed}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: 16
+    threads: lambda w: 16 if PLAN.is_network(w.experiment, w.model) else 1
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **needs("train", "datasets"),
     params:
         key=lambda w: PLAN.key("train", **w),
     shell:
