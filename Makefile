@@ -28,11 +28,9 @@ install-dev: .venv/.installed-dev  ## Install what tests and linters need as wel
 system:  ## Debian packages for the tests that look at the report in a browser (needs root)
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 
-system-slurm:  ## Debian packages for the tests on a Slurm cluster (needs root; no daemon is started)
-	command -v slurmctld slurmd sbatch munged >/dev/null || { apt-get update -qq && \
-	  { [ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; own=1; }; } && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null; \
-	  status=$$?; [ -z "$$own" ] || rm /usr/sbin/policy-rc.d; exit $$status; }
+system-slurm:  ## Debian packages for the tests on a Slurm cluster (needs root)
+	command -v slurmctld slurmd sbatch munged >/dev/null || { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null; }
 
 demo: install  ## The main job on real data: about ten minutes on two cores, then open the report
 	$(SNAKEMAKE) demo

@@ -43,7 +43,7 @@ NEEDS = {
     "preprocess": Need(2000, 30),
     "statistics": Need(2000, 30),
     "label": Need(2000, 30),
-    "train": Need(6000, 240),
+    "train": Need(6000, 240, memory_growth=8.0),
     "predict": Need(3000, 30),
     "score": Need(2000, 30),
     "leaderboard": Need(2000, 15),

@@ -22,6 +22,7 @@ from pipeline_lib.errors import ClusterError
 logger = logging.getLogger(__name__)
 
 LOGS = Path(".snakemake/log")
+LOCKS = Path(".snakemake/locks")
 POLL_SECONDS = 2.0
 COMMAND_SECONDS = 60
 SETTLED = 2
@@ -91,7 +92,11 @@ def recover(folder: Path, *, snakefile: str | None, wait: bool, dry_run: bool, g
         return
     _refuse_living(folder)
     left = orphans(drivers)
-    _refuse_elsewhere(drivers, left, gone)
+    if not left and not _locked(folder):
+        logger.info("no job is left in the queue and %s is not locked: nothing to do", folder)
+        return
+    if not gone:
+        _refuse_elsewhere([drivers[job.run] for job in left] or list(drivers.values())[-1:])
     for job in left:
         logger.info("%s job %s: %s", job.state.lower(), job.id, job.what)
     if dry_run:
@@ -152,17 +157,20 @@ def _refuse_living(folder: Path) -> None:
         )
 
 
-def _refuse_elsewhere(drivers: Mapping[str, Driver], left: Iterable[Job], gone: bool) -> None:
-    """Refuse when a driver with jobs in the queue ran on another machine, where its process cannot be looked for."""
+def _refuse_elsewhere(drivers: Iterable[Driver]) -> None:
+    """Refuse when a driver that may still live ran on another machine, where its process cannot be looked for."""
     here = os.uname().nodename
-    for job in left:
-        driver = drivers[job.run]
-        if driver.host != here and not gone:
+    for driver in drivers:
+        if driver.host != here:
             raise ClusterError(
-                f"job {job.id} was submitted on {driver.host or 'another machine'}, and this is {here}",
+                f"this run was started on {driver.host or 'another machine'}, and this is {here}",
                 where=str(driver.log),
                 fix="run this command there; or with --driver-is-gone, if you know that Snakemake ended",
             )
+
+
+def _locked(folder: Path) -> bool:
+    return any((folder / LOCKS).glob("*.lock"))
 
 
 def _until_gone(drivers: Mapping[str, Driver], *, cancel: bool, timeout: float) -> None:

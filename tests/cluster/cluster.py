@@ -22,7 +22,7 @@ from typing import Self
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "setpriv", "unshare")
 NODES = {"n1": "", "g1": "Gres=gpu:toy:1", "g2": "Gres=gpu:toy:1"}
-"""One node for the partition ``main``; two, with a make-believe GPU each, for ``gpu`` and the more urgent ``urgent``."""
+"""One node for the partition ``main``; two, with a make-believe GPU each, for ``gpu`` and, above it, ``urgent``."""
 CPUS, MEMORY_MB = 16, 64_000
 """What each node advertises: more than this machine has, so that the defaults of the profile fit."""
 QUEUED = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING"}

@@ -24,7 +24,7 @@ class Driver:
         with self.output.open("ab") as out:
             self.process = subprocess.Popen(
                 ["snakemake", "--profile", "slurm", *arguments],
-                cwd=folder, env={**environment(), **{k: v for k, v in cluster.environment.items() if k == "SLURM_CONF"}},
+                cwd=folder, env={**environment(), "SLURM_CONF": cluster.environment["SLURM_CONF"]},
                 stdout=out, stderr=out,
             )  # fmt: skip
 
