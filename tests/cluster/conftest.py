@@ -14,8 +14,9 @@ from tests.cluster import cluster as slurm
 from tests.cluster.cluster import Cluster
 from tests.workflow.project import ROOT, edit_yaml, environment, write_project
 
-LONG_ENOUGH = {"steps_per_epoch": 12, "max_epochs": 60, "patience": None}
-"""Training that a test has time to disturb: about half a minute, a checkpoint after each epoch."""
+LONG_ENOUGH = {"steps_per_epoch": 4, "max_epochs": 80, "patience": None}
+"""Training that a test has time to disturb: about a quarter of a minute, a checkpoint after each epoch."""
+PROFILE = Path("workflow/profiles/slurm/profile.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +42,16 @@ def clean_copy(folder: Path) -> Path:
     write_project(folder)
     experiment = folder / "config/experiments/tiny.yaml"
     training = yaml.safe_load(experiment.read_text())["training"]
-    edit_yaml(experiment, training={**training, **LONG_ENOUGH})
+    # A labeller that needs no compilation: that takes half a minute in a folder where it was never done.
+    edit_yaml(experiment, training={**training, **LONG_ENOUGH}, labels={"labeller": "okubo_weiss"})
+    site(folder, **{"set-threads": {"train": 1}})  # as many as the local run below, however many cores there are
     return folder
+
+
+def site(folder: Path, **settings: object) -> None:
+    """Change top-level keys of the profile, as a site does."""
+    file = folder / PROFILE
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | settings))
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +59,11 @@ def undisturbed(tmp_path_factory) -> Path:
     """A project that was run on this machine alone; tests must not change it."""
     folder = clean_copy(tmp_path_factory.mktemp("undisturbed"))
     done = subprocess.run(
-        ["snakemake", "--cores", "all"], cwd=folder, env=environment(), capture_output=True, text=True
+        ["snakemake", "--cores", "2", "--set-threads", "train=1"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.cluster.cluster import Cluster, wait_until
+from tests.cluster.conftest import PROFILE, site
 from tests.cluster.driver import ENOUGH_SECONDS, MODEL, TRAINING, Driver, assert_never_twice, epochs, jobs_of
 from tests.workflow.project import gyre
 
@@ -50,12 +51,10 @@ def start(cluster, project) -> Callable[..., Driver]:
         cluster.start_node(node)
 
 
-def site(project: Path, **resources: object) -> None:
-    """Set resources of training as a site does, in the profile."""
-    file = project / "workflow/profiles/slurm/profile.yaml"
-    profile = yaml.safe_load(file.read_text())
-    profile["set-resources"]["train"] |= resources
-    file.write_text(yaml.safe_dump(profile))
+def ask(project: Path, **resources: object) -> None:
+    """Set resources of training in the profile."""
+    others = yaml.safe_load((project / PROFILE).read_text())["set-resources"]
+    site(project, **{"set-resources": others | {"train": others["train"] | resources}})
 
 
 def assert_undisturbed(driver: Driver, undisturbed: Path, *, resumed: bool = True) -> None:
@@ -106,7 +105,7 @@ def test_a_node_dies_in_mid_training(cluster: Cluster, project, start, undisturb
 
 
 def test_a_job_hangs_until_its_time_is_over(cluster, project, start, undisturbed):
-    site(project, runtime="attempt")
+    ask(project, runtime="attempt")
     driver = start()
     job = driver.wait_for_training()
     for pid in processes_of(job):
@@ -117,7 +116,7 @@ def test_a_job_hangs_until_its_time_is_over(cluster, project, start, undisturbed
 
 
 def test_a_job_exceeds_its_memory(cluster, project, start, undisturbed):
-    site(project, mem_mb="400 * attempt ** 2")
+    ask(project, mem_mb="400 * attempt ** 2")
     driver = start()
     assert_undisturbed(driver, undisturbed, resumed=False)
     first, second = attempts(driver)

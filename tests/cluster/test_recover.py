@@ -32,7 +32,9 @@ def log_of(folder: Path) -> Path:
 
 
 def write_log(folder: Path, host: str) -> None:
-    log_of(folder).write_text(f"host: {host}\nBuilding DAG of jobs...\nSLURM run ID: {RUN}\nSelect jobs to execute...\n")
+    log_of(folder).write_text(
+        f"host: {host}\nBuilding DAG of jobs...\nSLURM run ID: {RUN}\nSelect jobs to execute...\n"
+    )
 
 
 def slurm(folder: Path, **commands: str) -> None:
