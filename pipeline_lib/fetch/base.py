@@ -22,6 +22,9 @@ Checksums = Sha256 | Mapping[str, Sha256] | None
 Size = Annotated[int, Field(gt=0)]
 """A size in bytes."""
 
+PART = ".part"
+"""Suffix of what has come of a file whose transfer can be gone on with; the same and more for notes beside it."""
+
 PLACEHOLDERS = ("year", "month", "day", "part")
 """What may stand in braces in an address."""
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline_lib.errors import StoreError
-from pipeline_lib.fetch.base import FetchRequest, WantedFile
-from pipeline_lib.fetch.checks import check_readable, mismatch
+from pipeline_lib.fetch.base import PART, FetchRequest, WantedFile
+from pipeline_lib.fetch.checks import REJECTED, check_readable, mismatch
 from pipeline_lib.fetch.mirror import find_in_mirror
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.io.hashing import sha256_file
@@ -95,7 +95,7 @@ def fetch_source(source: FetchableSource, *, part: str, output: Path, mirror: Pa
     incoming = output.parent / INCOMING.format(part=part)
     with (
         Artefact(output, kind="raw", code=code, packages=("copernicusmarine", "h5netcdf", "pooch")) as out,
-        _folder(incoming),
+        _folder(incoming, wanted),
     ):
         for file in wanted:
             staged = out.payload(file.name)
@@ -112,9 +112,16 @@ def fetch_source(source: FetchableSource, *, part: str, output: Path, mirror: Pa
 
 
 @contextmanager
-def _folder(path: Path) -> Iterator[None]:
-    """Make a folder and remove it afterwards unless it holds something: an unfinished or a rejected file."""
+def _folder(path: Path, wanted: Sequence[WantedFile]) -> Iterator[None]:
+    """Make a folder and remove it afterwards unless it holds something: an unfinished or a rejected file.
+
+    What else a fetch that was killed left in it is removed first: nobody can go on from it.
+    """
     path.mkdir(exist_ok=True)
+    unfinished = tuple(f"{file.name}{PART}" for file in wanted)
+    for leftover in path.iterdir():
+        if not leftover.name.startswith(unfinished) and leftover.suffix != REJECTED:
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ import io
 import logging
 import pickle
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         If the folder cannot be written, the disk is full, or the file read back differs.
     """
     buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
+    torch.save(_unshared(state), buffer)
     payload = buffer.getvalue()
     content = MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
     try:
@@ -63,6 +64,21 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         ) from error
     if again != content:
         raise TrainingError("checkpoint read back differs from what was written", where=str(path), fix="check the disk")
+
+
+def _unshared(value: Any) -> Any:  # noqa: ANN401 - any plain value
+    """Return a copy whose bytes depend on what it holds only, not on which of its texts are one and the same object.
+
+    Pickle writes a text that it has met already as a reference. After a resume the texts of earlier epochs come from
+    the file and those of later ones from the code, and without this the bytes would tell that from an uninterrupted run.
+    """
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    if isinstance(value, Mapping):
+        return {_unshared(key): _unshared(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_unshared(inner) for inner in value)
+    return value
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
