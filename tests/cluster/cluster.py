@@ -27,6 +27,8 @@ CPUS, MEMORY_MB = 16, 64_000
 """What each node advertises: more than this machine has, so that the defaults of the profile fit."""
 QUEUED = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING"}
 CGROUPS = Path("/sys/fs/cgroup")
+SYSTEM_CONF = Path("/etc/slurm/slurm.conf")
+"""Where srun looks without ``SLURM_CONF``, which the Slurm plug-in takes out of a job's environment."""
 START_SECONDS = 60
 
 
@@ -37,6 +39,8 @@ def why_not() -> str:
     missing = [name for name in PROGRAMS if shutil.which(name, path=_path()) is None]
     if missing:
         return f"lacks {', '.join(missing)}: make system-slurm"
+    if SYSTEM_CONF.exists():
+        return f"would meet another cluster: {SYSTEM_CONF} exists"
     if not socket.gethostbyname(socket.gethostname()).startswith("127."):
         return "this machine's name is not that of a loopback address: the daemons would be reachable from outside"
     if subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True).returncode:
@@ -95,6 +99,8 @@ class Cluster:
             for group in sorted(CGROUPS.glob(f"*/slurm_{node}/**/"), reverse=True):
                 with contextlib.suppress(OSError):
                     group.rmdir()
+        if SYSTEM_CONF.is_symlink() and SYSTEM_CONF.readlink() == self.folder / "slurm.conf":
+            SYSTEM_CONF.unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _launch(self, *command: str, name: str = "") -> None:
@@ -121,6 +127,10 @@ class Cluster:
         host = socket.gethostname().partition(".")[0]
         ports = free_ports(len(NODES) + 1)
         self.folder.chmod(0o755)
+        if not SYSTEM_CONF.exists():
+            SYSTEM_CONF.parent.mkdir(parents=True, exist_ok=True)
+            SYSTEM_CONF.unlink(missing_ok=True)  # of a cluster that was killed
+            SYSTEM_CONF.symlink_to(self.folder / "slurm.conf")
         (self.folder / "munge.key").write_bytes(os.urandom(1024))
         (self.folder / "munge.key").chmod(0o600)
         nodes, gres = [], []

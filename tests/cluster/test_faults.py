@@ -150,7 +150,8 @@ def test_a_more_urgent_job_takes_the_node(cluster: Cluster, project, start, undi
 
 def test_a_job_is_cancelled_by_hand(cluster, project, start, undisturbed):
     driver = start()
-    cluster.run("scancel", driver.wait_for_training()["JobId"])
+    job = driver.wait_for_training()
+    cluster.run("scancel", job["JobId"])
     assert_undisturbed(driver, undisturbed)
     assert states(driver) == ["CANCELLED", "COMPLETED"]
 
