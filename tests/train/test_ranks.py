@@ -64,7 +64,7 @@ print(rank_zero_only.rank)
 """
 
 
-@pytest.mark.parametrize(("how", "rank"), [("hidden", "0"), ("seen", "1")])
+@pytest.mark.parametrize(("how", "rank"), [("hidden", "0"), pytest.param("seen", "1", marks=pytest.mark.slow)])
 def test_lightning_takes_itself_for_the_only_process(how, rank):
     done = subprocess.run(
         [sys.executable, "-c", CODE, how],
