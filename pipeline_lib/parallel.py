@@ -182,7 +182,7 @@ def _slurm(options: DaskOptions) -> Iterator[Cluster]:
         queue=options.partition,
         account=options.account,
         interface=options.interface,
-        local_directory=_scratch(options),
+        local_directory=shlex.quote(_scratch(options)),
         log_directory=str(WORKER_LOGS),
         python=shlex.quote(sys.executable),
         # The working folder and what can be imported are those of this process, whatever the site's defaults are.

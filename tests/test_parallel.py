@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import pytest
 from pipeline_lib.errors import ConfigError, WorkerError
 from pipeline_lib.io import zarr_store
 from pipeline_lib.parallel import INSTALL
-from tests.faults.project import Outcome, Project, command, content, harmed, small_maps
+from tests.faults.project import Outcome, Project, branch, command, content, harmed, small_maps
 from tests.workflow.project import eddy_maps
 
 LOCAL = {"cluster": "local", "workers": 2, "cores": 1, "memory": "1 GB"}
@@ -65,16 +66,24 @@ def workers_below(process: psutil.Process) -> list[psutil.Process]:
     return [p for p in process.children(recursive=True) if "multiprocessing.spawn" in " ".join(p.cmdline())]
 
 
-def kill_workers_once_they_write(folder: Path) -> None:
+def wait_for_a_chunk(folder: Path) -> None:
     while not list(folder.glob(".*.partial/*.zarr/adt/c/*")):
         time.sleep(0.01)
+
+
+def kill_workers_once_they_write(folder: Path) -> None:
+    wait_for_a_chunk(folder)
     for worker in workers_below(psutil.Process()):
         worker.send_signal(signal.SIGKILL)
 
 
+def thirty_chunks() -> None:
+    zarr_store.CHUNK_BYTES = 100 * 140 * 4
+
+
 def watched(folder: Path) -> None:
-    """In the process of the job: few maps in a chunk, and a thread that kills the workers half-way."""
-    zarr_store.CHUNK_BYTES = 100 * 140 * 4  # thirty chunks
+    """In the process of the job: one map in a chunk, and a thread that kills the workers half-way."""
+    thirty_chunks()
     threading.Thread(target=kill_workers_once_they_write, args=(folder,), daemon=True).start()
 
 
@@ -126,6 +135,11 @@ cp "$1" "$1.kept"
 setsid sh "$1.kept" >/dev/null 2>&1 &
 echo "Submitted batch job $!"
 """
+SCANCEL = """#!/bin/bash
+# Asks to end, then ends, as Slurm does after its KillWait.
+kill -- "-$1"
+(sleep 2; kill -s KILL -- "-$1") >/dev/null 2>&1 &
+"""
 
 
 @pytest.fixture
@@ -136,7 +150,7 @@ def stand_in(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "sbatch").write_text(STAND_IN)
-    (folder / "scancel").write_text('#!/bin/sh\nkill -- "-$1"\n')
+    (folder / "scancel").write_text(SCANCEL)
     for file in folder.iterdir():
         file.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
@@ -153,6 +167,57 @@ def test_job_scripts_start_workers_that_write_the_same_bytes(delivered, stand_in
     by_threads = delivered.folder / "once" / "2005-04.json"
     assert delivered.preprocess(by_threads).code == 0
     assert written == content(by_threads.parent)
+
+
+def script_workers() -> list[psutil.Process]:
+    """Workers that job scripts started in this working folder."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if "distributed.cli.dask_worker" in process.cmdline() and process.cwd() == str(Path.cwd()):
+                found.append(process)
+    return found
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not psutil.wait_procs(processes, timeout=60)[1]
+
+
+def kill_script_worker_once_it_writes(folder: Path) -> None:
+    wait_for_a_chunk(folder)
+    for worker in script_workers():
+        worker.kill()
+
+
+def thirty_chunks_at(folder: Path) -> None:
+    """In the process of the job, which was forked from one that knew nothing of the stand-in."""
+    os.environ.update(PATH=f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", PYTHONPATH=str(ROOT))
+    os.chdir(folder)
+    thirty_chunks()
+
+
+def test_a_killed_job_of_a_worker_fails_the_whole(tmp_path, stand_in):
+    project = Project(tmp_path).deliver(eddy_maps(rows=100, columns=140))
+    watch = threading.Thread(target=kill_script_worker_once_it_writes, args=(project.output.parent,), daemon=True)
+    watch.start()
+    done = harmed(with_dask(project, SLURM), thirty_chunks_at, tmp_path)
+    assert done.code == WorkerError.exit_code, done.problems
+    assert len(done.problems) == 1
+    assert not project.output.exists()
+    assert list(project.output.parent.iterdir()) == []
+    assert gone(script_workers())
+
+
+def test_workers_end_when_their_job_is_killed(tmp_path, stand_in):
+    project = Project(tmp_path).deliver(eddy_maps(rows=100, columns=140))
+    process = branch(with_dask(project, SLURM), thirty_chunks_at, tmp_path)
+    wait_for_a_chunk(project.output.parent)
+    workers = script_workers()
+    process.kill()
+    process.join()
+    assert workers
+    assert gone(workers)
+    assert not project.output.exists()
 
 
 def test_what_slurm_refuses_is_told_in_its_words(delivered, stand_in):
