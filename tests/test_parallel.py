@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -235,3 +236,36 @@ def test_slurm_jobs_write_the_same_bytes_as_threads(delivered, monkeypatch):
     done = harmed(with_dask(delivered, SLURM | {"wait": 5}, output), few_maps_in_a_chunk)
     assert done == Outcome(0, [])
     assert content(output.parent) == content(delivered.output.parent)
+
+
+def slurm_jobs(folder: Path) -> list[str]:
+    """Jobs in the queue that were submitted from a folder."""
+    listed = subprocess.run(["squeue", "--noheader", "--format=%i %Z"], capture_output=True, text=True, check=True)
+    return [line.split(" ", 1)[0] for line in listed.stdout.splitlines() if line.split(" ", 1)[1] == str(folder)]
+
+
+def cancel_once_they_write(project: Project) -> None:
+    wait_for_a_chunk(project.output.parent)
+    subprocess.run(["scancel", *slurm_jobs(project.folder)], check=True)
+
+
+@pytest.mark.slurm
+def test_a_cancelled_slurm_job_of_a_worker_fails_the_whole_and_leaves_no_job(tmp_path, monkeypatch):
+    if shutil.which("sbatch") is None:
+        pytest.skip("sbatch is not on PATH")
+    monkeypatch.chdir(tmp_path)
+    project = Project(tmp_path).deliver(eddy_maps(rows=100, columns=140))
+    threading.Thread(target=cancel_once_they_write, args=(project,), daemon=True).start()
+    done = harmed(with_dask(project, SLURM | {"wait": 5}), one_map_in_a_chunk_at, tmp_path)
+    assert done.code == WorkerError.exit_code, done.problems
+    assert len(done.problems) == 1
+    assert list(project.output.parent.iterdir()) == []
+    deadline = time.monotonic() + 60
+    while slurm_jobs(tmp_path) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert not slurm_jobs(tmp_path)
+
+
+def one_map_in_a_chunk_at(folder: Path) -> None:
+    os.chdir(folder)
+    thirty_chunks()
