@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system demo full all test test-slow test-soak lint format reference dry-run report clean
+.PHONY: help install install-dev system system-slurm demo full all test test-slow test-soak test-crate test-conda test-slurm lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -28,11 +28,15 @@ install-dev: .venv/.installed-dev  ## Install what tests and linters need as wel
 system:  ## Debian packages for the tests that look at the report in a browser (needs root)
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 
+system-slurm:  ## Debian packages for the tests on a Slurm cluster (needs root)
+	command -v slurmctld slurmd sbatch munged >/dev/null || { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null; }
+
 demo: install  ## The main job on real data: about ten minutes on two cores, then open the report
 	$(SNAKEMAKE) demo
 	@echo "open results/eddies-mediterranean/report.html"
 
-full: install  ## The complete comparison: all models, losses and seeds (hours on two cores)
+full: install  ## The complete comparison: all models, losses and seeds (about an hour on two cores)
 	$(SNAKEMAKE) --config 'experiments=["eddies-mediterranean-full"]' -- all
 
 all: install  ## Everything that config/config.yaml names
@@ -49,6 +53,25 @@ test: install-dev  ## The test suite (under 15 minutes on two cores)
 
 test-slow: install-dev  ## Tests that take minutes
 	$(RUN) python -m pytest -m slow
+
+test-slurm: install-dev  ## Runs and faults on a real Slurm cluster on this machine (needs root and make system-slurm)
+	$(RUN) python -m pytest -m slurm -n 0
+
+.venv/conda-tools: tests/conda/requirements.txt
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check -r tests/conda/requirements.txt
+	touch $@
+
+test-conda: install-dev .venv/conda-tools  ## snakemake --sdm conda, with wheels from PyPI in place of conda-forge (minutes, 5 GB)
+	$(RUN) GYRE_CONDA_PYTHON="$(CURDIR)/.venv/conda-tools/bin/python" python -m pytest -m conda --log-cli-level=INFO
+
+.venv-crate/.installed: requirements-crate.txt
+	$(PYTHON) -m venv .venv-crate
+	.venv-crate/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-crate.txt
+	touch $@
+
+test-crate: install-dev .venv-crate/.installed  ## The RO-Crate of a run against the community's validator
+	$(RUN) python -m pytest -m crate
 
 test-soak: install-dev  ## Thirty simulated nights of arrivals, with an outage, a re-issue and a late day
 	$(RUN) python -m pytest -m soak -n 0 -rP

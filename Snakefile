@@ -21,11 +21,13 @@ include: "rules/score.smk"
 include: "rules/report.smk"
 
 
+# On a cluster these run where Snakemake was started; fetch, because compute nodes often have no network.
 localrules:
     all,
     scores,
     figures,
     demo,
+    fetch,
 
 
 rule all:

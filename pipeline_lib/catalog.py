@@ -185,6 +185,12 @@ class Source:
         some = _SOME_MONTHS if self.time.daily_from is None else _SOME_DAYS
         requests = [self.request(WHOLE)] if whole else [self._unbounded(part) for part in some]
         names = Counter(file.name for request in requests for file in files(options, request))
+        if taken := {f"{request.part}.json" for request in requests} & set(names):
+            raise ConfigError(
+                f"the file would be called {min(taken)}, as its manifest is",
+                where=f"{self.where}.fetch",
+                fix="rename it",
+            )
         twice = [name for name, times in names.items() if times > 1]
         if twice:
             raise ConfigError(

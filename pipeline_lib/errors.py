@@ -90,6 +90,25 @@ class ScoreError(GyreError):
     exit_code = 7
 
 
+class ClusterError(GyreError):
+    """The batch system does not answer, or what runs on it must not be touched."""
+
+    exit_code = 8
+
+
+class Interrupted(GyreError):
+    """Stopped before the end, by a signal or ahead of a time limit, with everything saved: run again to go on."""
+
+    exit_code = 75
+    """What ``sysexits.h`` calls a temporary failure: the same command, submitted again, gets further."""
+
+
+class WorkerError(GyreError):
+    """Workers of a Dask cluster did not come, or were lost."""
+
+    exit_code = 10
+
+
 class RunError(GyreError):
     """Jobs of a run that was started for the user failed; what they say is in its log."""
 

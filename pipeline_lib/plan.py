@@ -10,14 +10,15 @@ All paths of the workflow come from here; the rules only name wildcards. Paths::
     <results>/<experiment>/<model>/seed<seed>/products/<period>.json
     <results>/<experiment>/<model>/seed<seed>/score.json
     <results>/<experiment>/<model>/seed<seed>/operations/<period>.json     score of one operational period
-    <results>/<experiment>/leaderboard.csv, report.html, figures/
+    <results>/<experiment>/leaderboard.csv, report.html, figures/, ro-crate-metadata.json
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,17 @@ from pipeline_lib.errors import ConfigError, closest
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.fingerprint import fingerprint
 from pipeline_lib.io.hashing import canonical_json, sha256_json
+from pipeline_lib.io.yaml import load_yaml
 from pipeline_lib.label.registry import LABELLERS
 from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.preparations.registry import PREPARATIONS
 from pipeline_lib.tasks.registry import TASKS
+
+logger = logging.getLogger(__name__)
+
+ENVIRONMENTS = Path(__file__).parents[1] / "envs"
+"""The repository's folder of environment files."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,12 @@ class Plan:
     experiments: Mapping[str, LoadedExperiment]
     _on_demand: dict[str, LoadedExperiment] = field(default_factory=dict, compare=False)
     """Experiments that the configuration does not name but a target does."""
+
+    @property
+    def dask(self) -> str:
+        """Workers for preprocessing as JSON; empty for threads."""
+        chosen = self.config.dask
+        return "" if chosen.cluster == "threads" else canonical_json(chosen.model_dump(mode="json"))
 
     # ---- paths -------------------------------------------------------------------------------------------
 
@@ -67,6 +80,7 @@ class Plan:
             "leaderboard_csv": str(results / "{experiment}" / "leaderboard.csv"),
             "report": str(results / "{experiment}" / "report.json"),
             "report_html": str(results / "{experiment}" / "report.html"),
+            "crate": str(results / "{experiment}" / "ro-crate-metadata.json"),
         }
 
     def path(self, pattern: str, **wildcards: object) -> str:
@@ -143,9 +157,12 @@ class Plan:
         pairs = []
         for name in spec.names:
             seeds = spec.seeds_of(name)
-            stochastic = issubclass(MODELS.get(spec.entry(name).model), NetworkModel)
-            pairs += [(name, seed) for seed in (seeds if stochastic else seeds[:1])]
+            pairs += [(name, seed) for seed in (seeds if self.is_network(experiment, name) else seeds[:1])]
         return pairs
+
+    def is_network(self, experiment: str, model: str) -> bool:
+        """Whether a competitor of an experiment is trained; baselines are not."""
+        return issubclass(MODELS.get(self.experiment(experiment).spec.entry(model).model), NetworkModel)
 
     def run_paths(self, pattern: str, experiment: str) -> list[str]:
         """Paths of one pattern (``model`` or ``score``) for all runs of an experiment."""
@@ -211,6 +228,8 @@ class Plan:
                 wanted.append(self.path("leaderboard_csv", experiment=experiment))
             if name in {"figures", "all"}:
                 wanted.append(self.path("report_html", experiment=experiment))
+            if name == "all":
+                wanted.append(self.path("crate", experiment=experiment))
         return wanted
 
     # ---- staleness keys ----------------------------------------------------------------------------------
@@ -224,7 +243,7 @@ class Plan:
             If a wildcard names something that the configuration does not know.
         """
         options, modules = getattr(self, f"_{stage}_key")(**wildcards)
-        return sha256_json([options, stage_code(stage, *modules)])[:20]
+        return sha256_json([options, stage_code(stage, *modules), stage_environment(stage)])[:20]
 
     def _fetch_key(self, source: str, part: str) -> tuple[Any, list[str]]:
         entry = self.catalog.source(source)
@@ -246,9 +265,9 @@ class Plan:
         split = loaded.spec.split.model_dump(mode="json", include={"train", "validation"})
         entry = loaded.spec.entry(model)
         options: list[Any] = [entry.model, loaded.model_options(model).model_dump(mode="json")]
-        if issubclass(MODELS.get(entry.model), NetworkModel):
+        if self.is_network(experiment, model):
             options += [loaded.training(model).model_dump(mode="json"), loaded.spec.inputs, split, int(seed)]
-            options.append(self.config.device)
+            options += [self.config.device, self.config.devices]
         return options, [f"{TASKS.module(loaded.spec.task)}.train", MODELS.module(loaded.spec.entry(model).model)]
 
     def _predict_key(self, experiment: str, model: str, **_: str) -> tuple[Any, list[str]]:
@@ -275,7 +294,11 @@ class Plan:
 
     def _report_key(self, experiment: str) -> tuple[Any, list[str]]:
         loaded = self.experiment(experiment)
-        return loaded.spec.model_dump(mode="json", exclude={"operations"}), [f"{TASKS.module(loaded.spec.task)}.report"]
+        shown = [loaded.spec.model_dump(mode="json", exclude={"operations"}), *loaded.notes]
+        return shown, [f"{TASKS.module(loaded.spec.task)}.report"]
+
+    def _crate_key(self, experiment: str) -> tuple[Any, list[str]]:
+        return experiment, []
 
 
 _STAGE_PACKAGE = {
@@ -289,12 +312,25 @@ _STAGE_PACKAGE = {
     "period_score": "score.stage",
     "leaderboard": "score.stage",
     "report": "report.stage",
+    "crate": "provenance.crate",
 }
 
 
 def stage_code(stage: str, *modules: str) -> str:
     """Return the fingerprint of the code of a stage together with the modules it loads by name."""
     return fingerprint(f"pipeline_lib.{_STAGE_PACKAGE[stage]}", *modules)
+
+
+@cache
+def stage_environment(stage: str) -> list[str]:
+    """Return what a stage's environment file pins; empty where the library is installed without the repository.
+
+    Snakemake itself looks at these files only when it makes the environments, that is with ``--sdm conda``. The pins
+    equal those of ``requirements.txt``, so an edit speaks of every kind of installation.
+    """
+    package = _STAGE_PACKAGE[stage].split(".")[0]
+    file = ENVIRONMENTS / f"{package}.yaml"
+    return sorted(map(str, load_yaml(file)["dependencies"])) if file.is_file() else []
 
 
 def load_plan(raw: Mapping[str, Any], *, where: str = "config/config.yaml") -> Plan:
@@ -307,10 +343,14 @@ def load_plan(raw: Mapping[str, Any], *, where: str = "config/config.yaml") -> P
     """
     config = parse_workflow(raw, where=where)
     catalog = Catalog.load(config.catalog)
+    for name in config.dask.sources:
+        catalog.source(name)
     plan = Plan(config=config, catalog=catalog, experiments={})
     loaded = {name: load_experiment(plan.experiment_file(name)) for name in config.experiments}
     for experiment in loaded.values():
         _check_source(catalog.source(experiment.spec.source), experiment)
+        for note in experiment.notes:
+            logger.warning("%s: %s", experiment.name, note)
     return Plan(config=config, catalog=catalog, experiments=loaded)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import re
 from collections.abc import Callable
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -77,8 +78,11 @@ class Registry(Generic[T]):
         if name not in self._entries:
             try:
                 importlib.import_module(module)
-            except ImportError as error:
-                raise ConfigError(f"{self.kind} {name!r} cannot be loaded: {error}", where=module) from error
+            except ConfigError:
+                raise
+            except Exception as error:  # whatever a plug-in does when it is imported, the others go on
+                told = f"{type(error).__name__}: {error}"
+                raise ConfigError(f"{self.kind} {name!r} cannot be loaded: {told}", where=module) from error
         if name not in self._entries:
             raise ConfigError(f"{module} does not register {self.kind} {name!r}", where=module)
         return self._entries[name]
@@ -108,8 +112,12 @@ def _registered_names(file: Path, variable: str) -> list[str]:
     text = file.read_text(encoding="utf-8")
     if f"@{variable}.register(" not in text:
         return []
+    try:
+        tree = ast.parse(text, filename=str(file))
+    except SyntaxError:  # told when the name is asked for
+        return re.findall(rf"""^@{variable}\.register\(["']([^"']+)["']\)""", text, flags=re.MULTILINE)
     names = []
-    for node in ast.walk(ast.parse(text, filename=str(file))):
+    for node in ast.walk(tree):
         if not isinstance(node, ast.ClassDef | ast.FunctionDef):
             continue
         for decorator in node.decorator_list:

@@ -7,6 +7,9 @@ sys.path.insert(0, workflow.basedir)
 
 from pathlib import Path
 
+from pipeline_lib.cluster.needs import memory_mb, minutes
+from snakemake import __version__ as SNAKEMAKE_VERSION
+
 from pipeline_lib.errors import GyreError
 from pipeline_lib.io.yaml import load_yaml
 from pipeline_lib.plan import load_plan
@@ -25,7 +28,11 @@ SURROUNDINGS = {
     "GYRE_CATALOG": PLAN.config.catalog,
     "GYRE_EXPERIMENTS": PLAN.config.experiments_dir,
     "GYRE_DEVICE": PLAN.config.device,
+    "GYRE_DEVICES": PLAN.config.devices,
     "GYRE_MIRROR_FOLDER": PLAN.config.mirror or "",
+    "GYRE_DASK": PLAN.dask,
+    "GYRE_WORKFLOW": workflow.basedir,
+    "GYRE_SNAKEMAKE": SNAKEMAKE_VERSION,
 }
 EXPORTS = " ".join(
     f"{name}={shlex.quote(str(value))}" for name, value in SURROUNDINGS.items()
@@ -37,6 +44,19 @@ if not workflow.deployment_settings.deployment_method:
     # Without conda the jobs run with the Python that runs Snakemake, be its environment activated or not.
     EXPORTS += f' PATH={shlex.quote(os.path.dirname(sys.executable))}:"$PATH"'
 shell.prefix(f"export {EXPORTS}; ".replace("{", "{{").replace("}", "}}"))
+
+
+def needs(stage, datasets=None):
+    """Memory and time that a rule asks for; `datasets` names the input that holds the dataset periods it reads."""
+
+    def asked(measure):
+        def of_job(wildcards, input, attempt):
+            paths = getattr(input, datasets) if datasets else ()
+            return measure(stage, [paths] if isinstance(paths, str) else paths, attempt)
+
+        return of_job
+
+    return {"mem_mb": asked(memory_mb), "runtime": asked(minutes)}
 
 
 wildcard_constraints:

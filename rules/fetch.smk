@@ -9,8 +9,7 @@ rule fetch:
     conda:
         "../envs/fetch.yaml"
     resources:
-        mem_mb=2000,
-        runtime=120,
+        **needs("fetch"),
     params:
         key=lambda w: PLAN.key("fetch", **w),
     shell:

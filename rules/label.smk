@@ -1,7 +1,7 @@
 # Dataset -> class maps and object tables, one job per month.
 rule label:
     input:
-        lambda w: PLAN.path("dataset", source=w.source, period=w.period),
+        dataset=lambda w: PLAN.path("dataset", source=w.source, period=w.period),
     output:
         PLAN.patterns["labels"],
     log:
@@ -11,8 +11,7 @@ rule label:
     conda:
         "../envs/label.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("label", "dataset"),
     params:
         key=lambda w: PLAN.key("label", **w),
         labeller=lambda w: PLAN.labeller(w.label_set),

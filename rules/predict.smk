@@ -13,8 +13,7 @@ rule predict:
         "../envs/predict.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=60,
+        **needs("predict", "dataset"),
     params:
         key=lambda w: PLAN.key("predict", **w),
     shell:

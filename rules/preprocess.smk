@@ -11,18 +11,17 @@ rule preprocess:
     conda:
         "../envs/preprocess.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("preprocess"),
     params:
         key=lambda w: PLAN.key("preprocess", **w),
     shell:
         "python -m pipeline_lib preprocess {wildcards.source} --period {wildcards.period}"
-        ' --catalog "$GYRE_CATALOG" --raw {input:q} --threads {threads} --output {output:q} --log {log:q}'
+        ' --catalog "$GYRE_CATALOG" --raw {input:q} --threads {threads} ${{GYRE_DASK:+--dask "$GYRE_DASK"}} --output {output:q} --log {log:q}'
 
 
 rule statistics:
     input:
-        lambda w: PLAN.datasets(w.experiment, "train"),
+        datasets=lambda w: PLAN.datasets(w.experiment, "train"),
     output:
         PLAN.patterns["statistics"],
     log:
@@ -32,8 +31,7 @@ rule statistics:
     conda:
         "../envs/preprocess.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("statistics", "datasets"),
     params:
         key=lambda w: PLAN.key("statistics", **w),
     shell:

@@ -13,8 +13,7 @@ rule score:
     conda:
         "../envs/score.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("score", "datasets"),
     params:
         key=lambda w: PLAN.key("score", **w),
     shell:
@@ -65,8 +64,7 @@ rule leaderboard:
     conda:
         "../envs/score.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **needs("leaderboard"),
     params:
         key=lambda w: PLAN.key("leaderboard", **w),
     shell:

@@ -12,13 +12,12 @@ rule train:
         "logs/train/{experiment}/{model}-seed{seed}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: 16
+    threads: lambda w: 16 if PLAN.is_network(w.experiment, w.model) else 1
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **needs("train", "datasets"),
     params:
         key=lambda w: PLAN.key("train", **w),
     shell:
         'python -m pipeline_lib train "$GYRE_EXPERIMENTS"/{wildcards.experiment}.yaml --model {wildcards.model} --seed {wildcards.seed}'
         " --datasets {input.datasets:q} --labels {input.labels:q} --statistics {input.statistics:q}"
-        " --device $GYRE_DEVICE --threads {threads} --output {output:q} --log {log:q}"
+        " --device $GYRE_DEVICE --devices $GYRE_DEVICES --threads {threads} --output {output:q} --log {log:q}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -12,10 +14,10 @@ import pytest
 import yaml
 
 from pipeline_lib.fingerprint import reachable
+from tests.conda.names import PIP_NAME
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("fetch", "preprocess", "label", "train", "predict", "score", "report")
-PIP_NAME = {"pytorch": "torch", "matplotlib-base": "matplotlib", "dask-core": "dask"}
 ROOTS = {
     "fetch": ["fetch.stage", "fetch.drivers.pypi", "fetch.drivers.http", "fetch.drivers.file", "cli.app"],
     "preprocess": ["preprocess.stage", "preprocess.statistics", "preparations.gridded_ssh", "cli.app"],
@@ -25,6 +27,7 @@ ROOTS = {
     "score": ["score.stage", "tasks.segmentation.score", "cli.app"],
     "report": ["report.stage", "tasks.segmentation.report", "cli.app"],
 }
+SITE = Path(f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages")
 OTHER_STAGES = re.compile(r"pipeline_lib\.(fetch|preprocess|label|train|predict|score|report)\.stage")
 
 
@@ -93,3 +96,54 @@ def test_environment_holds_what_the_stage_imports(stage):
     needed = {providers[name][0].lower().replace("_", "-") for name in imported}
     held = closure(set(conda_pins(stage)) - {"python"})
     assert needed <= held, f"envs/{stage}.yaml lacks {sorted(needed - held)}"
+
+
+@pytest.fixture(scope="module")
+def only(tmp_path_factory):
+    """``only(stage)``: the Python of a virtual environment that holds what envs/<stage>.yaml names, and no more.
+
+    An environment that holds all of another one and more sees that one's packages and has the others itself, so that
+    most are installed once.
+    """
+    made: dict[frozenset[str], Path] = {}
+
+    def python_for(stage: str) -> Path:
+        pins = conda_pins(stage)
+        pins.pop("python")
+        wanted = frozenset(f"{name}=={version}" for name, version in pins.items())
+        if wanted in made:
+            return made[wanted]
+        below = max((held for held in made if held < wanted), key=len, default=frozenset())
+        folder = tmp_path_factory.mktemp(stage)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        if below:
+            lower = made[below].parents[1] / SITE
+            (folder / SITE / "below.pth").write_text("\n".join([str(lower), *_pth_lines(lower)]))
+        made[wanted] = folder / "bin" / "python"
+        pip = [sys.executable, "-m", "pip", "--python", made[wanted], "install", "--quiet"]
+        subprocess.run([*pip, "-c", ROOT / "constraints.txt", *sorted(wanted - below)], check=True)
+        return made[wanted]
+
+    return python_for
+
+
+def _pth_lines(site: Path) -> list[str]:
+    file = site / "below.pth"
+    return file.read_text().split("\n") if file.exists() else []
+
+
+IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["fetch", "preprocess", "label", "score", "train", "predict", "report"])
+def test_stage_imports_with_only_the_packages_of_its_environment(stage, only):
+    modules = sorted({m for root in ROOTS[stage] for m in reachable(f"pipeline_lib.{root}")})
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        [only(stage), "-c", IMPORT_ALL, *modules],
+        env={**clean, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"envs/{stage}.yaml: {done.stderr}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,17 @@ from pipeline_lib.errors import ConfigError
 Commands = Any
 """What ``ArgumentParser.add_subparsers`` returns; its class is private to argparse."""
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
 
 def add_output(parser: argparse.ArgumentParser, what: str = "manifest to write") -> None:
     """Add ``--output``."""
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=what)
+
+
+def add_benchmarks(parser: argparse.ArgumentParser) -> None:
+    """Add ``--benchmarks``."""
+    parser.add_argument("--benchmarks", type=Path, metavar="FOLDER", help="folder of Snakemake's run-time tables")
 
 
 def add_catalog(parser: argparse.ArgumentParser) -> None:
@@ -56,12 +64,20 @@ def day(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is not a day, write YYYY-MM-DD") from error
 
 
-def json_options(text: str) -> dict[str, Any]:
+def duration(text: str) -> float:
+    """Parse a duration such as ``90m`` and return seconds; argparse tells what is wrong with any other."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write a number and one of s, m, h, d, such as 4h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def json_options(text: str, *, where: str = "--options") -> dict[str, Any]:
     """Parse a JSON object given on the command line; raise :class:`ConfigError` if it is none."""
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise ConfigError(f"is not JSON: {error}", where="--options") from error
+        raise ConfigError(f"is not JSON: {error}", where=where) from error
     if not isinstance(value, dict):
-        raise ConfigError("is not a JSON object", where="--options", fix='write {"key": value}')
+        raise ConfigError("is not a JSON object", where=where, fix='write {"key": value}')
     return value

@@ -31,6 +31,7 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     prepare.add_argument("--period", required=True, metavar="YYYY-MM")
     prepare.add_argument("--raw", type=Path, required=True, metavar="FILE", help="manifest of the fetched part")
     prepare.add_argument("--threads", type=at_least_one, default=1, help="Dask threads; the result is the same")
+    prepare.add_argument("--dask", default="{}", metavar="JSON", help="workers in their place: key dask of config.yaml")
     add_catalog(prepare)
     add_output(prepare)
     prepare.set_defaults(run=_preprocess)
@@ -62,11 +63,14 @@ def _fetch(args: argparse.Namespace) -> None:
 
 def _preprocess(args: argparse.Namespace) -> None:
     from pipeline_lib.catalog import Catalog
+    from pipeline_lib.config.validation import validate
+    from pipeline_lib.parallel import DaskOptions
     from pipeline_lib.plan import stage_code
     from pipeline_lib.preparations.registry import PREPARATIONS
     from pipeline_lib.preprocess.stage import preprocess_period
 
     source = Catalog.load(args.catalog).source(args.source)
+    workers = validate(DaskOptions, json_options(args.dask, where="--dask"), where="--dask").for_source(args.source)
     preprocess_period(
         raw=args.raw,
         output=args.output,
@@ -78,6 +82,7 @@ def _preprocess(args: argparse.Namespace) -> None:
         preparation_options=source.preparation_options,
         code=stage_code("preprocess", PREPARATIONS.module(source.preparation.name)),
         threads=args.threads,
+        workers=workers,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline_lib.cli.arguments import Commands, add_experiment, add_manifests, add_output, day
+from pipeline_lib.cli.arguments import Commands, add_benchmarks, add_experiment, add_manifests, add_output, day
 
 
 def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_experiment(report)
     report.add_argument("--leaderboard", type=Path, required=True, metavar="FILE")
     add_manifests(report, "models", "products", "labels", "datasets")
-    report.add_argument("--benchmarks", type=Path, metavar="FOLDER", help="folder of Snakemake's run-time tables")
+    add_benchmarks(report)
     add_output(report)
     report.set_defaults(run=_report)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
-from pipeline_lib.cli.arguments import Commands, add_experiment, add_manifests, add_output, at_least_one
+from pipeline_lib.cli.arguments import Commands, add_experiment, add_manifests, add_output, at_least_one, duration
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -20,6 +21,20 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_manifests(train, "labels", required=False)
     train.add_argument("--statistics", type=Path, required=True, metavar="FILE", help="manifest of the statistics")
     _add_compute(train)
+    train.add_argument(
+        "--devices",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="processes that train together, each with a part of every batch: one per GPU, or on a CPU sharing threads",
+    )
+    train.add_argument(
+        "--time-limit",
+        type=duration,
+        metavar="TIME",
+        help="time that this command may take, such as 90m, 4h or 2d: it saves and exits with 75 before, and goes on"
+        " when it is run again (default: until the end of the job, as GYRE_END_TIME or Slurm tells)",
+    )
     add_output(train)
     train.set_defaults(run=_train)
 
@@ -53,10 +68,12 @@ def _add_compute(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
+    begin = time.time()
     from pipeline_lib.config.loader import load_experiment
     from pipeline_lib.models.registry import MODELS
     from pipeline_lib.plan import stage_code
     from pipeline_lib.tasks.registry import TASKS
+    from pipeline_lib.train.deadline import end_of_job
     from pipeline_lib.train.stage import train_model
 
     loaded = load_experiment(args.experiment)
@@ -76,7 +93,9 @@ def _train(args: argparse.Namespace) -> None:
         statistics=args.statistics,
         output=args.output,
         device=args.device,
+        devices=args.devices,
         threads=args.threads,
+        end=end_of_job(args.time_limit, begin=begin),
         code=stage_code("train", f"{TASKS.module(loaded.spec.task)}.train", MODELS.module(entry.model)),
     )
 

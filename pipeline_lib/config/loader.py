@@ -17,6 +17,7 @@ from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.yaml import load_yaml, refuse_secrets
 from pipeline_lib.label.registry import LABELLERS
 from pipeline_lib.metrics import METRICS
+from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
 from pipeline_lib.published.tables import load_published
@@ -38,11 +39,14 @@ class LoadedExperiment:
     name
         The file's name without suffix; used in paths.
     spec
-        The experiment itself.
+        The experiment itself; competitors that would do the same work are one.
+    notes
+        What was made of the file without being asked, for the reader of the results.
     """
 
     name: str
     spec: Experiment
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def task(self) -> type[Task]:
@@ -102,6 +106,13 @@ class LoadedExperiment:
         """Return what tells published rows of one system apart: the registered model and its training options."""
         entry = self.spec.entry(name)
         return {**self.training(name).model_dump(mode="json"), "model": entry.model}
+
+    def definition(self, name: str) -> str:
+        """Return a hash of all that decides what a competitor's runs do, besides the seed."""
+        entry = self.spec.entry(name)
+        learns = issubclass(MODELS.get(entry.model), NetworkModel)
+        training = self.training(name).model_dump(mode="json") if learns else {}
+        return sha256_json([entry.model, self.model_options(name).model_dump(mode="json"), training])
 
     def check(self) -> None:
         """Resolve everything once; raise :class:`ConfigErrors` with all problems found."""
@@ -198,7 +209,28 @@ def load_experiment(path: Path) -> LoadedExperiment:
     """
     loaded = LoadedExperiment(name=path.stem, spec=validate(Experiment, read_experiment(path), where=str(path)))
     loaded.check()
-    return loaded
+    return _once(loaded)
+
+
+def _once(loaded: LoadedExperiment) -> LoadedExperiment:
+    """Put competitors together that are the same model with the same options: each run is done, and shown, once."""
+    first: dict[str, ModelEntry] = {}
+    notes = []
+    for entry in loaded.spec.models:
+        definition = loaded.definition(entry.name)
+        if definition not in first:
+            first[definition] = entry
+            continue
+        kept = first[definition]
+        seeds = sorted({*loaded.spec.seeds_of(kept.name), *loaded.spec.seeds_of(entry.name)})
+        first[definition] = kept.model_copy(update={"seeds": seeds})
+        notes.append(
+            f"{entry.name!r} is the same model with the same options as {kept.name!r}: run once, as {kept.name!r}"
+        )
+    if not notes:
+        return loaded
+    spec = loaded.spec.model_copy(update={"models": list(first.values())})
+    return LoadedExperiment(name=loaded.name, spec=spec, notes=tuple(notes))
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

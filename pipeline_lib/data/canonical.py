@@ -38,6 +38,7 @@ land holds that value."""
 _HUGE = 1e15
 """No quantity in SI units on the globe is that large, but the usual fill values are: 1e20 (CMIP) and 9.97e36
 (netCDF's default for floats)."""
+_ISSUE = "expver"
 _STANDARD_CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
 
 
@@ -67,6 +68,7 @@ def canonicalise(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
     if absent:
         fix = closest(absent[0], map(str, ds.data_vars))
         raise DataError(f"has no variable {absent[0]!r}", where=where, fix=fix)
+    _check_one_issue(ds, where)
     out = ds[[spec.name for spec in variables.values()]]
     out = out.rename({spec.name: name for name, spec in variables.items() if spec.name != name})
     out = _rename_coordinates(out, where).reset_coords(drop=True)
@@ -80,6 +82,23 @@ def canonicalise(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
         out[name].encoding = {}
     out.attrs = {}
     return out
+
+
+def _check_one_issue(ds: xr.Dataset, where: str) -> None:
+    """Refuse a file that mixes preliminary and final data (``expver``, as the Climate Data Store writes it).
+
+    As a dimension it holds the two side by side with gaps, as a coordinate of time it says which is which; read
+    without a look at it, days that will still change pass for final ones.
+    """
+    if _ISSUE not in ds.variables:
+        return
+    issues = sorted({str(value).strip() for value in ds[_ISSUE].values.ravel().tolist()})
+    if len(issues) > 1:
+        raise DataError(
+            f"mixes issues of the data: {_ISSUE} {' and '.join(issues)} (1 is final, 5 preliminary)",
+            where=where,
+            fix="fetch final and preliminary days as files of their own, or end the coverage where the final data end",
+        )
 
 
 def check_values(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where: str) -> None:

@@ -22,6 +22,9 @@ Checksums = Sha256 | Mapping[str, Sha256] | None
 Size = Annotated[int, Field(gt=0)]
 """A size in bytes."""
 
+PART = ".part"
+"""Suffix of what has come of a file whose transfer can be gone on with; the same and more for notes beside it."""
+
 PLACEHOLDERS = ("year", "month", "day", "part")
 """What may stand in braces in an address."""
 
@@ -29,6 +32,7 @@ BY_HASH = "sha256:"
 """How a version begins that is the file's own SHA-256: it can be compared with a file that is here."""
 
 _LOGIN_IN_URL = re.compile(r"(://)[^/@\s]+@")
+_QUERY_IN_URL = re.compile(r"(://[^\s?]+\?)[^\s'\")]+")
 
 
 @dataclass(frozen=True)
@@ -170,13 +174,19 @@ def wanted_files(
 
 
 def file_name(path: str) -> str:
-    """Return the last component of a path; raise ``ValueError`` if it is not a usable file name."""
+    """Return the last component of a path; raise ``ValueError`` if it is not a usable file name.
+
+    Hidden names belong to this program: its lists of payloads and its unfinished files lie beside the fetched ones.
+    """
     name = PurePosixPath(path).name
-    if name in {"", ".", ".."} or any(ord(c) < 32 for c in name):
-        raise ValueError(f"{path!r} does not end in a file name")
+    if name.startswith(".") or not name or any(ord(c) < 32 for c in name):
+        raise ValueError(f"{path!r} does not end in a file name that is not hidden")
     return name
 
 
 def redact(text: str) -> str:
-    """Return ``text`` with any login taken out of the addresses in it."""
-    return _LOGIN_IN_URL.sub(r"\1***@", text)
+    """Return ``text`` with any login taken out of the addresses in it, and what follows their question mark.
+
+    A server may redirect to an address that is signed for the one who asked; such a signature is as good as a login.
+    """
+    return _QUERY_IN_URL.sub(r"\1***", _LOGIN_IN_URL.sub(r"\1***@", text))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pipeline_lib.errors import FetchError
-from pipeline_lib.fetch.base import WantedFile, redact
+from pipeline_lib.fetch.base import PART, WantedFile, redact
 from pipeline_lib.fetch.checks import check_file, mismatch
 from pipeline_lib.fetch.transfer import transfer
 
@@ -72,7 +72,7 @@ def download(wanted: WantedFile, folder: Path, patience: Patience) -> Path:
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
-    transport = ResumingDownloader(wanted, folder / f"{wanted.name}.part", patience)
+    transport = ResumingDownloader(wanted, folder / f"{wanted.name}{PART}", patience)
     known = f"sha256:{wanted.sha256}" if wanted.sha256 else None
     return Path(pooch.retrieve(wanted.address, known_hash=known, fname=wanted.name, path=folder, downloader=transport))
 

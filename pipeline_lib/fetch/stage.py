@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline_lib.errors import StoreError
-from pipeline_lib.fetch.base import Driver, FetchRequest, WantedFile
-from pipeline_lib.fetch.checks import check_readable, mismatch
+from pipeline_lib.fetch.base import PART, Driver, FetchRequest, WantedFile
+from pipeline_lib.fetch.checks import REJECTED, check_readable, mismatch
 from pipeline_lib.fetch.mirror import find_in_mirror
 from pipeline_lib.fetch.news import current_version
 from pipeline_lib.fetch.registry import DRIVERS
@@ -22,6 +22,8 @@ from pipeline_lib.io.hashing import sha256_file
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 
 logger = logging.getLogger(__name__)
+
+PACKAGES = ("copernicusmarine", "h5netcdf", "h5py", "pooch", "requests")
 
 INCOMING = ".{part}.incoming"
 """Folder beside the manifest in which transfers lie until they are complete and checked."""
@@ -111,8 +113,8 @@ def fetch_source(
     preliminary = []
     try:
         with (
-            Artefact(output, kind="raw", code=code, packages=("copernicusmarine", "h5netcdf", "pooch")) as out,
-            _folder(incoming),
+            Artefact(output, kind="raw", code=code, packages=PACKAGES) as out,
+            _folder(incoming, wanted),
         ):
             for file in wanted:
                 staged = out.payload(file.name)
@@ -157,14 +159,24 @@ def _same(before: Manifest, out: Artefact, names: list[str]) -> bool:
 
 
 @contextmanager
-def _folder(path: Path) -> Iterator[None]:
+def _folder(path: Path, wanted: Sequence[WantedFile]) -> Iterator[None]:
     """Make a folder and remove it afterwards unless it holds something: an unfinished or a rejected file."""
     path.mkdir(exist_ok=True)
+    _clear(path, wanted)
     try:
         yield
     finally:
         with suppress(OSError):
+            _clear(path, wanted)
             path.rmdir()
+
+
+def _clear(path: Path, wanted: Sequence[WantedFile]) -> None:
+    """Remove what nobody can go on from: all but unfinished files that are still wanted, and rejected ones."""
+    unfinished = tuple(f"{file.name}{PART}" for file in wanted)
+    for leftover in path.iterdir():
+        if not leftover.name.startswith(unfinished) and leftover.suffix != REJECTED:
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def _still_here(earlier: Path, file: WantedFile) -> Path | None:

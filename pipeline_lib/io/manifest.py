@@ -22,12 +22,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from pipeline_lib import __version__
 from pipeline_lib.errors import StoreError
 from pipeline_lib.io.atomic import sync, write_json, write_text
 from pipeline_lib.io.hashing import sha256_file, sha256_json
+from pipeline_lib.io.identifier import STORE_METADATA, content_of, mark_store, origin_of
 
 FORMAT = 1
 """Version of the manifest layout; raised when an older reader could misunderstand a newer file."""
+_EVERYWHERE = ("numpy", "pandas", "xarray", "zarr", "numcodecs")
+"""Distributions that every stage reads or writes with."""
 
 
 _WRITERS = 4
@@ -72,6 +76,17 @@ class Manifest:
         """SHA-256 over kind and files: equal for equal content, whatever made it."""
         return identity_of(self.kind, self.files)
 
+    @cached_property
+    def origin(self) -> str:
+        """SHA-256 over what it was made of: kind, inputs, options and code; its figures and pages carry it."""
+        inputs = {role: record.identity for role, record in self.inputs.items()}
+        return origin_of(self.kind, inputs=inputs, options=self.options, code=self.code)
+
+    def content_of(self, store: str) -> str:
+        """Return the SHA-256 over the arrays of a Zarr store among the payloads; the store carries it."""
+        names = {f.removeprefix(f"{store}/"): f for f in self.files if f.startswith(f"{store}/")}
+        return content_of({name: self.files[f].sha256 for name, f in names.items()})
+
     def file(self, name: str) -> Path:
         """Return the path of a payload file or store; raise :class:`StoreError` if there is none."""
         if name not in self.files and not any(f.startswith(f"{name}/") for f in self.files):
@@ -90,9 +105,13 @@ def identity_of(kind: str, files: Mapping[str, FileRecord]) -> str:
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """Return the installed versions of ``packages``, with Python's own; absent packages are left out."""
-    found = {"python": platform.python_version()}
-    for package in packages:
+    """Return the versions of ``packages`` and of what every stage rests on; absent packages are left out.
+
+    The kind of machine is part of it, the machine is not: the same work elsewhere gives the same manifest.
+    """
+    kind_of_machine = f"{platform.system()} {platform.machine()}"
+    found = {"gyre": __version__, "python": platform.python_version(), "platform": kind_of_machine}
+    for package in (*_EVERYWHERE, *packages):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
@@ -187,18 +206,29 @@ class Artefact:
     code
         Fingerprint of the code that makes it.
     packages
-        Distributions whose versions are recorded.
+        Distributions whose versions are recorded, besides those that every stage uses.
     """
 
     path: Path
     kind: str
     code: str
-    packages: tuple[str, ...] = ("numpy", "xarray", "zarr")
+    packages: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     content: Mapping[str, Any] = field(default_factory=dict)
     _inputs: dict[str, InputRecord] = field(default_factory=dict)
     _payloads: list[str] = field(default_factory=list)
     _lock: int = -1
+    _origin: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The identifier that figures and pages of this artefact carry; ask for it when inputs and options are set."""
+        self._origin = self._made_of()
+        return self._origin
+
+    def _made_of(self) -> str:
+        inputs = {role: record.identity for role, record in self._inputs.items()}
+        return origin_of(self.kind, inputs=inputs, options=self.options, code=self.code)
 
     @property
     def staging(self) -> Path:
@@ -255,6 +285,8 @@ class Artefact:
             return set()
 
     def _commit(self) -> None:
+        if self._origin not in {"", self._made_of()}:
+            raise ValueError("inputs or options were set after the origin had been written into a payload")
         files = {name: record for payload in sorted(self._payloads) for name, record in self._records(payload)}
         owned = self._owned()
         for payload in self._payloads:
@@ -298,8 +330,14 @@ class Artefact:
             names = [f"{payload}/{name}" for name in _files_below(root)]
         else:
             raise StoreError(f"payload {payload} was not written", where=str(self.path))
+        metadata_file = f"{payload}/{STORE_METADATA}"
+        plain = [name for name in names if name != metadata_file]
         with ThreadPoolExecutor(_WRITERS) as pool:  # a thread that waits for the disk leaves the processor to another
-            yield from zip(names, pool.map(_settle, [self.staging / name for name in names]), strict=True)
+            found = dict(zip(plain, pool.map(_settle, [self.staging / name for name in plain]), strict=True))
+        if metadata_file in names:
+            mark_store(root, content_of({n.removeprefix(f"{payload}/"): record.sha256 for n, record in found.items()}))
+            found[metadata_file] = _settle(self.staging / metadata_file)
+        yield from sorted(found.items())
 
 
 def _settle(file: Path) -> FileRecord:

@@ -23,8 +23,18 @@ _SECRET_IN_URL = re.compile(
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
+_MOST_VALUES = 100_000
+"""No file of ours is near that; a few lines of aliases of aliases can stand for billions."""
+
+
 class _StrictLoader(yaml.SafeLoader):
     """The safe loader, with an error where it would silently keep the last of two equal keys."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
+            # Mappings merged again and again would pile up their keys; the last of equal ones counts.
+            node.value = list({key.value: (key, value) for key, value in node.value}.values())
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[str, int] = {}
@@ -73,8 +83,10 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError("is empty", where=str(path))
     if not isinstance(value, dict):
         raise ConfigError("is not a mapping of keys to values", where=str(path), fix="write 'key: value' lines")
-    for _ in walk(value, where=str(path)):
-        pass  # walking to the end finds aliases inside their own anchor
+    for count, _ in enumerate(walk(value, where=str(path))):  # to the end: that finds aliases inside their own anchor
+        if count > _MOST_VALUES:
+            what = f"holds more than {_MOST_VALUES} values, counted as aliases repeat them"
+            raise ConfigError(what, where=str(path), fix="write what is meant without so many aliases")
     return value
 
 

@@ -38,7 +38,7 @@ def label_period(*, dataset: Path, output: Path, labeller: str, options: Options
     missing = [name for name in entry.needs if name not in ds]
     if missing:
         raise DataError(f"labeller {labeller} needs {missing[0]!r}, which the dataset lacks", where=str(dataset))
-    packages = ("numpy", "xarray", "zarr", "numba", "contourpy", "pandas", "pyarrow")
+    packages = ("numba", "scipy", "contourpy", "pyarrow")
     with Artefact(output, kind="labels", code=code, packages=packages) as out:
         labels = entry.label(ds, options)
         write_zarr(labels.classes.to_dataset(name="eddy_class"), out.payload(f"{period}.zarr"))

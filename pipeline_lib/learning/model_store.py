@@ -26,7 +26,7 @@ KIND = "model"
 WEIGHTS = "best.pt"
 HISTORY = "history.csv"
 LAST = "last.ckpt"
-PACKAGES = ("numpy", "torch", "pytorch-lightning", "xarray")
+PACKAGES = ("torch", "pytorch-lightning")
 
 
 class InputVariable(Options):

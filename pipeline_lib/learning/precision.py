@@ -11,13 +11,20 @@ from pipeline_lib.errors import TrainingError
 from pipeline_lib.learning.device import Device, Precision
 
 
-def resolve_device(device: Device) -> torch.device:
-    """Return the device to compute on; ``auto`` takes a GPU if there is one.
+def resolve_device(device: Device, count: int = 1) -> torch.device:
+    """Return the kind of device to compute on; ``auto`` takes GPUs if there are any.
+
+    Parameters
+    ----------
+    device
+        What is asked for.
+    count
+        How many of them are needed, if they are GPUs.
 
     Raises
     ------
     TrainingError
-        If a GPU is asked for and torch sees none.
+        If GPUs are asked for and torch sees none, or too few.
     """
     if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
@@ -25,6 +32,12 @@ def resolve_device(device: Device) -> torch.device:
         build = "this torch is built without CUDA" if torch.version.cuda is None else "torch sees no GPU"
         raise TrainingError(
             f"a GPU was asked for, but {build}", where="device: cuda", fix="set device: auto, or run on a GPU node"
+        )
+    if torch.cuda.device_count() < count:
+        raise TrainingError(
+            f"{count} GPUs were asked for, torch sees {torch.cuda.device_count()}",
+            where="devices",
+            fix="set devices to what the job has, or ask the scheduler for more",
         )
     return torch.device("cuda")
 

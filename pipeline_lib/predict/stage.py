@@ -25,7 +25,7 @@ from pipeline_lib.tasks.registry import stage_module
 
 logger = logging.getLogger(__name__)
 
-PACKAGES = ("numpy", "xarray", "zarr", "torch")
+PACKAGES = ("torch", "dask", "scipy")
 GRID_TOLERANCE = 0.01
 """Relative difference of grid steps that passes: coordinates may be stored in single precision."""
 
@@ -58,6 +58,7 @@ def predict_period(*, model: Path, dataset: Path, output: Path, device: Device, 
         _write(product, out.payload(f"{period}.zarr"), attrs)
         out.add_input("model", trained)
         out.add_input("dataset", data)
+        out.options = {"device": _used(device, trained)}
         out.content = {"period": period, "times": int(product.sizes["time"])}
     logger.info("%s: %d maps", output, product.sizes["time"])
 
@@ -105,6 +106,15 @@ def predict_file(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     logger.info("%s: %d maps", output, product.sizes["time"])
+
+
+def _used(device: Device, trained: Manifest) -> str:
+    """Return the device that computes: ``auto`` says too little about a product."""
+    if "algorithm" in trained.content:
+        return "cpu"
+    from pipeline_lib.learning.precision import resolve_device  # loads torch, which an algorithm does without
+
+    return resolve_device(device).type
 
 
 def _product(trained: Manifest, ds: xr.Dataset, device: Device, threads: int | None) -> xr.Dataset:

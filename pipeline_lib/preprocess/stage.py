@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-import dask
 import numpy as np
 import xarray as xr
 
@@ -22,9 +21,12 @@ from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 from pipeline_lib.io.zarr_store import write_zarr
 from pipeline_lib.options import Options
+from pipeline_lib.parallel import THREADS, DaskOptions, dask_workers
 from pipeline_lib.preparations.registry import PREPARATIONS
 
 logger = logging.getLogger(__name__)
+
+_PACKAGES = ("dask", "h5netcdf", "h5py", "numba", "scipy")
 
 
 def preprocess_period(
@@ -39,6 +41,7 @@ def preprocess_period(
     preparation_options: Options,
     code: str,
     threads: int = 1,
+    workers: DaskOptions = THREADS,
 ) -> None:
     """Write the dataset of one period.
 
@@ -56,13 +59,15 @@ def preprocess_period(
         Time step of the source.
     preparation, preparation_options
         Registered preparation that makes the dataset's variables.
-    threads
-        Dask threads; the result does not depend on it.
+    threads, workers
+        Dask threads, or workers in their place; the result does not depend on them.
 
     Raises
     ------
     ConfigError
-        If the source does not cover the period.
+        If the source does not cover the period, or the workers cannot be used.
+    WorkerError
+        If a worker is lost.
     DataError
         If the raw files do not keep the contract or lack a time step of the period.
     StoreError
@@ -73,8 +78,8 @@ def preprocess_period(
     files = [fetched.file(name) for name in fetched.payloads]
     prepare = PREPARATIONS.get(preparation)
     with (
-        Artefact(output, kind="dataset", code=code, packages=("numpy", "xarray", "zarr", "dask", "h5netcdf")) as out,
-        dask.config.set(scheduler="threads", num_workers=threads),
+        Artefact(output, kind="dataset", code=code, packages=_PACKAGES) as out,
+        dask_workers(workers, threads=threads),
     ):
         out.add_input("raw", fetched)
         delivered = open_files(files, variables, start=start, end=end, step_hours=step_hours)

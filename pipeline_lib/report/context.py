@@ -131,6 +131,8 @@ class ReportContext:
         Manifests of the scored periods.
     metrics
         Words and direction of each metric of the leaderboard.
+    notes
+        What was made of the experiment's file without being asked.
     """
 
     spec: Experiment
@@ -139,6 +141,7 @@ class ReportContext:
     datasets: tuple[Manifest, ...]
     labels: tuple[Manifest, ...]
     metrics: Mapping[str, MetricInfo]
+    notes: tuple[str, ...] = ()
 
     @property
     def main_metric(self) -> str | None:

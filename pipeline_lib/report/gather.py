@@ -35,6 +35,7 @@ def gather(
     products: Sequence[Manifest],
     labels: Sequence[Manifest],
     datasets: Sequence[Manifest],
+    notes: tuple[str, ...] = (),
 ) -> ReportContext:
     """Return what figures and page are made from.
 
@@ -66,6 +67,7 @@ def gather(
         datasets=tuple(datasets),
         labels=tuple(labels),
         metrics={name: metric_info(name) for name in board.metrics},
+        notes=notes,
     )
 
 

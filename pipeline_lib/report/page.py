@@ -13,11 +13,12 @@ import jinja2
 import yaml
 
 from pipeline_lib import __version__
+from pipeline_lib.io.identifier import as_text
+from pipeline_lib.provenance.chain import KINDS, Node, sources, versions
+from pipeline_lib.provenance.run_times import RunTime
 from pipeline_lib.published.tables import load_published
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.numbers import UNDEFINED, in_text, seconds
-from pipeline_lib.report.provenance import KINDS, Node, sources, versions
-from pipeline_lib.report.run_times import RunTime
 from pipeline_lib.report.tables import compared_table, model_entries, score_tables
 from pipeline_lib.report.words import period_words, result_sentences
 
@@ -65,6 +66,7 @@ def render_page(
     context: ReportContext,
     *,
     name: str,
+    identifier: str,
     figures: Sequence[EmbeddedFigure],
     nodes: Sequence[Node],
     run_times: Sequence[RunTime],
@@ -77,6 +79,8 @@ def render_page(
         What the report is made from.
     name
         Name of the experiment.
+    identifier
+        What the page carries, so that it can be traced.
     figures
         Figures in the order of the page.
     nodes
@@ -101,6 +105,8 @@ def render_page(
         **_result(context),
         **_chain(nodes),
         name=name,
+        identifier=identifier,
+        carried=as_text(identifier),
         spec=context.spec,
         figures=figures,
         run_times=run_times,

@@ -9,11 +9,11 @@ from pathlib import Path
 from pipeline_lib.config.loader import LoadedExperiment
 from pipeline_lib.io.atomic import write_text
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
+from pipeline_lib.provenance.chain import walk
+from pipeline_lib.provenance.run_times import read_run_times
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.gather import gather
 from pipeline_lib.report.page import EmbeddedFigure, embed, render_page
-from pipeline_lib.report.provenance import walk
-from pipeline_lib.report.run_times import read_run_times
 from pipeline_lib.report.style import journal_style, save_figure
 from pipeline_lib.tasks.registry import stage_module
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 PAGE = "report.html"
 FIGURES = "figures"
-_PACKAGES = ("numpy", "pandas", "xarray", "zarr", "matplotlib", "cmocean", "jinja2")
+_PACKAGES = ("matplotlib", "pillow", "cmocean", "scipy", "jinja2", "markupsafe", "pyyaml")
 
 
 def build_report(
@@ -76,23 +76,33 @@ def build_report(
         products=inputs["product"],
         labels=inputs["labels"],
         datasets=inputs["dataset"],
+        notes=experiment.notes,
     )
     with Artefact(output, kind="report", code=code, packages=_PACKAGES) as out:
-        figures = _draw(context, out.payload(FIGURES), task=spec.task)
+        _record(out, board, inputs)
+        out.options = spec.model_dump(mode="json")
+        figures = _draw(context, out.payload(FIGURES), task=spec.task, identifier=out.origin)
         folder = output.parent
         nodes = walk([board, *(manifest for found in inputs.values() for manifest in found)], folder=folder)
         run_times = read_run_times(benchmarks, names=_job_names(experiment))
-        page = render_page(context, name=experiment.name, figures=figures, nodes=nodes, run_times=run_times)
+        page = render_page(
+            context,
+            name=experiment.name,
+            identifier=out.origin,
+            figures=figures,
+            nodes=nodes,
+            run_times=run_times,
+        )
         write_text(out.payload(PAGE), page)
-        _record(out, board, inputs)
         out.content = {"experiment": experiment.name, "figures": [figure.name for figure in figures]}
     logger.info("%s: %d figures, page of %d kB", output, len(figures), len(page) // 1000)
 
 
-def _draw(context: ReportContext, folder: Path, *, task: str) -> list[EmbeddedFigure]:
+def _draw(context: ReportContext, folder: Path, *, task: str, identifier: str) -> list[EmbeddedFigure]:
     with journal_style():
         drawn: list[ReportFigure] = stage_module(task, "report").figures(context)
-        return [embed(figure, save_figure(figure.figure, folder, figure.name)[0]) for figure in drawn]
+        saved = [save_figure(figure.figure, folder, figure.name, identifier=identifier)[0] for figure in drawn]
+        return [embed(figure, png) for figure, png in zip(drawn, saved, strict=True)]
 
 
 def _job_names(experiment: LoadedExperiment) -> list[str]:

@@ -18,6 +18,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from pipeline_lib.io.identifier import as_text
+
 INK = "#1d2430"
 MUTED = "#5c6675"
 RULE = "#d5d9e0"
@@ -119,8 +121,8 @@ def series_colours(count: int) -> list[str]:
     return [SERIES[i % len(SERIES)] for i in range(count)]
 
 
-def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write a figure as PNG and PDF without date, version or other traces of the run.
+def save_figure(figure: Figure, folder: Path, name: str, *, identifier: str) -> tuple[Path, Path]:
+    """Write a figure as PNG and PDF, with the identifier it carries, without date, version or traces of the run.
 
     Returns
     -------
@@ -130,9 +132,10 @@ def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
     with journal_style():
-        figure.savefig(png, format="png", metadata={"Software": None})
+        figure.savefig(png, format="png", metadata={"Software": None, "Source": as_text(identifier)})
         figure.set_layout_engine("none")  # the PDF keeps the layout that was found for the PNG
-        figure.savefig(pdf, format="pdf", metadata={"Creator": None, "Producer": None, "CreationDate": None})
+        untraced = {"Creator": None, "Producer": None, "CreationDate": None}
+        figure.savefig(pdf, format="pdf", metadata={**untraced, "Keywords": as_text(identifier)})
     return png, pdf
 
 

@@ -65,7 +65,7 @@ def result_sentences(context: ReportContext) -> list[Markup]:
             *_accuracy(context),
             *_blocks(context.board),
         ]
-    return [*sentences, *_invalid(context)]
+    return [*sentences, *_invalid(context), *(Markup("{}.").format(note) for note in context.notes)]
 
 
 def _values(context: ReportContext, metric: str, info: MetricInfo) -> list[Markup]:

@@ -27,7 +27,7 @@ LOG = logging.getLogger(__name__)
 COUNTS_FILE = "counts.parquet"
 LEADERBOARD_FILE = "leaderboard.csv"
 RANKING_FILE = "ranking.csv"
-_PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "xarray", "zarr")
+_PACKAGES = ("scipy", "pyarrow", "pyyaml")
 
 
 def score_run(

@@ -13,6 +13,8 @@ import io
 import logging
 import pickle
 import re
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ KEEP = 2
 """Checkpoints kept: the last, and the one before in case the last is damaged."""
 
 _HASH_LENGTH = 64
-_NAME = re.compile(r"epoch-(\d{6})\.ckpt")
+_NAME = re.compile(r"epoch-(\d{6})(?:-batch-(\d{6}))?\.ckpt")
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -48,7 +50,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         If the folder cannot be written, the disk is full, or the file read back differs.
     """
     buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
+    torch.save(_unshared(state), buffer)
     payload = buffer.getvalue()
     content = MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
     try:
@@ -63,6 +65,21 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         ) from error
     if again != content:
         raise TrainingError("checkpoint read back differs from what was written", where=str(path), fix="check the disk")
+
+
+def _unshared(value: Any) -> Any:  # noqa: ANN401 - any plain value
+    """Return a copy whose bytes depend on what it holds only, not on which of its texts are one and the same object.
+
+    Pickle writes a text that it has met already as a reference. After a resume the texts of earlier epochs come from
+    the file and those of later ones from the code; without this the bytes would tell a resumed run from a whole one.
+    """
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    if isinstance(value, Mapping):
+        return {_unshared(key): _unshared(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_unshared(inner) for inner in value)
+    return value
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -93,20 +110,28 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 class CheckpointFolder:
-    """The checkpoints of one training, one per finished epoch, of which the last :data:`KEEP` are kept.
+    """The checkpoints of one training: after each epoch, and where one was interrupted; the last :data:`KEEP` are kept.
 
     Parameters
     ----------
     folder
         Where they lie; made if missing.
+
+    Attributes
+    ----------
+    saved
+        Whether this object has saved any.
+    slowest_save
+        Seconds that the slowest save took.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.saved, self.slowest_save = False, 0.0
 
-    def path(self, epoch: int) -> Path:
-        """Return the path of the checkpoint after ``epoch`` finished epochs."""
-        return self.folder / f"epoch-{epoch:06d}.ckpt"
+    def path(self, epoch: int, batch: int = 0) -> Path:
+        """Return the path of the checkpoint after ``epoch`` finished epochs and ``batch`` batches of the next."""
+        return self.folder / (f"epoch-{epoch:06d}-batch-{batch:06d}.ckpt" if batch else f"epoch-{epoch:06d}.ckpt")
 
     def require_writable(self) -> None:
         """Raise :class:`TrainingError` if nothing can be written here, before hours are spent."""
@@ -114,12 +139,14 @@ class CheckpointFolder:
         write_checkpoint(probe, {})
         probe.unlink()
 
-    def save(self, epoch: int, state: Mapping[str, Any]) -> Path:
-        """Write the checkpoint after ``epoch`` epochs and remove those no longer needed."""
-        path = self.path(epoch)
+    def save(self, epoch: int, state: Mapping[str, Any], *, batch: int = 0) -> Path:
+        """Write the checkpoint after ``epoch`` epochs and ``batch`` batches, and remove those no longer needed."""
+        begin = time.monotonic()
+        path = self.path(epoch, batch)
         write_checkpoint(path, state)
         for old in self._newest_first()[KEEP:]:
             old.unlink(missing_ok=True)
+        self.saved, self.slowest_save = True, max(self.slowest_save, time.monotonic() - begin)
         return path
 
     def latest(self) -> tuple[Path, dict[str, Any]] | None:
@@ -134,7 +161,12 @@ class CheckpointFolder:
     def _newest_first(self) -> list[Path]:
         if not self.folder.is_dir():
             return []
-        return sorted((f for f in self.folder.iterdir() if _NAME.fullmatch(f.name)), reverse=True)
+        found = [(match, f) for f in self.folder.iterdir() if (match := _NAME.fullmatch(f.name))]
+        return [f for _, f in sorted(found, key=lambda pair: _place(pair[0]), reverse=True)]
+
+
+def _place(match: re.Match[str]) -> tuple[int, int]:
+    return int(match[1]), int(match[2] or 0)
 
 
 def require_same_run(saved: Mapping[str, Any], wanted: Mapping[str, Any], *, where: Path) -> None:

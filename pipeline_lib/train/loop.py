@@ -1,8 +1,9 @@
 """Run a training to its end, resuming after the last epoch that was checkpointed.
 
-Lightning runs the batches (device, precision, hooks). Checkpointing and resuming are our own: every epoch is a
-function of the state at its start, the seed and the epoch number, so restoring four plain state dicts is exact, where
-Lightning's ``ckpt_path`` would restore loop counters but no random state and swallows a folder it cannot write.
+Lightning runs the batches (device, precision, hooks, several processes). Checkpointing and resuming are our own: every
+epoch is a function of the state at its start, the seed and the epoch number, so restoring a few plain state dicts is
+exact, where Lightning's ``ckpt_path`` would restore loop counters but no random state and swallows a folder it cannot
+write. A training that is interrupted within an epoch leaves its random state as well and goes on with the next batch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,48 +19,29 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
-from pipeline_lib.errors import TrainingError
-from pipeline_lib.io.atomic import write_text
+from pipeline_lib.errors import Interrupted, TrainingError
 from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.precision import memory_advice, resolve_device, resolve_precision
 from pipeline_lib.train.checkpoint import CheckpointFolder, require_same_run
+from pipeline_lib.train.epochs import EpochEnd
 from pipeline_lib.train.module import TrainingModule
 from pipeline_lib.train.options import LoopOptions
 from pipeline_lib.train.problem import Problem
+from pipeline_lib.train.processes import run_together
 from pipeline_lib.train.progress import Progress
+from pipeline_lib.train.share import Share
+from pipeline_lib.train.state import Record, restore
+from pipeline_lib.train.stopping import Signals, StopInTime
 
 logger = logging.getLogger(__name__)
 for _chatty in ("pytorch_lightning", "lightning_fabric"):
     logging.getLogger(_chatty).setLevel(logging.WARNING)  # hardware lists and advertisements
 
 _OUT_OF_MEMORY = "reduce batch_size or patch, or set precision: bfloat16"
-
-
-@dataclass
-class Record:
-    """What is known of a training after some epochs; all plain values.
-
-    Attributes
-    ----------
-    best_epoch, best_loss, best_weights
-        The epoch (from 1) with the lowest validation loss so far, that loss, and the weights after it.
-    waited
-        Epochs since then.
-    finished
-        Whether training has ended, by its last epoch or by early stopping.
-    history
-        One row per epoch.
-    """
-
-    best_epoch: int = 0
-    best_loss: float = float("inf")
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    waited: int = 0
-    finished: bool = False
-    history: list[dict[str, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -89,31 +71,19 @@ class TrainingResult:
     precision: str
 
 
-class EpochEnd(pl.Callback):
-    """After each epoch: history, best weights, early stopping, checkpoint."""
+@dataclass(frozen=True)
+class Job:
+    """All that a process needs to do its share of a training; it can be pickled."""
 
-    def __init__(self, record: Record, checkpoints: CheckpointFolder, run: Mapping[str, Any]) -> None:
-        self.record, self.checkpoints, self.run = record, checkpoints, run
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Judge the epoch that has just been validated and write it down."""
-        if not isinstance(pl_module, TrainingModule):
-            raise TypeError("EpochEnd belongs to a TrainingModule")
-        pl_module.close_epoch()
-        record, options = self.record, pl_module.loop_options
-        row = _row(pl_module, trainer.optimizers[0])
-        record.history.append(row)
-        # A validation loss that is not a number is never better, so early stopping ends such a run.
-        if row["val_loss"] < record.best_loss:
-            record.best_epoch, record.best_loss, record.waited = int(row["epoch"]), row["val_loss"], 0
-            record.best_weights = _cpu_state(pl_module.result)
-        else:
-            record.waited += 1
-        stopped = options.patience is not None and record.waited >= options.patience
-        record.finished = stopped or row["epoch"] >= options.max_epochs
-        trainer.should_stop = record.finished
-        self.checkpoints.save(int(row["epoch"]), _state(pl_module, trainer.optimizers[0], record, self.run))
-        _write_history(self.checkpoints.folder, record)
+    network: nn.Module
+    problem: Problem
+    options: LoopOptions
+    seed: int
+    folder: Path
+    device: str
+    precision: str
+    run: Mapping[str, Any]
+    end: float | None
 
 
 def run_training(
@@ -124,6 +94,8 @@ def run_training(
     seed: int,
     folder: Path,
     device: Device = "auto",
+    devices: int = 1,
+    end: float | None = None,
     run: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Train a network, from the start or from the last checkpoint in ``folder``.
@@ -142,6 +114,11 @@ def run_training(
         Where checkpoints and ``history.csv`` go.
     device
         ``auto`` takes a GPU if there is one.
+    devices
+        Processes that train together, one per GPU; on a CPU they share the threads. Each takes its part of every
+        batch, so that a step sees the same samples whatever their number; the gradients of the parts are averaged.
+    end
+        Unix time at which this job will be ended; the training stops in time before.
     run
         Plain values that define the run beyond ``options`` and ``seed``; a checkpoint with others is refused.
 
@@ -152,116 +129,116 @@ def run_training(
 
     Raises
     ------
+    Interrupted
+        Stopped by a signal or ahead of the time limit; the same call goes on.
     TrainingError
-        Missing device, unusable folder, foreign checkpoint, non-finite loss, too little memory.
+        Missing device, unusable folder, foreign checkpoint, non-finite loss, too little memory, a process killed.
     """
-    target = resolve_device(device)
+    target = resolve_device(device, devices)
     precision = resolve_precision(options.precision, target)
     defined = {
         **(run or {}),
         "training": options.model_dump(mode="json"),
         "seed": seed,
         "precision": precision,
+        "devices": devices,
         "weights": {name: list(value.shape) for name, value in network.state_dict().items()},
     }
-    module = TrainingModule(network.to(memory_format=torch.channels_last), problem, options, seed)  # type: ignore[call-overload]
     checkpoints = CheckpointFolder(folder)
-    record = _resume(module, checkpoints, defined)
+    record = _last_record(checkpoints, defined)
     if not record.finished:
         checkpoints.require_writable()
-        trainer = _trainer(module, EpochEnd(record, checkpoints, defined), target, precision, folder)
-        with torch.random.fork_rng(), memory_advice(_OUT_OF_MEMORY, where=f"training on {target.type}"):
-            _fit(trainer, module, record)
+        job = Job(network, problem, options, seed, folder, target.type, precision, defined, end)
+        if devices == 1:
+            _train_share(job, Share())
+        else:
+            run_together(_train_share, job, devices, backend="nccl" if target.type == "cuda" else "gloo")
+        record = _last_record(checkpoints, defined)  # what is returned is what is on the disk
+    stopped_epoch = len(record.history)
+    if not record.finished:
+        raise TrainingError(f"ended early, after epoch {stopped_epoch}", fix="run again: it resumes there")
     if not record.best_weights:
         raise TrainingError("no epoch had a finite validation loss", where=str(folder), fix="lower the learning rate")
     return TrainingResult(
         weights=record.best_weights,
-        last=checkpoints.path(module.epoch),
+        last=checkpoints.path(stopped_epoch),
         history=pd.DataFrame(record.history),
         best_epoch=record.best_epoch,
-        stopped_epoch=module.epoch,
+        stopped_epoch=stopped_epoch,
         device=target.type,
         precision=precision,
     )
 
 
-def _trainer(module: TrainingModule, end: EpochEnd, device: torch.device, precision: str, folder: Path) -> pl.Trainer:
+def _train_share(job: Job, share: Share) -> None:
+    """Train to the end in this process, alone or as one of several."""
+    network = job.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module = TrainingModule(network, job.problem, job.options, job.seed, share)
+    checkpoints = CheckpointFolder(job.folder)
+    found = checkpoints.latest()
+    record = Record() if found is None else restore(module, found[1])
+    if found is not None:
+        logger.info("resuming after step %d, in epoch %d, of %s", module.step, module.epoch + 1, found[0])
+    with Signals() as signals:
+        callbacks: list[pl.Callback] = [
+            EpochEnd(record, checkpoints, job.run),
+            StopInTime(signals=signals, end=job.end, record=record, checkpoints=checkpoints, run=job.run),
+        ]
+        if share.first:
+            callbacks.append(Progress(module))
+        with torch.random.fork_rng(), memory_advice(_OUT_OF_MEMORY, where=f"training on {job.device}"):
+            _fit(job, module, callbacks)
+
+
+def _trainer(job: Job, module: TrainingModule, callbacks: list[pl.Callback]) -> pl.Trainer:
     return pl.Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=1,
-        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
-        max_epochs=module.loop_options.max_epochs - module.epoch,
+        accelerator="gpu" if job.device == "cuda" else "cpu",
+        devices=module.share.count,
+        strategy=_strategy() if module.share.count > 1 else "auto",
+        precision="bf16-mixed" if job.precision == "bfloat16" else "32-true",
+        max_epochs=job.options.max_epochs - module.epoch,
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
         # On the CPU all our operations are deterministic as they are; the switch would fill every new tensor.
-        deterministic=device.type == "cuda",
-        callbacks=[end, Progress(module)],
+        deterministic=job.device == "cuda",
+        callbacks=callbacks,
         # Inside a Slurm job Lightning would take itself for a task that srun started, and wait for the others.
         plugins=[LightningEnvironment()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        default_root_dir=folder,
+        default_root_dir=job.folder,
     )
 
 
-def _fit(trainer: pl.Trainer, module: TrainingModule, record: Record) -> None:
+def _strategy() -> DDPStrategy:
+    return DDPStrategy(
+        # Otherwise the gradients are packed anew after the first step of each sitting, and with three processes or
+        # more the order of summation, hence the last bits, would depend on where a training was interrupted.
+        find_unused_parameters=True,
+        # Running statistics are averaged once an epoch, in TrainingModule.
+        broadcast_buffers=False,
+        gradient_as_bucket_view=True,
+    )
+
+
+def _fit(job: Job, module: TrainingModule, callbacks: list[pl.Callback]) -> None:
     try:
         with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The `srun` command is available")
             warnings.filterwarnings("ignore", module="pytorch_lightning")  # its own calls of deprecated torch
-            trainer.fit(module)
-    except SIGTERMException as error:
-        raise TrainingError(
-            f"stopped by a signal after epoch {len(record.history)}", fix="run again: it resumes there"
+            warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
+            _trainer(job, module, callbacks).fit(module)
+    except SIGTERMException as error:  # between Lightning's taking of the signal and our taking it back
+        raise Interrupted(
+            f"stopped by SIGTERM after epoch {module.epoch}", fix="run again: it goes on there"
         ) from error
-    if not record.finished:
-        raise TrainingError(f"ended early, after epoch {len(record.history)}", fix="run again: it resumes there")
 
 
-def _resume(module: TrainingModule, checkpoints: CheckpointFolder, run: Mapping[str, Any]) -> Record:
+def _last_record(checkpoints: CheckpointFolder, run: Mapping[str, Any]) -> Record:
     found = checkpoints.latest()
     if found is None:
         return Record()
-    path, state = found
-    require_same_run(state.get("run", {}), run, where=path)
-    module.network.load_state_dict(state["network"])
-    if module.average is not None:
-        module.average.load_state_dict(state["average"])
-    module.saved_optimizer = state["optimizer"]
-    module.epoch, module.step = state["epoch"], state["step"]
-    logger.info("resuming after epoch %d of %s", module.epoch, path)
-    return Record(**state["record"])
-
-
-def _state(
-    module: TrainingModule, optimizer: torch.optim.Optimizer, record: Record, run: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {
-        "run": dict(run),
-        "epoch": module.epoch,
-        "step": module.step,
-        "network": _cpu_state(module.network),
-        "average": None if module.average is None else _cpu_state(module.average),
-        "optimizer": optimizer.state_dict(),
-        "record": vars(record),
-    }
-
-
-def _cpu_state(network: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-
-
-def _row(module: TrainingModule, optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    scores = module.scores.result()
-    return {
-        "epoch": module.epoch,
-        "step": module.step,
-        "learning_rate": optimizer.param_groups[0]["lr"],
-        "train_loss": module.train_loss,
-        **{f"val_{name}": value for name, value in scores.items()},
-    }
-
-
-def _write_history(folder: Path, record: Record) -> None:
-    write_text(folder / "history.csv", pd.DataFrame(record.history).to_csv(index=False))
+    require_same_run(found[1].get("run", {}), run, where=found[0])
+    return Record(**found[1]["record"])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,8 +15,9 @@ from torch import Tensor, nn
 
 from pipeline_lib.errors import TrainingError
 from pipeline_lib.train.options import LoopOptions
-from pipeline_lib.train.problem import Batch, Problem
+from pipeline_lib.train.problem import Batch, Batches, Problem
 from pipeline_lib.train.seeds import torch_seed
+from pipeline_lib.train.share import Share
 
 _ADAM = {"betas": (0.9, 0.999), "eps": 1e-8}
 
@@ -27,6 +30,20 @@ def learning_rate(options: LoopOptions, step: int, total: int) -> float:
     if options.schedule == "constant":
         return options.learning_rate
     return options.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(total - warm, 1)))
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The batches of an epoch that are left after the first ``done``."""
+
+    batches: Batches
+    done: int
+
+    def __len__(self) -> int:
+        return len(self.batches) - self.done
+
+    def __iter__(self) -> Iterator[Batch]:
+        return islice(self.batches, self.done, None)
 
 
 class TrainingModule(pl.LightningModule):
@@ -42,15 +59,25 @@ class TrainingModule(pl.LightningModule):
         Options of the loop.
     seed
         Base seed; each epoch draws from a generator of its own.
+    share
+        Which part of each batch this process computes; the gradients of all are averaged.
     """
 
-    def __init__(self, network: nn.Module, problem: Problem, options: LoopOptions, seed: int) -> None:
+    def __init__(
+        self, network: nn.Module, problem: Problem, options: LoopOptions, seed: int, share: Share | None = None
+    ) -> None:
         super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer validation batches than processes
         self.network = network
         self.average = copy.deepcopy(network).requires_grad_(False) if options.averaging else None
-        self.problem, self.loop_options, self.seed = problem, options, seed
-        self.epoch, self.step = 0, 0  # finished epochs and steps, over all sittings
+        self.problem, self.loop_options, self.seed, self.share = problem, options, seed, share or Share()
+        self.epoch, self.step, self.batch = (
+            0,
+            0,
+            0,
+        )  # finished epochs, steps, and batches of this epoch; over all sittings
         self.saved_optimizer: dict[str, Any] | None = None
+        self.saved_self: dict[str, Any] | None = None
         self.train_loss, self.scores = 0.0, problem.new_scores()
         self._running_loss: Tensor | None = None
         self._current: Batch | None = None
@@ -76,18 +103,45 @@ class TrainingModule(pl.LightningModule):
             optimizer.load_state_dict(self.saved_optimizer)
         return optimizer
 
-    def train_dataloader(self) -> Iterable[Batch]:
-        """Return the batches of the epoch that comes next."""
-        return self.problem.training_batches(self.epoch)
+    def train_dataloader(self) -> Batches:
+        """Return the batches of the epoch that comes next, or what is left of an interrupted one."""
+        return Rest(self.problem.training_batches(self.epoch, self.share), self.batch)
 
-    def val_dataloader(self) -> Iterable[Batch]:
+    def val_dataloader(self) -> Batches:
         """Return the validation batches."""
-        return self.problem.validation_batches()
+        return self.problem.validation_batches(self.share)
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's own random stream."""
-        torch.manual_seed(torch_seed(self.seed, "epoch", self.epoch))
+        """Start the epoch's own random stream, or take up that of an interrupted epoch."""
+        self.scores = self.problem.new_scores()
+        if self.saved_self is not None:
+            self._restore_self(self.saved_self)
+            self.saved_self = None
+            return
+        context: tuple[str | int, ...] = ("epoch", self.epoch)
+        if self.share.count > 1:
+            context += ("process", self.share.index)
+        torch.manual_seed(torch_seed(self.seed, *context))
         self._running_loss = None
+
+    def own_state(self) -> dict[str, Any]:
+        """Return what differs between processes in the middle of an epoch: random state, buffers, summed loss."""
+        on_gpu = self.device.type == "cuda"
+        return {
+            "random": torch.get_rng_state(),
+            "random_gpu": torch.cuda.get_rng_state(self.device) if on_gpu else None,
+            "buffers": {name: value.detach().cpu().clone() for name, value in self.named_buffers()},
+            "running_loss": None if self._running_loss is None else self._running_loss.cpu().clone(),
+        }
+
+    def _restore_self(self, state: dict[str, Any]) -> None:
+        torch.set_rng_state(state["random"])
+        if state["random_gpu"] is not None:
+            torch.cuda.set_rng_state(state["random_gpu"], self.device)
+        for name, value in self.named_buffers():
+            value.copy_(state["buffers"][name])
+        loss = state["running_loss"]
+        self._running_loss = None if loss is None else loss.to(self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
@@ -103,9 +157,10 @@ class TrainingModule(pl.LightningModule):
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self._loss is None or self._current is None:
             raise RuntimeError("optimizer step before a training step")
-        loss_value, norm_value = torch.stack([self._loss.float(), norm.float()]).tolist()
+        # The gradient is the mean over all processes already; the loss is summed, so that all notice a bad one.
+        loss_value, norm_value = torch.stack([self.share.sum(self._loss.float()), norm.float()]).tolist()
         if not (math.isfinite(loss_value) and math.isfinite(norm_value)):
-            self._stop(loss_value)
+            self._stop(bad_loss=not math.isfinite(loss_value))
         limit = self.loop_options.gradient_clip
         if limit is not None and norm_value > limit:
             torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
@@ -116,28 +171,42 @@ class TrainingModule(pl.LightningModule):
     def on_train_batch_end(self, *_: object) -> None:
         """Count the step and follow the weights with their average."""
         self.step += 1
+        self.batch += 1
         if self.average is not None:
             # A young average forgets faster, or it would remember the first, untrained weights.
             decay = min(self.loop_options.averaging, (1 + self.step) / (10 + self.step))
             _follow(self.average, self.network, 1 - decay)
-
-    def on_validation_epoch_start(self) -> None:
-        """Empty the scores."""
-        self.scores = self.problem.new_scores()
+        if self.batch == self.problem.steps_per_epoch:
+            self._average_buffers()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a validation batch."""
         self.scores.update(self.result(_channels_last(batch.inputs)), batch)
 
     def close_epoch(self) -> None:
-        """Count the epoch and close its mean loss, when validation has run."""
+        """Count the epoch and close its mean loss and its scores, when validation has run."""
         if self._running_loss is not None:
-            self.train_loss = float(self._running_loss) / self.problem.steps_per_epoch
+            steps = self.problem.steps_per_epoch * self.share.count
+            self.train_loss = float(self.share.sum(self._running_loss)) / steps
+        if self.share.count > 1:
+            self.scores.replace(self.share.sum(self.scores.totals().to(self.device)).cpu())
         self.epoch += 1
+        self.batch = 0
 
-    def _stop(self, loss: float) -> None:
-        what = "the loss" if not math.isfinite(loss) else "the gradient"
-        samples = self.problem.describe(self._current.samples) if self._current is not None else ""
+    @torch.no_grad()
+    def _average_buffers(self) -> None:
+        """Give all processes the same running statistics before validation, those over all shares."""
+        if self.share.count > 1:
+            for value in self.buffers():
+                if value.is_floating_point():
+                    value.copy_(self.share.sum(value) / self.share.count)
+
+    def _stop(self, *, bad_loss: bool) -> None:
+        what = "the loss" if bad_loss else "the gradient"
+        own = self._loss is not None and not math.isfinite(float(self._loss))
+        named = self.problem.describe(self._current.samples) if self._current is not None else ""
+        told = self.share.gather((own, named))
+        samples = "; ".join(text for bad, text in told if bad or not bad_loss)
         raise TrainingError(
             f"{what} is not finite in epoch {self.epoch + 1}, step {self.step + 1}; batch: {samples}",
             fix="look at these samples, or lower the learning rate",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
+
+from pipeline_lib.train.share import Share
 
 
 class Batch(NamedTuple):
@@ -26,6 +28,16 @@ class Batch(NamedTuple):
     samples: Tensor
 
 
+class Batches(Protocol):
+    """Batches in a fixed order."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Give one after the other, the same at every call."""
+
+
 class Scores(Protocol):
     """Validation scores gathered over batches."""
 
@@ -35,19 +47,25 @@ class Scores(Protocol):
     def result(self) -> Mapping[str, float]:
         """Return the scores; ``loss`` is the one that early stopping watches."""
 
+    def totals(self) -> Tensor:
+        """Return the sums over batches that the scores are made of: float64, one axis, the same length always."""
+
+    def replace(self, totals: Tensor) -> None:
+        """Take sums over the batches of several processes in place of the own ones."""
+
 
 class Problem(Protocol):
-    """A task with its data."""
+    """A task with its data; it can be pickled, so that several processes can train it together."""
 
     @property
     def steps_per_epoch(self) -> int:
         """Number of batches that :meth:`training_batches` gives."""
 
-    def training_batches(self, epoch: int) -> Iterable[Batch]:
-        """Return the batches of an epoch, a function of seed and epoch alone; sized and iterable once or more."""
+    def training_batches(self, epoch: int, share: Share) -> Batches:
+        """Return the batches of an epoch, a function of seed and epoch alone; of each batch this share of samples."""
 
-    def validation_batches(self) -> Iterable[Batch]:
-        """Return the validation batches, the same at every call."""
+    def validation_batches(self, share: Share) -> Batches:
+        """Return the validation batches, the same at every call; of several shares each batch is in one."""
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the scalar loss of a batch."""

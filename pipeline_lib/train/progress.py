@@ -38,6 +38,7 @@ class Progress(pl.Callback):
         if self._bar is not None:
             text = f"epoch {self._module.epoch + 1}/{self._module.loop_options.max_epochs}"
             self._bar.reset(self._task, description=text, total=self._module.problem.steps_per_epoch)
+            self._bar.update(self._task, completed=self._module.batch)
 
     def on_train_batch_end(self, *_: object) -> None:
         """Move the bar."""

@@ -16,6 +16,7 @@ from pipeline_lib.models.base import AlgorithmModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
 from pipeline_lib.tasks.registry import stage_module
+from pipeline_lib.train.ranks import one_task
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,9 @@ def train_model(
     statistics: Path,
     output: Path,
     device: Device,
+    devices: int,
     threads: int | None,
+    end: float | None,
     code: str,
 ) -> None:
     """Train one model with one seed, or store the options of a model that needs no training.
@@ -67,11 +70,15 @@ def train_model(
         Manifest of the training statistics.
     output
         Manifest to write.
-    device, threads
-        Where to compute, and with how many CPU threads (``None``: all).
+    device, devices, threads
+        Where to compute, in how many processes, and with how many CPU threads in all (``None``: all).
+    end
+        Unix time at which this job will be ended; the training stops in time before.
 
     Raises
     ------
+    Interrupted
+        Stopped by a signal or ahead of the time limit; the same call goes on.
     TrainingError
         If the training cannot go on: missing device, non-finite loss, unusable folder.
     """
@@ -94,9 +101,9 @@ def train_model(
         "seed": seed,
     }
     made_of = {role: manifest.identity for role, manifest in manifests.items()}
-    # Device and threads belong to it: sums in another order would end in other weights.
-    folder = output.parent / f"checkpoints-{sha256_json([described, code, made_of, device, threads])[:10]}"
-    with exclusive(output.parent):
+    # Devices and threads belong to it: sums in another order would end in other weights.
+    folder = output.parent / f"checkpoints-{sha256_json([described, code, made_of, device, devices, threads])[:10]}"
+    with exclusive(output.parent), one_task():
         _remove_others(folder)
         stage_module(task, "train").train(
             model=model,
@@ -110,7 +117,9 @@ def train_model(
             output=output,
             described=described,
             device=device,
+            devices=devices,
             threads=threads,
+            end=end,
             code=code,
         )
         shutil.rmtree(folder)

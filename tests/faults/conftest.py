@@ -1,4 +1,4 @@
-"""The command line runs inside the tests here; what it does to logging is undone after each."""
+"""The command line runs inside the tests here; what it does to logging is undone after each. And a web server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,22 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+
+from tests.fetch.conftest import site
+
+__all__ = ["site"]
+
+
+COUNTED = "counted"
+"""Name under which a test records a line for the summary."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the kill matrix counted, also when several workers ran it."""
+    for report in terminalreporter.getreports("passed"):
+        for name, line in report.user_properties:
+            if name == COUNTED:
+                terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)

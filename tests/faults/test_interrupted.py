@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -172,12 +173,18 @@ def test_a_full_disk_is_one_line_and_earlier_months_stay(tmp_path, delivered):
     assert command(*june).code == 0
 
 
-@pytest.fixture
-def open_path() -> Iterator[Path]:
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
     """A folder that other users can reach too, unlike pytest's own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    with open_folder() as folder:
         yield folder
 
 

@@ -173,6 +173,20 @@ def test_an_interrupted_run_goes_on_in_the_next(site: Site, tmp_path: Path) -> N
 # ---- mirror ----------------------------------------------------------------------------------------------
 
 
+def test_what_a_killed_fetch_left_is_removed_but_not_what_can_be_gone_on_with(site: Site, tmp_path: Path) -> None:
+    data = netcdf(tmp_path / "x.nc")
+    site.pages["/a.nc"] = Page(data)
+    source, output = source_of(tmp_path, http(site, data)), tmp_path / "raw" / "all.json"
+    incoming = output.parent / ".all.incoming"
+    (incoming / ".wheel-abc").mkdir(parents=True)
+    for name in (".wheel-abc/x.whl", "tmpabc", "part-a.nc", "b.nc.part", "b.nc.rejected"):
+        (incoming / name).write_bytes(b"x")
+    (incoming / "a.nc.part").write_bytes(data[:5000])
+    fetch_source(source, part="all", output=output, code="c")
+    assert [f.name for f in incoming.iterdir()] == ["b.nc.rejected"]
+    assert site.requests[-1][1]["Range"] == "bytes=5000-"
+
+
 def test_the_mirror_is_asked_before_the_network(site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = netcdf(tmp_path / "mirror" / "deep" / "er é" / "a.nc")
     source, output = source_of(tmp_path, http(site, data)), tmp_path / "raw" / "all.json"

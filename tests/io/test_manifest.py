@@ -40,7 +40,8 @@ def write(path: Path, ds: xr.Dataset) -> None:
 def test_round_trip(tmp_path):
     write(tmp_path / "2005-04.json", dataset())
     manifest = read_manifest(tmp_path / "2005-04.json", kind="dataset", verify="deep")
-    xr.testing.assert_identical(open_store(manifest, "2005-04.zarr").load(), dataset())
+    stored = open_store(manifest, "2005-04.zarr").load()
+    xr.testing.assert_identical(stored, dataset().assign_attrs(gyre_identifier=manifest.content_of("2005-04.zarr")))
     assert sorted(p.name for p in tmp_path.glob("[!.]*")) == ["2005-04.json", "2005-04.zarr"]
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline_lib.io.identifier import as_text
+
 ROOT = Path(__file__).parents[2]
 DRAW = """
 import sys
@@ -26,7 +28,7 @@ with journal_style():
     figure.colorbar(draw_field(left, field, colours=anomaly_colours()), ax=left)
     draw_classes(right, np.abs(np.sign(np.round(field))), CLASS_COLOURS)
     left.set_title("Höhe, 10⁻² m")
-    save_figure(figure, Path(sys.argv[1]), "map")
+    save_figure(figure, Path(sys.argv[1]), "map", identifier="0" * 64)
 """
 
 
@@ -57,7 +59,10 @@ def test_files_hold_no_trace_of_when_and_with_what(drawn: dict[str, bytes]):
         size = int.from_bytes(png[place : place + 4], "big")
         chunks.append(png[place + 4 : place + 8])
         place += 12 + size
-    assert set(chunks) <= {b"IHDR", b"pHYs", b"IDAT", b"IEND"}
+    assert set(chunks) <= {b"IHDR", b"pHYs", b"tEXt", b"IDAT", b"IEND"}
+    assert chunks.count(b"tEXt") == 1
+    assert as_text("0" * 64).encode() in png  # the one text is the identifier
+    assert as_text("0" * 64).encode() in pdf
     for word in (b"CreationDate", b"ModDate", b"Producer", b"Creator", str(ROOT).encode()):
         assert word not in pdf
 

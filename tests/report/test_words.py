@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -73,6 +74,11 @@ def test_an_only_model_leads_nobody():
     said = words(("a", "0.77", "0.7", "0.8", 1))
     assert "tie" not in said
     assert "lead" not in said
+
+
+def test_a_note_about_the_experiment_is_the_last_sentence_and_escaped():
+    told = replace(context(("a", "0.77", "0.74", "0.8", 1)), notes=("'b' is <the same> as 'a'",))
+    assert result_sentences(told)[-1] == "&#39;b&#39; is &lt;the same&gt; as &#39;a&#39;."
 
 
 def test_few_blocks_are_a_warning():

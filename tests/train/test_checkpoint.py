@@ -81,6 +81,15 @@ def test_malicious_pickle_with_a_right_hash_never_runs(writer, tmp_path):
     assert sprung.exists()
 
 
+def test_bytes_do_not_tell_which_texts_are_one_object(tmp_path):
+    """After a resume, the texts of earlier epochs come from the file and those of later ones from the code."""
+    rows = [{"epoch": epoch, "train_loss": 0.5} for epoch in range(3)]
+    apart = [{"".join(list(key)): value for key, value in row.items()} for row in rows]
+    for name, history in {"one": rows, "apart": apart}.items():
+        write_checkpoint(tmp_path / name, {**STATE, "record": {"history": history}})
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "apart").read_bytes()
+
+
 def test_last_two_are_kept_and_the_newest_whole_one_is_found(tmp_path, caplog):
     folder = CheckpointFolder(tmp_path)
     for epoch in range(1, 6):

@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline_lib.models.base import ModelCard, NetworkModel
 from pipeline_lib.tasks.segmentation.arrays import TrainingArrays
+from pipeline_lib.tasks.segmentation.train import SegmentationProblem
 from pipeline_lib.tasks.segmentation.training_options import TrainingOptions
 
 
@@ -70,6 +71,55 @@ def train(folder, *, seed: int = 0, device: str = "cpu", **changes):
         seed=seed,
         folder=Path(folder),
         device=device,
+    )
+
+
+class Disturbed(SegmentationProblem):
+    """A problem during which something happens: ``act()`` before a batch of an epoch, or of a validation."""
+
+    def __init__(self, *arguments, at, act, **named):
+        super().__init__(*arguments, **named)
+        self.at, self.act, self._validations = at, act, 0
+
+    def training_batches(self, epoch, share):
+        return _Watched(super().training_batches(epoch, share), self, ("train", epoch))
+
+    def validation_batches(self, share):
+        self._validations += 1
+        return _Watched(super().validation_batches(share), self, ("validation", self._validations - 1))
+
+
+class _Watched:
+    def __init__(self, batches, problem, name):
+        self._batches, self._problem, self._name = batches, problem, name
+
+    def __len__(self):
+        return len(self._batches)
+
+    def __iter__(self):
+        for i, batch in enumerate(self._batches):
+            if self._problem.act is not None and (*self._name, i) == self._problem.at:
+                self._problem.act()
+            yield batch
+
+
+def run(folder, *, at=None, act=None, seed=0, devices=1, end=None, **changes):
+    """Run the loop on the small problem; ``act()`` happens before the batch ``at``."""
+    from pathlib import Path
+
+    from pipeline_lib.tasks.segmentation.train import build_network
+    from pipeline_lib.train.loop import run_training
+
+    chosen = options(**changes)
+    return run_training(
+        network=build_network(Tiny, Tiny.Options(), in_channels=1, classes=3, seed=seed),
+        problem=Disturbed(chosen, arrays(seed=1), arrays(dates=2, seed=2), seed=seed, at=at, act=act),
+        options=chosen,
+        seed=seed,
+        folder=Path(folder),
+        device="cpu",
+        devices=devices,
+        end=end,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -135,6 +136,14 @@ def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.C
     )
     assert not check or done.returncode == 0, done.stdout
     return done
+
+
+def planned(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> dict[str, int]:
+    """Jobs that a dry run would do, by rule."""
+    output = snakemake(folder, "--dry-run", "--snakefile", str(snakefile), *arguments).stdout
+    table = output[output.index("Job stats:") :] if "Job stats:" in output else ""
+    jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
+    return {name: count for name, count in jobs.items() if name not in {"all", "total"}}
 
 
 def gyre(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,7 @@ Targets are class codes; -1 marks a cell that does not count. No one-hot array i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -64,7 +65,7 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def make_loss(options: TrainingOptions, weights: Sequence[float] | None) -> Loss:
-    """Return the loss that the options name, of (logits, target).
+    """Return the loss that the options name, of (logits, target); it can be pickled.
 
     Parameters
     ----------
@@ -73,17 +74,17 @@ def make_loss(options: TrainingOptions, weights: Sequence[float] | None) -> Loss
     weights
         Class weights for ``weighted_dice``, sum 1.
     """
+    return partial(_loss, options=options, weights=weights)
 
-    def loss(logits: Tensor, target: Tensor) -> Tensor:
-        if options.land_as_background:
-            target = target.clamp(min=0)
-        if options.loss == "cross_entropy":
-            return cross_entropy(logits, target)
-        dice = dice_loss(
-            logits, target, smooth=options.smooth, weights=weights if options.loss == "weighted_dice" else None
-        )
-        if options.loss == "dice_cross_entropy":
-            return 0.5 * (dice + cross_entropy(logits, target))
-        return dice
 
-    return loss
+def _loss(logits: Tensor, target: Tensor, *, options: TrainingOptions, weights: Sequence[float] | None) -> Tensor:
+    if options.land_as_background:
+        target = target.clamp(min=0)
+    if options.loss == "cross_entropy":
+        return cross_entropy(logits, target)
+    dice = dice_loss(
+        logits, target, smooth=options.smooth, weights=weights if options.loss == "weighted_dice" else None
+    )
+    if options.loss == "dice_cross_entropy":
+        return 0.5 * (dice + cross_entropy(logits, target))
+    return dice

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from pipeline_lib.tasks.segmentation.losses import IGNORED
 from pipeline_lib.tasks.segmentation.training_options import Augmentation
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.seeds import generator
+from pipeline_lib.train.share import Share
 
 T = TypeVar("T", bound=np.generic)
 
@@ -94,7 +95,7 @@ class PatchSource:
 class RandomPatches:
     """The batches of one epoch: all dates in random order, again and again, each with a random corner.
 
-    A function of ``seed`` and ``epoch`` alone.
+    A function of ``seed`` and ``epoch`` alone; of each batch, only the samples of ``share`` are cut.
     """
 
     source: PatchSource
@@ -102,6 +103,7 @@ class RandomPatches:
     steps: int
     seed: int
     epoch: int
+    share: Share = field(default_factory=Share)
 
     def __len__(self) -> int:
         return self.steps
@@ -109,7 +111,7 @@ class RandomPatches:
     def __iter__(self) -> Iterator[Batch]:
         samples = self._samples()
         for start in range(0, len(samples), self.batch_size):
-            yield self.source.cut(samples[start : start + self.batch_size])
+            yield self.source.cut(samples[start : start + self.batch_size][self.share.within(self.batch_size)])
 
     def _samples(self) -> NDArray[np.int64]:
         rng = generator(self.seed, "patches", self.epoch)
@@ -129,19 +131,23 @@ class RandomPatches:
 
 @dataclass(frozen=True)
 class CoverPatches:
-    """Batches of patches that cover every map, evenly thinned to ``limit``; the same at every call."""
+    """Batches of patches that cover every map, evenly thinned to ``limit``; a share takes each n-th batch."""
 
     source: PatchSource
     batch_size: int
     limit: int
+    share: Share = field(default_factory=Share)
 
     def __len__(self) -> int:
-        return -(-len(self._samples()) // self.batch_size)
+        return len(self._starts(self._samples()))
 
     def __iter__(self) -> Iterator[Batch]:
         samples = self._samples()
-        for start in range(0, len(samples), self.batch_size):
+        for start in self._starts(samples):
             yield self.source.cut(samples[start : start + self.batch_size])
+
+    def _starts(self, samples: NDArray[np.int64]) -> range:
+        return range(self.share.index * self.batch_size, len(samples), self.share.count * self.batch_size)
 
     def _samples(self) -> NDArray[np.int64]:
         rows, columns = (_starts(n, self.source.patch) for n in self.source.corners)

@@ -31,6 +31,16 @@ class SegmentationScores:
         counts = torch.bincount(pair, minlength=self._classes**2)
         self._confusion += counts.reshape(self._classes, self._classes).cpu()
 
+    def totals(self) -> Tensor:
+        """Return summed loss, number of patches and confusion counts, float64 (exact up to 2^53 cells)."""
+        first = torch.tensor([self._loss_sum, self._patches], dtype=torch.float64)
+        return torch.cat([first, self._confusion.flatten().double()])
+
+    def replace(self, totals: Tensor) -> None:
+        """Take such sums in place of the own ones."""
+        self._loss_sum, self._patches = float(totals[0]), int(totals[1])
+        self._confusion = totals[2:].to(torch.int64).reshape(self._classes, self._classes)
+
     def result(self) -> dict[str, float]:
         """Return loss, mean_dice, accuracy and dice_<class>; a class that never occurs has Dice 0."""
         hits = self._confusion.diagonal().double()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -34,6 +34,7 @@ from pipeline_lib.tasks.segmentation.training_options import TrainingOptions
 from pipeline_lib.train.loop import run_training
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.seeds import torch_seed
+from pipeline_lib.train.share import Share
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,13 @@ class SegmentationProblem:
         self._loss = make_loss(options, _weights(options, train, classes))
         self.steps_per_epoch = options.steps_per_epoch or -(-len(train.times) // options.batch_size)
 
-    def training_batches(self, epoch: int) -> RandomPatches:
+    def training_batches(self, epoch: int, share: Share) -> RandomPatches:
         """Return the random patches of an epoch."""
-        return RandomPatches(self._train, self._options.batch_size, self.steps_per_epoch, self._seed, epoch)
+        return RandomPatches(self._train, self._options.batch_size, self.steps_per_epoch, self._seed, epoch, share)
 
-    def validation_batches(self) -> Iterable[Batch]:
+    def validation_batches(self, share: Share) -> CoverPatches:
         """Return patches that cover the validation maps."""
-        return CoverPatches(self._validation, self._options.batch_size, self._options.validation_patches)
+        return CoverPatches(self._validation, self._options.batch_size, self._options.validation_patches, share)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the loss that the options name."""
@@ -115,6 +116,8 @@ def fit(
     seed: int,
     folder: Path,
     device: Device = "auto",
+    devices: int = 1,
+    end: float | None = None,
     classes: int = len(CLASSES),
 ) -> FitResult:
     """Train a model, or go on where an interrupted training of the same run stopped.
@@ -133,6 +136,9 @@ def fit(
         Receives ``best.pt``, ``history.csv`` and the last checkpoints.
     device
         ``auto`` takes a GPU if there is one.
+    devices, end
+        Processes that train together, and the Unix time at which the job will be ended; see
+        :func:`~pipeline_lib.train.loop.run_training`.
     classes
         Number of classes.
 
@@ -143,16 +149,24 @@ def fit(
 
     Raises
     ------
+    Interrupted
+        Stopped by a signal or ahead of the time limit; the same call goes on.
     TrainingError
         Missing device, unusable folder, checkpoint of another run, non-finite loss, too little memory.
     ConfigError
-        If the patch does not suit the network, or class weights do not suit the classes.
+        If the patch does not suit the network, class weights the classes, or the batch the number of processes.
     """
     if training.patch % model.size_multiple:
         raise ConfigError(
             f"is {training.patch}, not a multiple of {model.size_multiple}",
             where="training.patch",
             fix=f"{model.card.title} halves its input several times: take 64, 128 or 256",
+        )
+    if training.batch_size % devices:
+        raise ConfigError(
+            f"is {training.batch_size}, which {devices} processes cannot share equally",
+            where="training.batch_size",
+            fix="take a multiple of devices",
         )
     if train.variables != validation.variables:
         raise TrainingError(
@@ -166,6 +180,8 @@ def fit(
         seed=seed,
         folder=folder,
         device=device,
+        devices=devices,
+        end=end,
         run={
             "model": f"{model.__module__}.{model.__qualname__}",
             "options": options.model_dump(mode="json"),
@@ -202,7 +218,9 @@ def train(
     output: Path,
     described: Mapping[str, Any],
     device: Device,
+    devices: int,
     threads: int | None,
+    end: float | None,
     code: str,
 ) -> None:
     """Train a network on stored periods and store it; the door that the train stage knows.
@@ -223,12 +241,14 @@ def train(
         Where checkpoints lie meanwhile; the manifest to write.
     described
         What defines the run, for the manifest.
-    device, threads, code
-        Where to compute; CPU threads (``None``: all); fingerprint of the code.
+    device, devices, threads, code
+        Where to compute, in how many processes; CPU threads in all (``None``: all); fingerprint of the code.
+    end
+        Unix time at which this job will be ended, if known.
 
     Raises
     ------
-    TrainingError, ConfigError, DataError
+    Interrupted, TrainingError, ConfigError, DataError
         As :func:`fit`; also if datasets, labels and statistics do not fit together.
     """
     if not isinstance(training, TrainingOptions):
@@ -251,6 +271,8 @@ def train(
         seed=seed,
         folder=folder,
         device=device,
+        devices=devices,
+        end=end,
     )
     spec = ModelSpec(
         model=model,
@@ -276,6 +298,7 @@ def train(
             "best_epoch": result.best_epoch,
             "stopped_epoch": result.stopped_epoch,
             "device": result.device,
+            "devices": devices,
             "precision": result.precision,
             **_dataset_facts(manifests),
         },

@@ -28,7 +28,7 @@ class RunTime:
     memory_mb: float
 
 
-def read_run_times(folder: Path | None, *, names: Iterable[str]) -> list[RunTime]:
+def read_run_times(folder: Path | None, *, names: Iterable[str] | None) -> list[RunTime]:
     """Return the run times of jobs whose path below ``folder`` holds one of ``names``, sorted by path.
 
     Tables that cannot be read (a job may be writing one) are left out: run times are a service, not a result.
@@ -38,15 +38,15 @@ def read_run_times(folder: Path | None, *, names: Iterable[str]) -> list[RunTime
     folder
         Folder of Snakemake's benchmark tables; ``None`` or a missing folder gives no run times.
     names
-        Folder or file stems to keep, such as the experiment's and the source's name.
+        Folder or file stems to keep, such as the experiment's and the source's name; ``None`` keeps all.
     """
     if folder is None or not folder.is_dir():
         return []
-    wanted = set(names)
+    wanted = None if names is None else set(names)
     found = []
     for path in sorted(folder.rglob("*.tsv")):
         relative = path.relative_to(folder).with_suffix("")
-        if wanted.isdisjoint(relative.parts):
+        if wanted is not None and wanted.isdisjoint(relative.parts):
             continue
         found += [job for job in [_read(path, relative.as_posix())] if job is not None]
     return found

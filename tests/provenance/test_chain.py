@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
-from pipeline_lib.report.provenance import sources, versions, walk
+from pipeline_lib.provenance.chain import sources, versions, walk
 
 
 def artefact(path: Path, kind: str, *inputs: Manifest, data: bytes = b"data") -> Manifest:

@@ -68,7 +68,7 @@ def walk(roots: Iterable[Manifest], *, folder: Path) -> list[Node]:
     waiting: list[tuple[Path, str, Manifest | None]] = [(m.path, m.identity, m) for m in roots]
     while waiting:
         path, identity, known = waiting.pop()
-        place = _place(path, folder)
+        place = place_of(path, folder)
         if place in nodes:
             if nodes[place].identity != identity and not nodes[place].trouble:
                 nodes[place] = replace(nodes[place], trouble=_changed(identity))
@@ -81,12 +81,13 @@ def walk(roots: Iterable[Manifest], *, folder: Path) -> list[Node]:
     return sorted(nodes.values(), key=lambda node: (rank.get(node.kind, len(KINDS)), node.place))
 
 
-def _place(path: Path, folder: Path) -> str:
+def place_of(path: Path, folder: Path) -> str:
+    """Return a path relative to a folder, with slashes."""
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def _node(path: Path, identity: str, known: Manifest | None, folder: Path) -> Node:
-    place = _place(path, folder)
+    place = place_of(path, folder)
     try:
         manifest = known or read_manifest(path, verify="none")
     except StoreError as problem:
@@ -95,7 +96,7 @@ def _node(path: Path, identity: str, known: Manifest | None, folder: Path) -> No
         place=place,
         kind=manifest.kind,
         identity=manifest.identity,
-        inputs=tuple(sorted(_place(path.parent / record.path, folder) for record in manifest.inputs.values())),
+        inputs=tuple(sorted(place_of(path.parent / record.path, folder) for record in manifest.inputs.values())),
         files=manifest.files if manifest.kind == "raw" else {},
         manifest=manifest,
         trouble="" if manifest.identity == identity else _changed(identity),
