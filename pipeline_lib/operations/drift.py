@@ -12,13 +12,15 @@ import xarray as xr
 from pipeline_lib.config.loader import LoadedExperiment
 from pipeline_lib.errors import StoreError
 from pipeline_lib.io.counts_table import read_counts
-from pipeline_lib.io.manifest import read_manifest
+from pipeline_lib.io.manifest import Manifest, read_manifest
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.operations.generations import Generation, operations_of
 from pipeline_lib.plan import Plan
-from pipeline_lib.score.leaderboard import leaderboard
+from pipeline_lib.score.leaderboard import Runs, leaderboard
 from pipeline_lib.score.tables import read_leaderboard
 from pipeline_lib.tasks.registry import stage_module
+
+_COLUMNS = ("value", "ci_low", "ci_high")
 
 
 @dataclass(frozen=True)
@@ -96,53 +98,47 @@ def points(plan: Plan, experiment: str, generation: Generation, periods: Sequenc
     stage_module(first.spec.task, "score")  # registers the task's metrics
     alert, promised = operations_of(first).alert, promise(plan, experiment, generation.name)
     seeds = [seed for name, seed in plan.runs_in_use(generation.name) if name == model]
-    found: list[Point] = []
-    recent: list[dict[int, xr.Dataset]] = []
-    for period in periods:
-        counts = _counts(plan, generation.name, model, seeds, period)
-        if counts is None:
-            continue
-        recent.append(counts)
-        while _days(recent[1:]) >= alert.window_days:
-            recent.pop(0)
-        window = _interval(first, model, metric, recent, last=alert.window_days)
-        full = _days(recent) >= alert.window_days
+    scored = {p: found for p in periods if (found := _scores(plan, generation.name, model, seeds, p))}
+    if not scored:
+        return []
+    runs = {
+        (model, seed): xr.concat([read_counts(of[i].file(of[i].payloads[0])) for of in scored.values()], "time")
+        for i, seed in enumerate(seeds)
+    }
+    drawn: list[Point] = []
+    days = 0
+    for period, of_seeds in scored.items():
+        days += len(of_seeds[0].content["sample"]["times"])
+        full = days >= alert.window_days
+        window = _together(first, metric, runs, slice(max(0, days - alert.window_days), days))
         bad = full and promised.is_broken_by(window.value)
-        alone = _interval(first, model, metric, [counts])
-        found.append(Point(period, generation.name, alone, window, full, bad))
-    return found
+        drawn.append(Point(period, generation.name, _alone(of_seeds, metric), window, full, bad))
+    return drawn
 
 
-def _counts(plan: Plan, generation: str, model: str, seeds: Sequence[int], period: str) -> dict[int, xr.Dataset] | None:
-    """Counts of a period by seed; ``None`` if a seed has none."""
-    found = {}
+def _scores(plan: Plan, generation: str, model: str, seeds: Sequence[int], period: str) -> list[Manifest]:
+    """Score manifests of a period, one per seed; none if one is missing or invalid."""
+    found = []
     for seed in seeds:
         path = Path(plan.path("period_score", experiment=generation, model=model, seed=seed, period=period))
         try:
-            manifest = read_manifest(path, kind="score", verify="none")
+            found.append(read_manifest(path, kind="score", verify="none"))
         except StoreError:
-            return None
-        if manifest.content["status"] != "ok":
-            return None
-        found[seed] = read_counts(manifest.file(manifest.payloads[0]))
-    return found
+            return []
+    return found if all(manifest.content["status"] == "ok" for manifest in found) else []
 
 
-def _days(counts: Sequence[dict[int, xr.Dataset]]) -> int:
-    return sum(next(iter(of_seeds.values())).sizes["time"] for of_seeds in counts)
+def _alone(of_seeds: Sequence[Manifest], metric: str) -> Interval:
+    """The score of a period as its manifests say it: mean over seeds, with the interval if there is a single seed."""
+    said = [manifest.content["summary"][metric] for manifest in of_seeds]
+    numbers = [[np.nan if one[name] is None else one[name] for name in _COLUMNS] for one in said]
+    value, low, high = np.mean(numbers, axis=0)
+    return Interval(float(value), *((float(low), float(high)) if len(said) == 1 else (np.nan, np.nan)))
 
 
-def _interval(
-    first: LoadedExperiment, model: str, metric: str, counts: Sequence[dict[int, xr.Dataset]], last: int | None = None
-) -> Interval:
-    """The metric over the last dates of several periods, mean over seeds, with the interval of the leaderboard."""
-    runs = {}
-    for seed in counts[0]:
-        together = xr.concat([of_seeds[seed] for of_seeds in counts], "time")
-        runs[model, seed] = together if last is None else together.isel(time=slice(-last, None))
+def _together(first: LoadedExperiment, metric: str, runs: Runs, dates: slice) -> Interval:
+    """The metric over some dates, mean over seeds, with the interval of the leaderboard."""
     options = first.scoring.intervals  # type: ignore[attr-defined]
-    row = leaderboard(runs, metrics=[metric], options=options).table.iloc[0]
-    return Interval(*(float(row[name]) if np.isfinite(row[name]) else float("nan") for name in _COLUMNS))
-
-
-_COLUMNS = ("value", "ci_low", "ci_high")
+    part = {run: counts.isel(time=dates) for run, counts in runs.items()}
+    row = leaderboard(part, metrics=[metric], options=options).table.iloc[0]
+    return Interval(*(float(row[name]) for name in _COLUMNS))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 
 import yaml
 
@@ -113,9 +112,8 @@ def first_missing_day(plan: Plan, newest: Generation, start: date, window: str, 
     """Return the first day of the moved split that lies in operations and is not on hand; ``None`` if all are."""
     spec = plan.experiment(newest.name).spec
     split = moved_split(spec.split, (start - newest.start).days, window=window)
-    first = plan.experiment(_NAME.sub("", newest.name)).spec
     begin = operations_of(plan.experiment(_NAME.sub("", newest.name))).start
-    source = plan.catalog.source(first.source)
+    source = plan.catalog.source(spec.source)
     there = set(on_hand)
     for span in (split.train, split.validation, split.test):
         day = max(span.start, begin)
@@ -125,8 +123,3 @@ def first_missing_day(plan: Plan, newest: Generation, start: date, window: str, 
                 return day
             day = bounds(period)[1] + timedelta(days=1)
     return None
-
-
-def results_of(plan: Plan, name: str) -> Path:
-    """Folder of the results of an experiment or generation."""
-    return plan.config.results_dir / name

@@ -92,9 +92,8 @@ def publish(
         is_new = not _is_published(manifest)
         if is_new:
             _write(plan, experiment, model, seed, products, manifest, code)
-        entry = model.replace("_", "-")
-        _point_catalog(plan, experiment, folder, entry, f"{name}.zarr", products)
-    return Publication(folder / f"{name}.zarr", folder / CATALOG, entry, periods, is_new)
+        _point_catalog(plan, experiment, folder, model, f"{name}.zarr", products)
+    return Publication(folder / f"{name}.zarr", folder / CATALOG, model, periods, is_new)
 
 
 def _run(plan: Plan, experiment: str, model: str | None, seed: int | None) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from pipeline_lib.config.catalog_file import TimeSpan
 from pipeline_lib.config.experiment import Experiment
 from pipeline_lib.config.validation import model_in
 from pipeline_lib.config.workflow import WorkflowConfig
@@ -53,6 +54,7 @@ def _configuration_page() -> str:
         parts += _section(f"`scoring:` of task {name}", task.ScoringOptions)
     for name in LABELLERS.names():
         parts += _section(f"`labels.options:` of labeller {name}", LABELLERS.get(name).Options)
+    parts += _section("`time:` in the catalog", TimeSpan)
     parts += _section("A variable in the catalog", VariableSpec)
     for name in DRIVERS.names():
         parts += _section(f"`fetch:` with driver {name}", DRIVERS.get(name).Options)
@@ -92,7 +94,7 @@ def _type(field: FieldInfo) -> str:
     text = (
         annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
     )
-    for noise in ("typing.", "pathlib.", "pipeline_lib.config.experiment.", "datetime."):
+    for noise in ("typing.", "pathlib.", "pipeline_lib.config.experiment.", "pipeline_lib.config.operations.", "datetime."):
         text = text.replace(noise, "")
     return f"`{text}`".replace("|", "\\|") if "Annotated" not in text else "`text`"
 

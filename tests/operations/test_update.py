@@ -249,7 +249,7 @@ def test_a_colleague_opens_the_published_product_with_two_lines(own):
     assert done.returncode == 0, done.stderr
     assert "published: 2005-06-01 to 2005-06-02" in done.stdout
     folder = own / "results/tiny/published/okubo_weiss-seed0"
-    code = f"import intake\nds = intake.open_catalog('{folder}/catalog.yaml')['okubo-weiss'].to_dask()\n"
+    code = f"import intake\nds = intake.open_catalog('{folder}/catalog.yaml')['okubo_weiss'].to_dask()\n"
     look = code + "print(ds.sizes['time'], ds.eddy_class.dtype, ds.attrs['Conventions'])"
     shown = subprocess.run([sys.executable, "-W", "error::FutureWarning", "-c", look], capture_output=True, text=True)
     assert shown.stdout.split() == ["2", "float32", "CF-1.11"], shown.stderr

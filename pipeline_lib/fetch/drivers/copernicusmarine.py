@@ -9,10 +9,13 @@ from __future__ import annotations
 import errno
 import json
 import logging
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from pipeline_lib.errors import FetchError
@@ -75,6 +78,18 @@ class CopernicusMarine:
         return [base.WantedFile(name=f"{request.source}_{request.part}.nc", address=address)]
 
     @staticmethod
+    def version(options: Options, wanted: base.WantedFile) -> str | None:
+        """Return version and date of the last update of the dataset; ``None`` if it ends before the days wanted.
+
+        The date is that of the whole dataset: it says that a part may be other than before, not that it is.
+        """
+        described = _described(options.dataset_id, options.dataset_version)
+        last = json.loads(wanted.address).get("end_datetime")
+        if last is not None and not described.holds(np.datetime64(last, "ms")):
+            return None
+        return f"{described.label} updated {described.updated}"
+
+    @staticmethod
     def fetch(options: Options, wanted: base.WantedFile, folder: Path) -> Path:  # noqa: ARG004 - all is in the address
         """Let the client download the subset."""
         client = _client()
@@ -125,6 +140,38 @@ def output_arguments(target: Path) -> dict[str, Any]:
         "overwrite": True,
         "raise_if_updating": True,  # a month that is being rewritten would come half old, half new
     }
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What the catalogue says of a dataset: version, last update, last time, and from when on it is being rewritten."""
+
+    label: str
+    updated: str | None
+    last: np.datetime64
+    rewritten_from: str | None
+
+    def holds(self, end: np.datetime64) -> bool:
+        """Whether the data are there up to the day of ``end`` and not just being rewritten."""
+        day = end.astype("datetime64[D]")
+        being_rewritten = self.rewritten_from is not None and np.datetime64(self.rewritten_from[:10], "D") <= day
+        return bool(self.last.astype("datetime64[D]") >= day) and not being_rewritten
+
+
+@cache
+def _described(dataset_id: str, version: str | None) -> _Described:
+    """Ask the client's catalogue once for a dataset."""
+    client = _client()
+    catalogue = _translate(client.describe, dataset_id=dataset_id, disable_progress_bar=True, raise_on_error=True)
+    datasets = [d for product in catalogue.products for d in product.datasets if d.dataset_id == dataset_id]
+    if not datasets:
+        raise FetchError("the catalogue has no such dataset", where=dataset_id, fix="correct dataset_id in the catalog")
+    chosen = _translate(datasets[0].get_version, force_version=version)
+    part = chosen.parts[0]
+    time = _translate(part.get_coordinates)["time"][0]
+    last = time.maximum_value if time.maximum_value is not None else max(time.values)
+    moment = np.datetime64(int(last), "ms") if isinstance(last, int | float) else np.datetime64(str(last)[:19], "ms")
+    return _Described(chosen.label, part.arco_updated_date, moment, part.arco_updating_start_date)
 
 
 def _client() -> ModuleType:

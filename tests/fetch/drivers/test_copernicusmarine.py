@@ -22,7 +22,12 @@ import pytest
 from pipeline_lib.catalog import Catalog
 from pipeline_lib.errors import ConfigError, FetchError
 from pipeline_lib.fetch.base import FetchRequest
-from pipeline_lib.fetch.drivers.copernicusmarine import CopernicusMarine, output_arguments, subset_arguments
+from pipeline_lib.fetch.drivers.copernicusmarine import (
+    CopernicusMarine,
+    _described,
+    output_arguments,
+    subset_arguments,
+)
 from pipeline_lib.fetch.stage import fetch_source
 from pipeline_lib.io.manifest import read_manifest
 from tests.fetch.helpers import netcdf, source_of
@@ -139,6 +144,59 @@ def test_a_month_is_fetched(tmp_path: Path, use: Any) -> None:
     [asked] = client.asked
     assert (asked["start_datetime"], asked["end_datetime"]) == ("2005-04-01T00:00:00", "2005-04-30T23:59:59")
     assert not any("user" in key or "pass" in key or "cred" in key for key in asked)
+
+
+def described(last: object, *, rewritten: str | None = None) -> SimpleNamespace:
+    """A catalogue as the client describes it, as far as the driver looks."""
+    time = SimpleNamespace(maximum_value=last, values=None)
+    part = SimpleNamespace(
+        arco_updated_date="2026-01-02T03:04:05Z",
+        arco_updating_start_date=rewritten,
+        get_coordinates=lambda: {"time": (time, ["adt"], [])},
+    )
+    version = SimpleNamespace(label="202411", parts=[part])
+    dataset = SimpleNamespace(dataset_id=FETCH["dataset_id"], get_version=lambda force_version: version)
+    return SimpleNamespace(products=[SimpleNamespace(datasets=[dataset])])
+
+
+@pytest.mark.parametrize(
+    ("last", "rewritten", "there"),
+    [
+        (1_114_819_200_000, None, True),  # 2005-04-30
+        ("2005-04-30T00:00:00Z", None, True),
+        (1_114_732_800_000, None, False),  # 2005-04-29
+        (1_114_819_200_000, "2005-04-20T00:00:00Z", False),
+        (1_114_819_200_000, "2005-05-01T00:00:00Z", True),
+    ],
+)
+def test_a_month_is_there_once_its_last_day_is_and_is_not_being_rewritten(
+    tmp_path: Path, use: Any, last: object, rewritten: str | None, there: bool
+) -> None:
+    client = use(Client())
+    client.describe = lambda **asked: described(last, rewritten=rewritten)
+    _described.cache_clear()
+    source = source_of(tmp_path, FETCH, parts="monthly")
+    [wanted] = CopernicusMarine.files(source.driver_options, source.request("2005-04"))
+    version = CopernicusMarine.version(source.driver_options, wanted)
+    assert version == ("202411 updated 2026-01-02T03:04:05Z" if there else None)
+
+
+@pytest.mark.skipif(not INSTALLED, reason="copernicusmarine is not installed")
+def test_the_real_catalogue_has_what_the_driver_looks_at() -> None:
+    import copernicusmarine
+    from copernicusmarine.catalogue_parser.models import (
+        CopernicusMarineCoordinate,
+        CopernicusMarineDataset,
+        CopernicusMarinePart,
+        CopernicusMarineVersion,
+    )
+
+    inspect.signature(copernicusmarine.describe).bind(dataset_id="x", disable_progress_bar=True, raise_on_error=True)
+    inspect.signature(CopernicusMarineDataset.get_version).bind(None, force_version=None)
+    inspect.signature(CopernicusMarinePart.get_coordinates).bind(None)
+    assert {"arco_updated_date", "arco_updating_start_date"} <= set(CopernicusMarinePart.model_fields)
+    assert {"label", "parts"} <= set(CopernicusMarineVersion.model_fields)
+    assert {"maximum_value", "values"} <= set(CopernicusMarineCoordinate.model_fields)
 
 
 def test_without_credentials_it_says_how_to_log_in(tmp_path: Path, use: Any) -> None:
