@@ -3,8 +3,8 @@
     PYTHONPATH=. python benchmarks/planning.py --years 40 --seeds 19
 
 A source of monthly files, labels, and one network with many seeds whose products cover the whole archive give some
-10,000 jobs. Nothing is computed: for the second figure every declared output is an empty file that Snakemake was told to
-take for done (``--touch``).
+10,000 jobs. Nothing is computed: for the second figure every declared output is an empty file that Snakemake was told
+to take for done (``--touch``).
 """
 
 from __future__ import annotations

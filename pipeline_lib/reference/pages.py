@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,7 @@ def _type(field: FieldInfo) -> str:
     text = (
         annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
     )
-    for noise in ("typing.", "pathlib.", "pipeline_lib.config.experiment.", "pipeline_lib.config.operations.", "datetime."):
-        text = text.replace(noise, "")
+    text = re.sub(r"\b(?:typing|pathlib|datetime|pipeline_lib(?:\.[a-z_]+)*)\.(?=[A-Za-z])", "", text)
     return f"`{text}`".replace("|", "\\|") if "Annotated" not in text else "`text`"
 
 
