@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import xarray as xr
 
@@ -31,12 +30,10 @@ def chunk(store: Path) -> Path:
 
 
 def flip(store: Path) -> None:
-    """One bit of the values: Zarr decodes it without a word."""
-    before = xr.open_zarr(store).adt.values
+    """One bit of the values."""
     data = bytearray(chunk(store).read_bytes())
     data[len(data) // 2] ^= 1
     chunk(store).write_bytes(data)
-    assert not np.array_equal(xr.open_zarr(store).adt.values, before, equal_nan=True)
 
 
 def metadata_only(store: Path) -> None:

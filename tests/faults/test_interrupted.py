@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import resource
@@ -190,6 +191,7 @@ def open_path() -> Iterator[Path]:
 
 def become_nobody() -> None:
     if os.geteuid() == 0:  # root may write everywhere
+        codecs.lookup("unicode_escape")  # needed later, from a folder that may be open to root only
         os.setegid(65534)
         os.seteuid(65534)
 
