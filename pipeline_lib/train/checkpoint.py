@@ -31,7 +31,7 @@ KEEP = 2
 """Checkpoints kept: the last, and the one before in case the last is damaged."""
 
 _HASH_LENGTH = 64
-_NAME = re.compile(r"epoch-(\d{6})(?:-batch-(\d{6}))?\.ckpt")
+_NAME = re.compile(r"(?:epoch-(?P<after>\d{6})|batch-(?P<within>\d{6})-(?P<batch>\d{6}))\.ckpt")
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -50,7 +50,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         If the folder cannot be written, the disk is full, or the file read back differs.
     """
     buffer = io.BytesIO()
-    torch.save(_unshared(state), buffer)
+    torch.save(plain(state), buffer)
     payload = buffer.getvalue()
     content = MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
     try:
@@ -67,19 +67,19 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         raise TrainingError("checkpoint read back differs from what was written", where=str(path), fix="check the disk")
 
 
-def _unshared(value: Any) -> Any:  # noqa: ANN401 - any plain value
-    """Return a copy whose bytes depend on what it holds only, not on which of its texts are one and the same object.
+def plain(value: object) -> object:
+    """Return a copy on the CPU in which nothing is shared but equal strings, so that equal states give equal bytes.
 
-    Pickle writes a text that it has met already as a reference. After a resume the texts of earlier epochs come from
-    the file and those of later ones from the code; without this the bytes would tell a resumed run from a whole one.
+    Pickle writes a second reference to an object shorter than a second equal object, and which of both a state holds
+    depends on whether parts of it were read from a checkpoint.
     """
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(plain(item) for item in value)
     if isinstance(value, str):
         return sys.intern(str(value))
-    if isinstance(value, Mapping):
-        return {_unshared(key): _unshared(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_unshared(inner) for inner in value)
-    return value
+    return value.detach().cpu().clone() if isinstance(value, torch.Tensor) else value
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class CheckpointFolder:
 
     def path(self, epoch: int, batch: int = 0) -> Path:
         """Return the path of the checkpoint after ``epoch`` finished epochs and ``batch`` batches of the next."""
-        return self.folder / (f"epoch-{epoch:06d}-batch-{batch:06d}.ckpt" if batch else f"epoch-{epoch:06d}.ckpt")
+        return self.folder / (f"batch-{epoch:06d}-{batch:06d}.ckpt" if batch else f"epoch-{epoch:06d}.ckpt")
 
     def require_writable(self) -> None:
         """Raise :class:`TrainingError` if nothing can be written here, before hours are spent."""
@@ -166,7 +166,7 @@ class CheckpointFolder:
 
 
 def _place(match: re.Match[str]) -> tuple[int, int]:
-    return int(match[1]), int(match[2] or 0)
+    return int(match["after"] or match["within"]), int(match["batch"] or 0)
 
 
 def require_same_run(saved: Mapping[str, Any], wanted: Mapping[str, Any], *, where: Path) -> None:

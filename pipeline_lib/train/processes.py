@@ -25,7 +25,7 @@ from typing import TypeVar
 
 import torch
 
-from pipeline_lib.errors import GyreError, TrainingError
+from pipeline_lib.errors import GyreError, Interrupted, TrainingError
 from pipeline_lib.train.share import Share
 from pipeline_lib.train.stopping import Signals
 
@@ -97,19 +97,21 @@ def _watch(processes: list[ForkServerProcess], connections: dict[Connection, int
             try:
                 kind, content = connection.recv()
             except (EOFError, OSError, pickle.UnpicklingError):
-                raise _lost(processes[index]) from None
+                raise _lost(processes[index], signals.received) from None
             if kind == "log":
                 logging.getLogger(content.name).handle(content)
-            elif kind == "end":
-                del connections[connection]
+            elif kind == "end" or (kind == "error" and content[0] is Interrupted and index != 0):
+                del connections[connection]  # the first one may still be saving, and tells of it
             elif kind == "error":
                 raise content[0](content[1], where=content[2], fix=content[3])
             else:
                 raise RuntimeError(f"{processes[index].name} failed\n{content}")
 
 
-def _lost(process: ForkServerProcess) -> TrainingError:
+def _lost(process: ForkServerProcess, received: signal.Signals | None) -> GyreError:
     process.join()
+    if received is not None:  # it came before the process listened to signals, or the time to save was too short
+        return Interrupted(f"stopped by {received.name}", fix="run again: it goes on after the last checkpoint")
     code = process.exitcode or 0
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     advice = "; SIGKILL often means too little memory" if code == -signal.SIGKILL else ""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline_lib.train.checkpoint import plain
 from pipeline_lib.train.module import TrainingModule
 
 
@@ -51,7 +52,7 @@ def capture(
         "batch": module.batch,
         "network": cpu_state(module.network),
         "average": None if module.average is None else cpu_state(module.average),
-        "optimizer": _on_cpu(optimizer.state_dict()),
+        "optimizer": plain(optimizer.state_dict()),
         "record": {**vars(record), "history": list(record.history)},
         "processes": module.share.gather(module.own_state()) if module.batch else [],
     }
@@ -71,11 +72,3 @@ def restore(module: TrainingModule, state: Mapping[str, Any]) -> Record:
 def cpu_state(network: nn.Module) -> dict[str, Tensor]:
     """Return a copy of a state dict on the CPU."""
     return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-
-
-def _on_cpu(value: object) -> object:
-    if isinstance(value, Tensor):
-        return value.detach().cpu().clone()
-    if isinstance(value, dict):
-        return {key: _on_cpu(item) for key, item in value.items()}
-    return [_on_cpu(item) for item in value] if isinstance(value, list) else value

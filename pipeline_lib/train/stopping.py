@@ -114,7 +114,8 @@ class StopInTime(pl.Callback):
         if module.share.any(reason is not None, module.device):
             if module.batch and self._stepped:
                 self._save(module, capture(module, trainer.optimizers[0], self.record, self.run))
-            raise self._interrupted(module, reason)
+            told = [other for other in module.share.gather(reason) if other is not None]
+            raise self._interrupted(module, told[0])
         if last and module.batch and self._stepped:
             self._held = capture(module, trainer.optimizers[0], self.record, self.run)
         self._began = time.monotonic()
@@ -162,9 +163,9 @@ class StopInTime(pl.Callback):
         if module.share.first:
             self.checkpoints.save(int(state["epoch"]), state, batch=int(state["batch"]))
 
-    def _interrupted(self, module: TrainingModule, reason: str | None) -> Interrupted:
+    def _interrupted(self, module: TrainingModule, reason: str) -> Interrupted:
         where = f"in epoch {module.epoch + 1} of {module.loop_options.max_epochs}, after step {module.step}"
-        return Interrupted(f"{reason or 'stopped'} {where}; everything is saved", fix="run again: it goes on there")
+        return Interrupted(f"{reason} {where}; everything is saved", fix="run again: it goes on there")
 
 
 def _validation_batches(trainer: pl.Trainer) -> float:

@@ -125,3 +125,15 @@ def test_read_only_folder_fails_the_training(tmp_path):
             train(tmp_path, max_epochs=1)
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_newest_is_the_one_furthest_on_be_it_within_an_epoch(tmp_path, caplog):
+    folder = CheckpointFolder(tmp_path)
+    for epoch, batch in [(2, 0), (2, 7), (2, 11)]:
+        folder.save(epoch, {"epoch": epoch, "batch": batch}, batch=batch)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["batch-000002-000007.ckpt", "batch-000002-000011.ckpt"]
+    folder.path(2, 11).write_bytes(b"damaged")
+    assert folder.latest() == (folder.path(2, 7), {"epoch": 2, "batch": 7})
+    folder.save(3, {"epoch": 3})
+    assert folder.latest() == (folder.path(3), {"epoch": 3})
+    assert folder.saved

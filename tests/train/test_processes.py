@@ -21,6 +21,8 @@ from tests.train import tiny_problem
 from tests.train.tiny_problem import run, train, weights_hash
 
 RECIPE = {"max_epochs": 3, "averaging": 0.9}
+START = 300
+"""Seconds after which a test gives up on processes that should have started, on a busy machine."""
 HANG = 60
 """Seconds after which a test gives up on processes that should have ended at once."""
 
@@ -32,7 +34,8 @@ def together(tmp_path_factory):
 
 
 def same(result, other):
-    return weights_hash(result.weights) == weights_hash(other.weights) and result.history.equals(other.history)
+    equal = weights_hash(result.weights) == weights_hash(other.weights) and result.history.equals(other.history)
+    return equal and result.last.read_bytes() == other.last.read_bytes()
 
 
 def in_process(index, act):
@@ -62,7 +65,7 @@ def test_same_weights_twice_and_checkpoints_of_one_process(together, tmp_path):
 
 def test_loss_curve_is_close_to_that_of_one_process(together, tmp_path):
     alone = run(tmp_path, **RECIPE)
-    assert not same(alone, together)  # batch statistics are those of the parts
+    assert weights_hash(alone.weights) != weights_hash(together.weights)  # batch statistics are those of the parts
     assert list(together.history.step) == list(alone.history.step)
     np.testing.assert_allclose(together.history.val_loss, alone.history.val_loss, rtol=0.01)
     np.testing.assert_allclose(together.history.train_loss, alone.history.train_loss, rtol=0.05)
@@ -170,7 +173,7 @@ def test_processes_end_with_a_killed_parent(tmp_path):
     context = multiprocessing.get_context("spawn")
     parent = context.Process(target=orphan, args=(str(tmp_path),))
     parent.start()
-    deadline = time.monotonic() + HANG
+    deadline = time.monotonic() + START
     while not list(tmp_path.glob("*.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.05)
     parent.kill()
