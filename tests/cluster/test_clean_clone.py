@@ -45,7 +45,7 @@ def test_each_stage_ran_where_it_belongs(cluster, done):
         assert job["Partition"] == ("gpu" if on_gpu else "main")
         assert job.get("TresPerJob") == ("gres:gpu:1" if on_gpu else None)
         assert job["Requeue"] == "1"
-    assert len(jobs) == 10, sorted(jobs)  # months, statistics, 2 trainings, 4 predictions, scores, board
+    assert len(jobs) == 10, sorted(jobs)  # periods, statistics, 2 trainings, 4 predictions, scores, board
     assert jobs[TRAINING.removeprefix("rule_")]["TimeLimit"] == "04:00:00"
     assert_never_twice(cluster, done.folder)
 
