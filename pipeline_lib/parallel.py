@@ -170,7 +170,7 @@ def _slurm(options: DaskOptions) -> Iterator[Cluster]:
         raise ConfigError(f"needs the package {missing[0].replace('_', '-')}", where=where, fix=INSTALL)
     if shutil.which("sbatch") is None:
         raise ConfigError("finds no sbatch", where=where, fix="run on a machine of the cluster, or set cluster: local")
-    from dask_jobqueue import SLURMCluster
+    from dask_jobqueue.slurm import SLURMCluster
 
     logs = WORKER_LOGS.absolute()
     logs.mkdir(parents=True, exist_ok=True)
