@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system demo full all test test-slow lint format reference dry-run report clean
+.PHONY: help install install-dev system demo full all test test-slow test-kill test-mutations lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -49,6 +49,12 @@ test: install-dev  ## The test suite (under 15 minutes on two cores)
 
 test-slow: install-dev  ## Tests that take minutes
 	$(RUN) python -m pytest -m slow
+
+test-kill: install-dev  ## Every stage, stopped 20 times by each of two signals at random moments
+	$(RUN) python -m pytest -m kill -n $${GYRE_TEST_WORKERS:-2} --dist load tests/faults/test_kill_matrix.py
+
+test-mutations: install-dev  ## Switch each counter-measure off, in a copy: its test must fail
+	$(RUN) python -m tests.faults.mutations
 
 lint: install-dev  ## ruff, mypy, snakefmt, codespell, snakemake --lint
 	$(RUN) ruff check .
