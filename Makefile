@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system system-slurm demo full all test test-slow test-soak test-crate test-conda test-slurm lint format reference dry-run report clean
+.PHONY: help install install-dev system system-slurm demo full all test test-slow test-kill test-mutations test-soak test-crate test-conda test-slurm lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -75,6 +75,12 @@ test-crate: install-dev .venv-crate/.installed  ## The RO-Crate of a run against
 
 test-soak: install-dev  ## Thirty simulated nights of arrivals, with an outage, a re-issue and a late day
 	$(RUN) python -m pytest -m soak -n 0 -rP
+
+test-kill: install-dev  ## Every stage, stopped 20 times by each of two signals at random moments
+	$(RUN) python -m pytest -m kill -n $${GYRE_TEST_WORKERS:-2} --dist load tests/faults/test_kill_matrix.py
+
+test-mutations: install-dev  ## Switch each counter-measure off, in a copy: its test must fail
+	$(RUN) python -m tests.faults.mutations
 
 lint: install-dev  ## ruff, mypy, snakefmt, codespell, snakemake --lint
 	$(RUN) ruff check .

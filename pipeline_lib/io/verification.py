@@ -2,7 +2,7 @@
 
 A *manifest* is known by its content, so a plain JSON file beside it is left alone; what was a manifest once is known
 by the hidden list of payloads that every artefact keeps beside it. Payload folders are looked into through their
-manifest only. What counts as an error and what as a warning: docs/adr/0007.
+manifest only. What counts as an error and what as a warning: docs/adr/0008.
 """
 
 from __future__ import annotations

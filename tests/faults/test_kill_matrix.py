@@ -85,9 +85,7 @@ def state_of(job: Job, folder: Path, identity: str) -> str:
 
 @pytest.mark.parametrize("how", SIGNALS)
 @pytest.mark.parametrize("stage", STAGES)
-def test_stopped_at_random_moments_then_run_again_gives_the_undisturbed_bytes(
-    whole, tmp_path, record_property, stage, how
-):
+def test_stopped_at_any_moment_then_run_again_gives_the_undisturbed_bytes(whole, tmp_path, record_property, stage, how):
     folder = tmp_path / "project"
     shutil.copytree(whole.folder, folder)
     job = job_of(stage, whole.plan)
