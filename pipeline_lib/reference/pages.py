@@ -94,7 +94,8 @@ def _type(field: FieldInfo) -> str:
     text = (
         annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
     )
-    for noise in ("typing.", "pathlib.", "pipeline_lib.config.experiment.", "pipeline_lib.config.operations.", "datetime."):
+    ours = ("pipeline_lib.config.experiment.", "pipeline_lib.config.operations.")
+    for noise in ("typing.", "pathlib.", "datetime.", *ours):
         text = text.replace(noise, "")
     return f"`{text}`".replace("|", "\\|") if "Annotated" not in text else "`text`"
 

@@ -99,9 +99,16 @@ def make_in_process(folder: Path, *targets: str, rules: Sequence[str] = ()) -> N
     plan = snakemake(folder, "--dry-run", "--printshellcmds", "--quiet", "host", *allowed, "--", *targets).stdout
     commands = re.findall(r"^Shell command: (python -m pipeline_lib .*)$", plan, re.MULTILINE)
     script = "\n".join(["python() { printf '%s\\x1f' \"${@:3}\"; echo; }", *commands])
-    around = {"GYRE_CATALOG": "config/catalog.yaml", "GYRE_EXPERIMENTS": "config/experiments", "GYRE_DEVICE": "cpu"}
-    words = subprocess.run(["bash", "-c", script], env=around, capture_output=True, text=True, check=True).stdout
     with contextlib.chdir(folder):
+        config = load_plan(load_yaml(Path("config/config.yaml")))
+        around = {  # what rules/common.smk exports
+            "GYRE_CATALOG": str(config.config.catalog),
+            "GYRE_EXPERIMENTS": str(config.config.experiments_dir),
+            "GYRE_DEVICE": config.config.device,
+            "GYRE_DEVICES": str(config.config.devices),
+            "GYRE_DASK": config.dask,
+        }
+        words = subprocess.run(["bash", "-c", script], env=around, capture_output=True, text=True, check=True).stdout
         for line in words.splitlines():
             done = command(*line.split("\x1f")[:-1])
             assert done.code == 0, done.problems
