@@ -76,7 +76,7 @@ def _part(plan: Plan, state: Health) -> dict[str, Any]:
         "caption": (
             f"{title} of {model}. Dots: each period alone. Line: the newest {alert.window_days} scored days together,"
             " with the interval of a block bootstrap over days where there are days enough. Grey band: the interval of"
-            " the test, before operations. Dashed: alert threshold. Open circles: below it."
+            " the test, before operations. Dashed: alert threshold. Open circles: on its bad side."
         ),
         "models": [_model_row(state, generation.name, generation.start) for generation in state.generations],
         "entries": list(reversed(state.entries[-_SHOWN_ENTRIES:])),

@@ -5,6 +5,7 @@ Real maps (91 days of the Mediterranean) if ``GYRE_MIRROR`` names a folder that 
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from pipeline_lib.io.manifest import read_manifest
 from tests.faults.project import content
 from tests.fetch.conftest import site  # noqa: F401 - a fixture
 from tests.fetch.helpers import Page, Site
-from tests.operations.project import cli, june, maps_of, update, write
+from tests.operations.project import cli, june, maps_of, night, update, write
 from tests.workflow.project import catalog, experiment
 
 pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("operations")]
@@ -119,7 +120,16 @@ def made(folder: Path, place: str) -> dict[str, bytes]:
     return {n: data for n, data in content(folder / place).items() if not Path(n).name.startswith(".")}
 
 
-def test_thirty_nights_end_as_one_batch(site, tmp_path):  # noqa: F811
+def updated(folder: Path, today: date, how: str) -> dict:
+    """Update as on a given day, by Snakemake's own jobs or by the same commands in this process; what it wrote down."""
+    done = update(folder, today) if how == "snakemake" else night(folder, today)
+    entry = json.loads((folder / "results/.update/journal.jsonl").read_text().splitlines()[-1])
+    assert (done.returncode if how == "snakemake" else done.code) == entry["code"], done
+    return entry
+
+
+@pytest.mark.parametrize("how", ["one process", "snakemake"])
+def test_thirty_nights_end_as_one_batch(site, tmp_path, how):  # noqa: F811
     days, origin = maps()
     provider = Provider(site, tmp_path, days)
     for offset in range(61):
@@ -143,17 +153,16 @@ def test_thirty_nights_end_as_one_batch(site, tmp_path):  # noqa: F811
             changed.append(PRELIMINARY)
         site.unavailable = today in OUTAGE
         before = stamps(folder) if done_days else {}
-        done = update(folder, today)
+        entry = updated(folder, today, how)
         counts["nights"] += 1
         if today in OUTAGE:
-            assert done.returncode == 3, done.stdout + done.stderr
-            assert stamps(folder) == before
+            assert (entry["code"], stamps(folder)) == (3, before)
             counts["outages"] += 1
             continue
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert (f"1 missing ({LATE})" in done.stdout) == (LATE < today < ARRIVES)
-        assert (f"1 re-issued ({REISSUED})" in done.stdout) == (today == AGAIN)
-        assert (f"1 final ({PRELIMINARY})" in done.stdout) == (today == FINAL)
+        assert entry["problems"] == []
+        assert entry["missing"] == ([str(LATE)] if LATE < today < ARRIVES else [])
+        assert entry["reissued"] == ([str(REISSUED)] if today == AGAIN else [])
+        assert entry["final"] == ([str(PRELIMINARY)] if today == FINAL else [])
         after = stamps(folder)
         new = [day for day in june(1, today.day) if day not in done_days and (day != LATE or today >= ARRIVES)]
         for name, stamp in before.items():
@@ -165,13 +174,14 @@ def test_thirty_nights_end_as_one_batch(site, tmp_path):  # noqa: F811
         product = read_manifest(folder / f"results/tiny/eddynet/seed0/products/{today}.json", verify="deep")
         preliminary = xr.open_zarr(product.file(f"{today}.zarr")).attrs.get("data_status") == "preliminary"
         assert preliminary == (today == PRELIMINARY)
-    assert update(folder, june(30)[0]).stdout == "tiny: nothing new\n"
+    entry = updated(folder, june(30)[0], how)
+    assert (entry["new"], entry["made"], entry["code"]) == ([], [], 0)
     assert cli(folder, "status", "--today", "2005-06-30").returncode in {0, 1}, "well, or the score of a toy fell"
     nights_s = time.monotonic() - begun
 
     begun = time.monotonic()
     batch = write_project(tmp_path / "batch", site, real=origin == "real")
-    assert update(batch, june(30)[0]).returncode == 0
+    assert len(updated(batch, june(30)[0], how)["made"]) == len(june(1, 30))
     for place in ("data", "results/tiny"):
         one, other = made(folder, place), made(batch, place)
         assert one.keys() == other.keys()
@@ -180,5 +190,11 @@ def test_thirty_nights_end_as_one_batch(site, tmp_path):  # noqa: F811
     stores = [cli(f, "publish", "tiny").stdout.splitlines()[0].rpartition("/")[2] for f in (folder, batch)]
     assert stores[0] == stores[1]
     counts["re-issued"] = counts["final after preliminary"] = counts["late"] = 1
-    figures = {"maps": origin, **counts, "nights_s": round(nights_s), "batch_s": round(time.monotonic() - begun)}
+    figures = {
+        "maps": origin,
+        "jobs": how,
+        **counts,
+        "nights_s": round(nights_s),
+        "batch_s": round(time.monotonic() - begun),
+    }
     print(yaml.safe_dump(figures, sort_keys=False))  # noqa: T201 - figures of a soak are for people
