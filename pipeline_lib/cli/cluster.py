@@ -22,7 +22,6 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     recover.add_argument(
         "--directory", type=Path, default=Path(), metavar="FOLDER", help="folder in which Snakemake ran (default: here)"
     )
-    recover.add_argument("--snakefile", metavar="FILE", help="as given to Snakemake, if it was given")
     recover.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     recover.add_argument(
         "--wait",
@@ -51,7 +50,6 @@ def _recover(args: argparse.Namespace) -> None:
     minutes = args.timeout or (WAIT_MINUTES if args.wait else CANCEL_MINUTES)
     recover(
         args.directory,
-        snakefile=args.snakefile,
         wait=args.wait,
         dry_run=args.dry_run,
         gone=args.driver_is_gone,

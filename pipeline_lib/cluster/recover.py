@@ -29,7 +29,7 @@ SETTLED = 2
 """Times in a row that the queue must be empty: an sbatch that outlived the driver may still be on its way."""
 REMIND_SECONDS = 60.0
 _RUN_ID = re.compile(r"^SLURM run ID: (\S+)$", re.MULTILINE)
-_HOST = re.compile(r"^host: (\S+)$", re.MULTILINE)
+_HEADER = r"^\s*{}: (.+)$"
 
 
 @dataclass(frozen=True)
@@ -56,22 +56,32 @@ class Job:
 
 @dataclass(frozen=True)
 class Driver:
-    """A run of Snakemake that submitted to Slurm, from its log."""
+    """A run of Snakemake that submitted to Slurm, from its log.
+
+    Attributes
+    ----------
+    run
+        Its run id.
+    log
+        Its log.
+    host, command, snakefile
+        Where and how it was started; empty where the log does not say.
+    """
 
     run: str
-    host: str
     log: Path
+    host: str
+    command: str
+    snakefile: str
 
 
-def recover(folder: Path, *, snakefile: str | None, wait: bool, dry_run: bool, gone: bool, timeout: float) -> None:
+def recover(folder: Path, *, wait: bool, dry_run: bool, gone: bool, timeout: float) -> None:
     """End what a dead driver left in the queue and unlock the folder.
 
     Parameters
     ----------
     folder
         The folder in which Snakemake ran.
-    snakefile
-        As given to Snakemake; ``None`` for its own choice.
     wait
         Let the jobs end by themselves instead of cancelling them.
     dry_run
@@ -105,8 +115,9 @@ def recover(folder: Path, *, snakefile: str | None, wait: bool, dry_run: bool, g
     if left and not wait:
         _slurm("scancel", "--quiet", *[job.id for job in left])
     _until_gone(drivers, cancel=not wait, timeout=timeout)
-    _unlock(folder, snakefile)
-    logger.info("%d jobs left the queue, %s is unlocked; now start Snakemake again, as before", len(left), folder)
+    last = list(drivers.values())[-1]
+    _unlock(folder, last.snakefile)
+    logger.info("%d jobs left the queue, %s is unlocked; now start again: %s", len(left), folder, last.command)
 
 
 def find_drivers(folder: Path) -> dict[str, Driver]:
@@ -114,10 +125,14 @@ def find_drivers(folder: Path) -> dict[str, Driver]:
     found = {}
     for log in sorted((folder / LOGS).glob("*.snakemake.log")):
         text = log.read_text(encoding="utf-8", errors="replace")
-        host = _HOST.search(text)
         for run in _RUN_ID.findall(text):
-            found[run] = Driver(run, host[1] if host else "", log)
+            found[run] = Driver(run, log, *(_header(text, name) for name in ("Host", "Command", "Snakefile")))
     return found
+
+
+def _header(log: str, name: str) -> str:
+    line = re.search(_HEADER.format(name), log, re.MULTILINE)
+    return line[1].strip() if line else ""
 
 
 def orphans(drivers: Mapping[str, Driver]) -> list[Job]:
@@ -196,8 +211,8 @@ def _until_gone(drivers: Mapping[str, Driver], *, cancel: bool, timeout: float) 
         time.sleep(POLL_SECONDS)
 
 
-def _unlock(folder: Path, snakefile: str | None) -> None:
-    more = [] if snakefile is None else ["--snakefile", snakefile]
+def _unlock(folder: Path, snakefile: str) -> None:
+    more = ["--snakefile", snakefile] if snakefile else []
     command = [sys.executable, "-m", "snakemake", "--directory", ".", "--unlock", *more]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)  # noqa: S603
     if done.returncode:

@@ -105,14 +105,14 @@ def test_a_node_dies_in_mid_training(cluster: Cluster, project, start, undisturb
 
 
 def test_a_job_hangs_until_its_time_is_over(cluster, project, start, undisturbed):
-    ask(project, runtime="attempt")
     driver = start()
     job = driver.wait_for_training()
     for pid in processes_of(job):
         os.kill(pid, signal.SIGSTOP)
+    cluster.run("scontrol", "update", f"jobid={job['JobId']}", "timelimit=1")  # minutes, since its start
     assert_undisturbed(driver, undisturbed)
     assert states(driver) == ["TIMEOUT", "COMPLETED"]
-    assert [job["TimeLimit"] for job in attempts(driver)] == ["00:01:00", "00:02:00"]
+    assert driver.job()["TimeLimit"] == "08:00:00"  # twice what the first attempt had asked for
 
 
 def test_a_job_exceeds_its_memory(cluster, project, start, undisturbed):
@@ -172,10 +172,15 @@ def test_the_driver_is_killed_and_recover_cleans_up(cluster, project, start, und
     assert "would cancel 1 jobs" in shown.stderr
     assert driver.job()["JobState"] == "RUNNING"
 
+    cluster.run("sbatch", "-J", "another", "-D", str(project), "-o", "/dev/null", "--wrap", "sleep 600")
     done = gyre("recover", cwd=project)
     assert done.returncode == 0, done.stderr
+    assert "now start again: " in done.stderr
+    (other,) = cluster.queue()
+    assert other["JobName"] == "another"  # of the same user, from the same folder, but not of the driver
+    cluster.run("scancel", other["JobId"])
+    wait_until(lambda: not cluster.queue(), ENOUGH_SECONDS, "the queue to be empty")
     assert driver.job()["JobState"] == "CANCELLED"
-    assert not cluster.queue()
     assert_undisturbed(start(), undisturbed)
     assert gyre("recover", cwd=project).returncode == 0  # nothing is left to do
 

@@ -33,7 +33,7 @@ def log_of(folder: Path) -> Path:
 
 def write_log(folder: Path, host: str) -> None:
     log_of(folder).write_text(
-        f"host: {host}\nBuilding DAG of jobs...\nSLURM run ID: {RUN}\nSelect jobs to execute...\n"
+        f"SNAKEMAKE\n  Host: {host}\n\nBuilding DAG of jobs...\nSLURM run ID: {RUN}\nSelect jobs to execute...\n"
     )
 
 
