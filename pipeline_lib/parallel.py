@@ -155,7 +155,7 @@ def _local(options: DaskOptions) -> Iterator[Cluster]:
         threads_per_worker=options.cores,
         memory_limit=options.memory,
         processes=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         local_directory=_scratch(options),
         silence_logs=logging.CRITICAL,
     ) as cluster:
@@ -191,7 +191,7 @@ def _slurm(options: DaskOptions) -> Iterator[Cluster]:
         nanny=False,  # a worker that dies stays dead, and is noticed
         security=True,  # others on the network may reach the scheduler, which runs any code it is given
         shared_temp_directory=str(logs),  # for the keys of this one cluster, which only this user may read
-        scheduler_options={"dashboard_address": None},
+        scheduler_options={"dashboard_address": ":0", "dashboard": False},
     ) as cluster:
         _check_accepted(cluster.job_script())
         cluster.scale(jobs=options.workers)
