@@ -36,8 +36,7 @@ rule period_score:
     conda:
         "../envs/score.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **needs("score", "datasets"),
     params:
         key=lambda w: PLAN.key("period_score", **w),
         days=lambda w: PLAN.days(w.experiment, w.period),
