@@ -91,6 +91,7 @@ def test_r14_an_earlier_month_outlives_the_job_that_makes_it_again_and_fails(own
     assert content(store) == before
 
 
+@pytest.mark.slow
 def test_an_output_that_was_deleted_is_made_again(own):
     whole = month(own)
     (own / DATASET).unlink()
@@ -162,6 +163,7 @@ def test_r20_an_edited_environment_runs_its_stage_again_without_conda_too(fetche
     assert planned(fetched, DATASET, snakefile=snakefile) == {"preprocess": 1}
 
 
+@pytest.mark.slow
 def test_a_broken_plug_in_is_told_and_the_others_run(fetched, copied, tmp_path):
     model = "from pipeline_lib.models.registry import MODELS\n\n@MODELS.register('broken')\nclass Broken:\n    pass\n"
     (copied / "pipeline_lib/models/broken.py").write_text("raise RuntimeError('no such card')\n" + model)
