@@ -171,6 +171,8 @@ def test_thirty_nights_end_as_one_batch(site, tmp_path, how):  # noqa: F811
             counts["files rewritten" if rewritten else "files kept"] += 1
         done_days += new
         counts["made"] += len(new) + len(changed)
+        if today == LATE:
+            continue
         product = read_manifest(folder / f"results/tiny/eddynet/seed0/products/{today}.json", verify="deep")
         preliminary = xr.open_zarr(product.file(f"{today}.zarr")).attrs.get("data_status") == "preliminary"
         assert preliminary == (today == PRELIMINARY)
