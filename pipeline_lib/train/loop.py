@@ -178,7 +178,7 @@ def _train_share(job: Job, share: Share) -> None:
     found = checkpoints.latest()
     record = Record() if found is None else restore(module, found[1])
     if found is not None:
-        logger.info("resuming after step %d, in epoch %d, of %s", module.step, module.epoch + 1, found[0])
+        logger.info("resuming after epoch %d, step %d, of %s", module.epoch, module.step, found[0])
     with Signals() as signals:
         callbacks: list[pl.Callback] = [
             EpochEnd(record, checkpoints, job.run),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +17,13 @@ import yaml
 from tests.cluster.cluster import Cluster, wait_until
 from tests.cluster.conftest import PROFILE, site
 from tests.cluster.driver import ENOUGH_SECONDS, MODEL, TRAINING, Driver, assert_never_twice, epochs, jobs_of
-from tests.workflow.project import gyre
+from tests.workflow.project import ROOT, gyre
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 
 REFUSED = 8
+LATE_SECONDS = 51
+"""Of a minute: a training stops when ten seconds are left."""
 
 
 @pytest.fixture
@@ -113,6 +117,38 @@ def test_a_job_hangs_until_its_time_is_over(cluster, project, start, undisturbed
     assert_undisturbed(driver, undisturbed)
     assert states(driver) == ["TIMEOUT", "COMPLETED"]
     assert driver.job()["TimeLimit"] == "08:00:00"  # twice what the first attempt had asked for
+
+
+def test_training_stops_ahead_of_its_time_limit(cluster, project, start, undisturbed):
+    """It asks Slurm when it will be ended: saved, exit code 75, submitted again; Slurm has nothing to kill."""
+    ask(project, runtime="attempt")
+    driver = start()
+    job = driver.wait_for_training()
+    processes = processes_of(job)
+    for pid in processes:  # most of the minute passes
+        os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: seconds_run(cluster, job) > LATE_SECONDS, ENOUGH_SECONDS, "the end to be near")
+    for pid in processes:
+        os.kill(pid, signal.SIGCONT)
+    assert_undisturbed(driver, undisturbed)
+    assert states(driver) == ["FAILED", "COMPLETED"]
+    assert "stopped ahead of the time limit" in Path(attempts(driver)[0]["StdOut"]).read_text()
+
+
+def seconds_run(cluster: Cluster, job: dict[str, str]) -> int:
+    """How long a job has been running, below an hour."""
+    minutes, seconds = cluster.run("squeue", "-h", "-j", job["JobId"], "-o", "%M").strip().split(":")
+    return 60 * int(minutes) + int(seconds)
+
+
+@pytest.mark.parametrize("hidden", [(), ("SLURM_JOB_END_TIME",)], ids=["told", "asked"])
+def test_a_job_knows_when_it_will_be_ended(hidden, cluster, tmp_path):
+    code = "import time; from pipeline_lib.train import deadline as d; print(d.end_of_job(None, begin=0) - time.time())"
+    unset = "".join(f"unset {name}; " for name in hidden)
+    output = tmp_path / "left"
+    command = f"{unset}cd {shlex.quote(str(ROOT))}; {shlex.quote(sys.executable)} -c {shlex.quote(code)}"
+    cluster.run("sbatch", "--wait", "--time=7", f"--chdir={tmp_path}", f"--output={output}", f"--wrap={command}")
+    assert 5 * 60 < float(output.read_text()) <= 7 * 60
 
 
 def test_a_job_exceeds_its_memory(cluster, project, start, undisturbed):

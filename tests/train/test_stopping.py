@@ -59,7 +59,7 @@ def test_signal_within_an_epoch_loses_no_step(whole, tmp_path, caplog):
     assert [f.name for f in sorted(tmp_path.glob("*.ckpt"))] == ["batch-000001-000003.ckpt", "epoch-000001.ckpt"]
     caplog.set_level("INFO", logger="pipeline_lib")
     assert same(run(tmp_path, **RECIPE), whole)
-    assert "resuming after step 8, in epoch 2" in caplog.text
+    assert "resuming after epoch 1, step 8" in caplog.text
 
 
 def test_any_time_limit_gets_to_the_end_with_the_same_weights(whole, tmp_path):

@@ -69,7 +69,7 @@ def test_time_limit_ends_with_its_own_code_and_the_same_command_goes_on(finished
     assert not output.exists()
     done = train(finished, output)
     assert done.returncode == 0, done.stderr
-    assert "resuming after step 1, in epoch 1" in done.stderr
+    assert "resuming after epoch 0, step 1" in done.stderr
     assert identity(output) == identity(finished / MODEL)
     assert not list(tmp_path.glob("checkpoints-*"))
 
