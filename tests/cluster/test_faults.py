@@ -226,8 +226,9 @@ def test_the_log_of_a_failed_job_is_found_from_the_message(cluster, project, sta
     chunk.unlink()
     driver = start("--retries", "0")
     assert driver.wait() != 0
-    told = re.findall(r"log: (\S+) \(check log file", driver.told)
-    assert any("is missing" in Path(project, log).read_text() for log in told if log.startswith("logs/"))
-    slurm_log = next(Path(log) for log in told if log.endswith(f"/{driver.job()['JobId']}.log"))
-    assert slurm_log.is_relative_to(project / "logs/slurm/rule_train")
-    assert "is missing" in slurm_log.read_text()
+    stage_log, slurm_log = re.search(r"log: (\S+), (\S+) \(check log file", driver.told).groups()
+    assert Path(slurm_log).is_relative_to(project / "logs/slurm/rule_train")
+    assert Path(slurm_log).stem == driver.job()["JobId"]
+    for log in (project / stage_log, Path(slurm_log)):
+        assert "is missing" in log.read_text()
+    assert "is missing" in driver.told  # the log itself is shown as well
