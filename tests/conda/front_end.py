@@ -60,3 +60,5 @@ def main(arguments: list[str]) -> None:
 
 
 main(sys.argv[1:])
+sys.stdout.flush()
+os._exit(0)  # a thread of py-rattler that is still running aborts Python's end once in a while
