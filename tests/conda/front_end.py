@@ -1,7 +1,8 @@
 """The part of conda's command line that Snakemake 9 calls, on py-rattler (the solver and installer of pixi).
 
 NOT conda: for tests where conda cannot be had. A channel called NAME is the folder ``$GYRE_CONDA_CHANNELS/NAME``.
-It knows ``--version``, ``info --json``, ``config --get channel_priority --json`` and ``env create --file --prefix``.
+It knows ``--version``, ``info --json``, ``config --get channel_priority --json``, ``clean --tarballs`` and
+``env create --file --prefix``.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--file", type=Path)
     parser.add_argument("--prefix", type=Path)
     parser.add_argument("--get")
-    for flag in ("--version", "--json", "--quiet", "--no-default-packages"):
+    for flag in ("--version", "--json", "--quiet", "--no-default-packages", "-y", "--tarballs"):
         parser.add_argument(flag, action="store_true")
     args = parser.parse_args(arguments)
     if args.version:
@@ -54,9 +55,13 @@ def main(arguments: list[str]) -> None:
     elif args.words == ["env", "create"]:
         asyncio.run(create(args.prefix, yaml.safe_load(args.file.read_text())))
         answer = {"success": True}
+    elif args.words == ["clean"]:
+        answer = ""  # the cache goes with the channel
     else:
         sys.exit(f"this is not conda: {' '.join(arguments)} is not understood")
     sys.stdout.write((answer if isinstance(answer, str) else json.dumps(answer)) + "\n")
 
 
 main(sys.argv[1:])
+sys.stdout.flush()
+os._exit(0)  # a thread of py-rattler that is still running aborts Python's end once in a while
