@@ -87,6 +87,24 @@ def closure(names: set[str]) -> set[str]:
     return found
 
 
+@pytest.fixture(scope="module")
+def imported_by_planning() -> set[str]:
+    """Packages that any command loads, since each asks the plan for the fingerprint of its code."""
+    code = "import sys, pipeline_lib.cli.app, pipeline_lib.plan; print(*{m.split('.')[0] for m in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    providers = metadata.packages_distributions()
+    loaded = set(done.stdout.split())
+    return {providers[name][0].lower().replace("_", "-") for name in loaded & set(providers)} - {"gyre"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_environment_holds_what_every_command_loads(stage, imported_by_planning):
+    pinned = {name for other in STAGES for name in conda_pins(other)} & imported_by_planning - {"pyarrow"}
+    # (pandas loads that one if it happens to be there)
+    lacks = pinned - set(conda_pins(stage)) - closure(set(conda_pins(stage)) - {"python"})
+    assert not lacks, f"every command loads {sorted(lacks)}"
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_environment_holds_what_the_stage_imports(stage):
     loaded_lazily = {"cli.app"}
@@ -139,6 +157,7 @@ IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in 
 @pytest.mark.parametrize("stage", ["fetch", "preprocess", "label", "score", "train", "predict", "report"])
 def test_stage_imports_with_only_the_packages_of_its_environment(stage, only):
     modules = sorted({m for root in ROOTS[stage] for m in reachable(f"pipeline_lib.{root}")})
+    modules += ["pipeline_lib.plan"]  # each command asks it for the fingerprint of its code
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [only(stage), "-c", IMPORT_ALL, *modules],

@@ -31,8 +31,6 @@ from functools import lru_cache
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.signal import lfilter
-from scipy.stats import norm
 
 from pipeline_lib.score.options import IntervalOptions
 
@@ -91,6 +89,10 @@ def stretch(dates: int, block: int, confidence: float) -> float:
     distance between their mean and the truth in units of their own resampled standard deviation, over the normal
     quantile. The resampled variance of a mean needs no resampling: it is the variance of all circular block means.
     """
+    # Here, since every command plans, and not every environment holds scipy.
+    from scipy.signal import lfilter
+    from scipy.stats import norm
+
     generator = np.random.default_rng(_CALIBRATION_SEED)
     persistence = np.exp(-_HALF_BLOCK / block)
     noise = generator.standard_normal((min(_SIMULATIONS, max(1000, _SIMULATED_VALUES // dates)), dates))
