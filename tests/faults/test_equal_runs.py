@@ -86,8 +86,9 @@ def test_a_new_note_makes_the_report_again(tmp_path, monkeypatch):
             plan.key("leaderboard", experiment="tiny"),
         )
 
-    before = keys()
     models = ["eddynet", "okubo_weiss", {"name": "again", "model": "okubo_weiss"}]
     edit_yaml(folder / "config/experiments/tiny.yaml", models=models)
+    before = keys()
+    edit_yaml(folder / "config/experiments/tiny.yaml", models=[*models, {"name": "thrice", "model": "okubo_weiss"}])
     after = keys()
     assert [a == b for a, b in zip(after, before, strict=True)] == [False, True, True]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline_lib.errors import FetchError
 from pipeline_lib.fetch.base import WantedFile
 from pipeline_lib.fetch.download import Patience, download
-from tests.fetch.helpers import Page, Site, cut, drip, html, sha256, stall, status
+from tests.fetch.helpers import Handler, Page, Site, cut, drip, html, sha256, stall, status
 
 BODY = np.random.default_rng(0).bytes(500_000)
 QUICK = Patience(attempts=3, timeout_s=5.0, wait_s=0.0)
@@ -121,6 +121,19 @@ def test_a_html_page_with_status_200_is_refused(site: Site, tmp_path: Path, pinn
     with pytest.raises(FetchError, match="HTML page"):
         download(wanted(site, pinned=pinned), tmp_path, QUICK)
     assert not (tmp_path / "a.nc").exists()
+
+
+def test_an_answer_that_calls_itself_html_is_refused_whatever_it_holds(site: Site, tmp_path: Path) -> None:
+    def notice(handler: Handler, page: Page) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html")
+        handler.send_header("Content-Length", "11")
+        handler.end_headers()
+        handler.wfile.write(b"maintenance")
+
+    site.pages["/a.nc"] = Page(BODY, steps=[notice])
+    with pytest.raises(FetchError, match="answers with an HTML page"):
+        download(wanted(site, pinned=False), tmp_path, QUICK)
 
 
 def test_html_in_disguise_is_refused(site: Site, tmp_path: Path) -> None:

@@ -17,7 +17,20 @@ import pytest
 from pipeline_lib.errors import ConfigError, FetchError
 from pipeline_lib.fetch.stage import fetch_source
 from pipeline_lib.io.manifest import read_manifest
-from tests.fetch.helpers import Page, Site, cut, entry, html, netcdf, sha256, source_of, status, write_catalog
+from tests.fetch.helpers import (
+    Handler,
+    Page,
+    Site,
+    cut,
+    entry,
+    html,
+    netcdf,
+    send,
+    sha256,
+    source_of,
+    status,
+    write_catalog,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -175,14 +188,21 @@ def test_an_interrupted_run_goes_on_in_the_next(site: Site, tmp_path: Path) -> N
 
 def test_what_a_killed_fetch_left_is_removed_but_not_what_can_be_gone_on_with(site: Site, tmp_path: Path) -> None:
     data = netcdf(tmp_path / "x.nc")
-    site.pages["/a.nc"] = Page(data)
     source, output = source_of(tmp_path, http(site, data)), tmp_path / "raw" / "all.json"
     incoming = output.parent / ".all.incoming"
+    there: list[str] = []
+
+    def look(handler: Handler, page: Page) -> None:
+        there.extend(f.name for f in incoming.iterdir() if not f.name.startswith("tmp"))  # the transfer's own
+        send(handler, page)
+
+    site.pages["/a.nc"] = Page(data, steps=[look])
     (incoming / ".wheel-abc").mkdir(parents=True)
     for name in (".wheel-abc/x.whl", "tmpabc", "part-a.nc", "b.nc.part", "b.nc.rejected"):
         (incoming / name).write_bytes(b"x")
     (incoming / "a.nc.part").write_bytes(data[:5000])
     fetch_source(source, part="all", output=output, code="c")
+    assert sorted(there) == ["a.nc.part", "b.nc.rejected"]  # room is made before the transfer
     assert [f.name for f in incoming.iterdir()] == ["b.nc.rejected"]
     assert site.requests[-1][1]["Range"] == "bytes=5000-"
 
