@@ -26,7 +26,7 @@ rule report:
     shell:
         'python -m pipeline_lib report "$GYRE_EXPERIMENTS"/{wildcards.experiment}.yaml --leaderboard {input.leaderboard:q}'
         " --models {input.models:q} --products {input.products:q} --labels {input.labels:q}"
-        " --datasets {input.datasets:q} --benchmarks logs --output {output.manifest:q} --log {log:q}"
+        " --datasets {input.datasets:q} --output {output.manifest:q} --log {log:q}"
 
 
 # The run behind the report, told to archives and registries; the only result that holds times.

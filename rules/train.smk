@@ -15,6 +15,7 @@ rule train:
     threads: lambda w: 16 if PLAN.is_network(w.experiment, w.model) else 1
     resources:
         **needs("train", "datasets"),
+        gpu=0 if PLAN.config.device == "cpu" else PLAN.config.devices,
     params:
         key=lambda w: PLAN.key("train", **w),
     shell:

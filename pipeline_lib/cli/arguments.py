@@ -22,11 +22,6 @@ def add_output(parser: argparse.ArgumentParser, what: str = "manifest to write")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=what)
 
 
-def add_benchmarks(parser: argparse.ArgumentParser) -> None:
-    """Add ``--benchmarks``."""
-    parser.add_argument("--benchmarks", type=Path, metavar="FOLDER", help="folder of Snakemake's run-time tables")
-
-
 def add_catalog(parser: argparse.ArgumentParser) -> None:
     """Add ``--catalog``."""
     parser.add_argument(

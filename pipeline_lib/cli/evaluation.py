@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline_lib.cli.arguments import Commands, add_benchmarks, add_experiment, add_manifests, add_output, day
+from pipeline_lib.cli.arguments import Commands, add_experiment, add_manifests, add_output, day
 
 
 def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -35,7 +35,6 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_experiment(report)
     report.add_argument("--leaderboard", type=Path, required=True, metavar="FILE")
     add_manifests(report, "models", "products", "labels", "datasets")
-    add_benchmarks(report)
     add_output(report)
     report.set_defaults(run=_report)
 
@@ -98,7 +97,6 @@ def _report(args: argparse.Namespace) -> None:
         products=args.products,
         labels=args.labels,
         datasets=args.datasets,
-        benchmarks=args.benchmarks,
         output=args.output,
         code=stage_code("report", f"{TASKS.module(loaded.spec.task)}.report"),
     )

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline_lib.cli.arguments import Commands, add_benchmarks, add_output
+from pipeline_lib.cli.arguments import Commands, add_output
 
 
 def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -33,14 +33,15 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
         "crate",
         parents=[common],
         help="describe the run behind a report as a Workflow Run RO-Crate",
-        description="The folder of the output becomes the crate. Its times are the only ones that any result holds.",
+        description="The folder of the output becomes the crate. Its times are the only ones that any result holds;"
+        " ro-crate-preview.html beside it shows them.",
     )
     crate.add_argument("report", type=Path, metavar="REPORT", help="manifest of the report")
     crate.add_argument(
         "--workflow", type=Path, default=Path(), metavar="FOLDER", help="folder of the Snakefile (default: this one)"
     )
     crate.add_argument("--snakemake", default="", metavar="VERSION", help="version of Snakemake that ran it")
-    add_benchmarks(crate)
+    crate.add_argument("--benchmarks", type=Path, metavar="FOLDER", help="folder of Snakemake's run-time tables")
     add_output(crate, "ro-crate-metadata.json beside the report")
     crate.set_defaults(run=_crate)
 

@@ -10,12 +10,12 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline_lib.data.periods import bounds
+from pipeline_lib.html import render
 from pipeline_lib.io.atomic import write_text
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.operations.generations import operations_of
@@ -37,14 +37,8 @@ def write_page(plan: Plan, states: Sequence[Health], today: date, now: datetime)
     StoreError
         If the disk refuses.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("template.html").render(
+    page = render(
+        Path(__file__).with_name("template.html"),
         parts=[_part(plan, state) for state in states],
         today=today.isoformat(),
         written=f"{now:%Y-%m-%d %H:%M} UTC",

@@ -9,11 +9,10 @@ Snakemake's run-time tables. No manifest and no hash depends on them.
 from __future__ import annotations
 
 import base64
-import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,8 @@ from pipeline_lib.io.hashing import canonical_json, sha256_json
 from pipeline_lib.io.identifier import STORE_METADATA
 from pipeline_lib.io.manifest import FileRecord, Manifest, read_manifest
 from pipeline_lib.provenance.chain import Node, place_of, sources, walk
-from pipeline_lib.provenance.run_times import read_run_times
+from pipeline_lib.provenance.preview import PREVIEW, write_preview
+from pipeline_lib.provenance.run_times import RunTime, completed, read_run_times, run_time
 
 NAME = "ro-crate-metadata.json"
 """The name that the specification asks for."""
@@ -62,7 +62,7 @@ Entity = dict[str, Any]
 
 
 def write_crate(report: Path, *, workflow: Path, snakemake: str, benchmarks: Path | None, output: Path) -> None:
-    """Write the crate of a report: its metadata file, and a copy of the workflow that ran.
+    """Write the crate of a report: its metadata file, the page that shows it, and a copy of the workflow that ran.
 
     Parameters
     ----------
@@ -93,9 +93,11 @@ def write_crate(report: Path, *, workflow: Path, snakemake: str, benchmarks: Pat
     for node in nodes:
         if node.trouble:
             raise StoreError(f"the chain is broken: {node.trouble}", where=node.place, fix="run the workflow again")
-    crate = _Crate(output.parent, snakemake, {Path(t.job): t.seconds for t in read_run_times(benchmarks, names=None)})
-    crate.describe(made, [node for node in nodes if node.manifest is not None], _copied(workflow, output.parent))
-    write_json(output, {"@context": [f"{_CRATE}/context", _MORE_TERMS], "@graph": list(crate.entities.values())})
+    crate = _Crate(output.parent, snakemake, read_run_times(benchmarks))
+    crate.describe(made, nodes, _copied(workflow, output.parent))
+    described = {"@context": [f"{_CRATE}/context", _MORE_TERMS], "@graph": list(crate.entities.values())}
+    write_preview(output.with_name(PREVIEW), described, nodes, crate.times)
+    write_json(output, described)
 
 
 def _copied(workflow: Path, root: Path) -> list[str]:
@@ -121,33 +123,13 @@ def _ref(*identifiers: str) -> Any:  # noqa: ANN401 - JSON
     return found[0] if len(found) == 1 else found
 
 
-def _moment(manifest: Manifest) -> datetime:
-    """When an artefact was complete: its manifest is written last, and once."""
-    return datetime.fromtimestamp(manifest.path.stat().st_mtime, tz=UTC)
-
-
-def _job(manifest: Manifest) -> Path:
-    """Return the name of the run-time table of the job that made an artefact, as the rules give it."""
-    place = Path(os.path.normpath(manifest.path.absolute()))  # found by following inputs, it may hold ".."
-    name, folders = place.stem, [p.name for p in place.parents]
-    jobs: dict[str, Callable[[], Path]] = {
-        "raw": lambda: Path("fetch", folders[1], name),
-        "dataset": lambda: Path("preprocess", folders[1], name),
-        "labels": lambda: Path("label", folders[2], folders[0], name),
-        "model": lambda: Path("train", folders[2], f"{folders[1]}-{folders[0]}"),
-        "score": lambda: Path("score", folders[2], f"{folders[1]}-{folders[0]}"),
-        "product": lambda: Path("predict", folders[3], f"{folders[2]}-{folders[1]}-{name}"),
-    }
-    return jobs.get(manifest.kind, lambda: Path(manifest.kind, folders[0]))()
-
-
 @dataclass
 class _Crate:
     """The entities of a crate, by identifier."""
 
     root: Path
     snakemake: str
-    seconds: Mapping[Path, float]
+    times: Mapping[str, RunTime]
     entities: dict[str, Entity] = field(default_factory=dict)
 
     def add(self, identifier: str, kind: str | list[str], /, **properties: Any) -> str:  # noqa: ANN401 - JSON
@@ -160,8 +142,9 @@ class _Crate:
         """Add everything: the root first, as readers expect."""
         made = [node.manifest for node in nodes if node.manifest is not None]
         experiment = str(report.content.get("experiment", self.root.name))
-        end = max(_moment(manifest) for manifest in made)
+        end = max(completed(manifest) for manifest in made)
         self.add(NAME, "CreativeWork", about={"@id": "./"}, conformsTo=_ref(_CRATE, list(_PROFILES)[-1]))
+        self.add(PREVIEW, "CreativeWork", about={"@id": "./"}, encodingFormat=_FORMATS[".html"])
         root = self.add(
             "./",
             "Dataset",
@@ -310,8 +293,8 @@ class _Crate:
             instrument={"@id": workflow},
             object=_ref(chosen, *of_kind["raw"]),
             result=_ref(*payloads[report.path], *of_kind["leaderboard"]),
-            startTime=min(self._start(m) or _moment(m) for m in made).isoformat(timespec="seconds"),
-            endTime=max(_moment(m) for m in made).isoformat(timespec="seconds"),
+            startTime=min(self._start(m) or completed(m) for m in made).isoformat(timespec="seconds"),
+            endTime=max(completed(m) for m in made).isoformat(timespec="seconds"),
             actionStatus=_COMPLETED,
         )
 
@@ -340,13 +323,13 @@ class _Crate:
             object=_ref(*objects),
             result=_ref(*payloads[manifest.path]),
             startTime=start.isoformat(timespec="seconds") if start else None,
-            endTime=_moment(manifest).isoformat(timespec="seconds"),
+            endTime=completed(manifest).isoformat(timespec="seconds"),
             actionStatus=_COMPLETED,
         )
 
     def _start(self, manifest: Manifest) -> datetime | None:
-        seconds = self.seconds.get(_job(manifest))
-        return None if seconds is None else _moment(manifest) - timedelta(seconds=seconds)
+        time = run_time(manifest, self.times)
+        return None if time is None else completed(manifest) - timedelta(seconds=time.seconds)
 
     def _tool(self, manifest: Manifest) -> str:
         """Add a stage in the form in which it ran: its code and the packages it used."""

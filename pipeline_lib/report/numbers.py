@@ -25,15 +25,6 @@ def with_unit(unit: str) -> str:
     return "" if unit in {"1", ""} else f" ({unit})"
 
 
-def seconds(value: float) -> str:
-    """Return a duration in the unit that suits it."""
-    if value < 60:
-        return f"{value:.1f} s"
-    if value < 3600:
-        return f"{value / 60:.1f} min"
-    return f"{value / 3600:.1f} h"
-
-
 def listed(items: list[str]) -> str:
     """Join words as a sentence does: ``a``, ``a and b``, ``a, b and c``."""
     if len(items) < 2:

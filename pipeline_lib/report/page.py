@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 
 from pipeline_lib import __version__
+from pipeline_lib.html import render
 from pipeline_lib.io.identifier import as_text
 from pipeline_lib.provenance.chain import KINDS, Node, sources, versions
-from pipeline_lib.provenance.run_times import RunTime
 from pipeline_lib.published.tables import load_published
 from pipeline_lib.report.context import ReportContext, ReportFigure
-from pipeline_lib.report.numbers import UNDEFINED, in_text, seconds
+from pipeline_lib.report.numbers import UNDEFINED, in_text
 from pipeline_lib.report.tables import compared_table, model_entries, score_tables
 from pipeline_lib.report.words import period_words, result_sentences
 
@@ -69,7 +68,6 @@ def render_page(
     identifier: str,
     figures: Sequence[EmbeddedFigure],
     nodes: Sequence[Node],
-    run_times: Sequence[RunTime],
 ) -> str:
     """Return the page as HTML.
 
@@ -85,23 +83,15 @@ def render_page(
         Figures in the order of the page.
     nodes
         The chain of artefacts.
-    run_times
-        Run times of the workflow's jobs; may be empty.
 
     Returns
     -------
     str
         HTML without any address outside the page.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"short": short, "yaml": as_yaml, "seconds": seconds}
-    page = environment.get_template("template.html").render(
+    page = render(
+        Path(__file__).with_name("template.html"),
+        filters={"short": short, "yaml": as_yaml},
         **_result(context),
         **_chain(nodes),
         name=name,
@@ -109,7 +99,6 @@ def render_page(
         carried=as_text(identifier),
         spec=context.spec,
         figures=figures,
-        run_times=run_times,
         dash=UNDEFINED,
         gyre_version=__version__,
     )

@@ -10,7 +10,6 @@ from pipeline_lib.config.loader import LoadedExperiment
 from pipeline_lib.io.atomic import write_text
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 from pipeline_lib.provenance.chain import walk
-from pipeline_lib.provenance.run_times import read_run_times
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.gather import gather
 from pipeline_lib.report.page import EmbeddedFigure, embed, render_page
@@ -32,7 +31,6 @@ def build_report(
     products: Sequence[Path],
     labels: Sequence[Path],
     datasets: Sequence[Path],
-    benchmarks: Path | None,
     output: Path,
     code: str,
 ) -> None:
@@ -48,9 +46,6 @@ def build_report(
         Manifests of all runs, in folders ``<model>/seed<seed>``; may be empty.
     labels, datasets
         Manifests of the scored periods; may be empty.
-    benchmarks
-        Folder of Snakemake's run-time tables, if there is one. Run times differ from run to run and are shown in the
-        page only: figures and tables do not depend on them.
     output
         Manifest to write; ``report.html`` and the folder ``figures`` come to lie beside it.
     code
@@ -84,14 +79,12 @@ def build_report(
         figures = _draw(context, out.payload(FIGURES), task=spec.task, identifier=out.origin)
         folder = output.parent
         nodes = walk([board, *(manifest for found in inputs.values() for manifest in found)], folder=folder)
-        run_times = read_run_times(benchmarks, names=_job_names(experiment))
         page = render_page(
             context,
             name=experiment.name,
             identifier=out.origin,
             figures=figures,
             nodes=nodes,
-            run_times=run_times,
         )
         write_text(out.payload(PAGE), page)
         out.content = {"experiment": experiment.name, "figures": [figure.name for figure in figures]}
@@ -103,10 +96,6 @@ def _draw(context: ReportContext, folder: Path, *, task: str, identifier: str) -
         drawn: list[ReportFigure] = stage_module(task, "report").figures(context)
         saved = [save_figure(figure.figure, folder, figure.name, identifier=identifier)[0] for figure in drawn]
         return [embed(figure, png) for figure, png in zip(drawn, saved, strict=True)]
-
-
-def _job_names(experiment: LoadedExperiment) -> list[str]:
-    return [experiment.name, experiment.spec.source]
 
 
 def _record(out: Artefact, board: Manifest, inputs: dict[str, list[Manifest]]) -> None:

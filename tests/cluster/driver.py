@@ -39,7 +39,7 @@ class Driver:
 
     def job(self, comment: str = TRAINING) -> dict[str, str]:
         """Return the newest job with a comment; empty if there is none."""
-        found = [job for job in jobs_of(self.cluster, self.folder) if job["Comment"] == comment]
+        found = [job for job in jobs_of(self.cluster, self.folder) if job.get("Comment") == comment]
         return max(found, key=lambda job: int(job["JobId"]), default={})
 
     def wait_for_training(self) -> dict[str, str]:

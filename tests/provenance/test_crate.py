@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,6 +16,7 @@ import pytest
 from pipeline_lib.cli.app import main
 from pipeline_lib.io.hashing import sha256_file
 from pipeline_lib.io.manifest import Artefact, read_manifest
+from pipeline_lib.provenance.preview import duration
 from tests.report.artefacts import CODE, PERIOD
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +36,7 @@ def tabled(folder: Path) -> str:
     table = folder / "logs/train/tiny/eddynet-seed0.tsv"
     table.parent.mkdir(parents=True)
     table.write_text(f"s\th:m:s\tmax_rss\n{TRAINED_S}\t0:04:10\t1200\n")
+    table.with_name("half.tsv").write_text("s\th:m:s")  # being written
     return str(folder / "logs")
 
 
@@ -143,9 +146,41 @@ def test_times_come_from_the_manifests_and_the_tables(own: Path):
     assert run["endTime"] == "2033-05-18T03:33:20+00:00"
 
 
+def test_the_page_shows_what_each_job_took_and_carries_the_metadata(own: Path):
+    assert write(own, "--benchmarks", tabled(own)) == 0
+    page = (own / "results/tiny/ro-crate-preview.html").read_text()
+    row = re.search(r"<code>eddynet/seed0/model\.json</code>.*", page)
+    assert row
+    assert "4.2 min" in row[0]
+    assert ">1200<" in row[0]
+    assert "4.2 min in all" in page
+    embedded = re.search(r'<script type="application/ld\+json">(.*?)</script>', page, flags=re.DOTALL)
+    assert embedded
+    assert json.loads(embedded[1]) == json.loads((own / "results/tiny" / NAME).read_text())
+
+
+def test_durations():
+    assert [duration(s) for s in (3.14, 250.3, 7200.0, float("nan"))] == ["3.1 s", "4.2 min", "2.0 h", "–"]
+
+
+def test_a_title_cannot_leave_its_place_in_the_page(own: Path):
+    title = "</script><b>Odd & title"
+    report = own / "results/tiny/odd/report.json"
+    with Artefact(report, kind="report", code=CODE) as out:
+        out.payload("report.html").write_text("page")
+        out.options = {"title": title}
+    words = ["crate", report, "--workflow", ROOT, "--output", report.with_name(NAME)]
+    assert main([*map(str, words)]) == 0
+    page = report.with_name("ro-crate-preview.html").read_text()
+    assert page.count("</script>") == 1
+    assert "<h1>&lt;/script&gt;&lt;b&gt;Odd &amp; title</h1>" in page
+
+
 def test_no_other_file_depends_on_it_and_it_depends_on_times_only(own: Path):
+    ours = {NAME, "ro-crate-preview.html"}
+
     def content() -> dict[Path, bytes]:
-        return {p: p.read_bytes() for p in own.rglob("*") if p.is_file() and p.name != NAME}
+        return {p: p.read_bytes() for p in own.rglob("*") if p.is_file() and p.name not in ours}
 
     assert write(own) == 0
     first, before = Crate(own).graph, content()

@@ -65,7 +65,6 @@ class Built:
     labels: list[Path]
     datasets: list[Path]
     output: Path
-    benchmarks: Path | None = None
 
     def report(self, **changes: Any) -> Manifest:
         """Build the report and return its manifest."""

@@ -201,7 +201,16 @@ def test_the_slurm_profile_is_found_literally_in_a_clean_copy(copied):
     command = ["snakemake", "--profile", "slurm", "--dry-run"]
     done = subprocess.run(command, cwd=copied, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^train +2$|^train +\d+$", done.stdout, flags=re.MULTILINE)
+    assert re.search(r"^train +\d+$", done.stdout, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(("options", "gpus"), [({}, 1), ({"devices": 4}, 4), ({"device": "cpu", "devices": 4}, 0)])
+def test_training_asks_a_cluster_for_a_gpu_per_process(copied, options, gpus):
+    edit_yaml(copied / "config/config.yaml", **options)
+    target = "results/eddies-mediterranean/eddynet/seed0/model.json"
+    command = ["snakemake", "--profile", "slurm", "--dry-run", target]
+    done = subprocess.run(command, cwd=copied, env=environment(), capture_output=True, text=True)
+    assert re.search(rf"^rule train:.*?resources: [^\n]*\bgpu={gpus}\b", done.stdout, flags=re.MULTILINE | re.DOTALL)
 
 
 def test_snakemake_lint_is_clean(copied):
