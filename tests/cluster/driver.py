@@ -39,7 +39,7 @@ class Driver:
 
     def job(self, comment: str = TRAINING) -> dict[str, str]:
         """Return the newest job with a comment; empty if there is none."""
-        found = [job for job in jobs_of(self.cluster, self.folder) if job.get("Comment") == comment]
+        found = [job for job in jobs_of(self.cluster, self.folder) if job["Comment"] == comment]
         return max(found, key=lambda job: int(job["JobId"]), default={})
 
     def wait_for_training(self) -> dict[str, str]:
@@ -58,8 +58,8 @@ def epochs(folder: Path) -> int:
 
 
 def jobs_of(cluster: Cluster, folder: Path) -> list[dict[str, str]]:
-    """Jobs that were submitted from a folder, also those that have ended."""
-    return [job for job in cluster.jobs() if job["WorkDir"] == str(folder)]
+    """Jobs that a Snakemake submitted from a folder, also those that have ended."""
+    return [job for job in cluster.jobs() if job["WorkDir"] == str(folder) and "Comment" in job]
 
 
 def assert_never_twice(cluster: Cluster, folder: Path) -> None:

@@ -72,7 +72,7 @@ def assert_undisturbed(driver: Driver, undisturbed: Path, *, resumed: bool = Tru
 
 def attempts(driver: Driver) -> list[dict[str, str]]:
     """The Slurm jobs that trained, in order."""
-    found = [job for job in jobs_of(driver.cluster, driver.folder) if job.get("Comment") == TRAINING]
+    found = [job for job in jobs_of(driver.cluster, driver.folder) if job["Comment"] == TRAINING]
     return sorted(found, key=lambda job: int(job["JobId"]))
 
 
