@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.driver import TRAINING, jobs_of
 from tests.workflow.project import ROOT, environment, write_project
 
 pytestmark = pytest.mark.conda
@@ -78,23 +79,49 @@ def identities(folder: Path) -> dict[str, str]:
     return found
 
 
-def test_every_stage_runs_in_its_environment_and_gives_the_same_bits(tool, channels, finished, tmp_path_factory):
-    # On the file system of the channel, so that environments are hard links into its cache.
-    folder = write_project(tmp_path_factory.mktemp("conda"))
-    command = [Path(sys.executable).parent / "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
-    begin = time.monotonic()
-    done = subprocess.run(
-        [*command, "--cores", "2", "--sdm", "conda"],
-        env=bare_environment(tool, channels),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
-    made = [meta.parent for meta in (folder / ".snakemake/conda").glob("*/conda-meta")]
-    tell(f"{len(made)} environments and the run", begin, folder)
-    assert len(made) == len({file.read_bytes() for file in ENVIRONMENTS})
-    assert "Activating conda environment" in done.stdout
+class Run:
+    """``snakemake --sdm conda`` on the tiny project, whose environments lie beside it and are made once."""
+
+    def __init__(self, tool: str, channels: Path, folder: Path, prefix: Path, *arguments: str, **settings: str) -> None:
+        self.folder = write_project(folder)
+        command = [Path(sys.executable).parent / "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+        begin = time.monotonic()
+        done = subprocess.run(
+            [*command, "--sdm", "conda", "--conda-prefix", prefix, *arguments],
+            env=bare_environment(tool, channels) | settings,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.told = done.stdout
+        assert done.returncode == 0, self.told
+        self.environments = [meta.parent for meta in prefix.glob("*/conda-meta")]
+        tell(f"{len(self.environments)} environments and the run", begin, prefix)
+
+
+@pytest.fixture(scope="module")
+def prefix(channels, tmp_path_factory) -> Path:
+    """Where the environments lie: on the file system of the channel, as hard links into its cache."""
+    return tmp_path_factory.mktemp("environments")
+
+
+def test_every_stage_runs_in_its_environment_and_gives_the_same_bits(tool, channels, prefix, finished, tmp_path):
+    run = Run(tool, channels, tmp_path / "conda", prefix, "--cores", "2")
+    assert len(run.environments) == len({file.read_bytes() for file in ENVIRONMENTS})
+    assert "Activating conda environment" in run.told
     expected = identities(finished)
     assert len(expected) > len(ENVIRONMENTS)
-    assert identities(folder) == expected
+    assert identities(run.folder) == expected
+
+
+@pytest.mark.slurm
+def test_slurm_jobs_run_in_their_environments_and_give_the_same_bits(
+    tool, channels, prefix, finished, tmp_path, cluster
+):
+    profile = ["--profile", ROOT / "workflow/profiles/slurm", "--set-threads", "train=2"]
+    run = Run(tool, channels, tmp_path / "conda", prefix, *profile, SLURM_CONF=cluster.environment["SLURM_CONF"])
+    jobs = jobs_of(cluster, run.folder)
+    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
+    assert any(job["Comment"] == TRAINING for job in jobs)
+    assert identities(run.folder) == identities(finished)
