@@ -221,6 +221,14 @@ def test_the_driver_is_killed_and_recover_cleans_up(cluster, project, start, und
     assert gyre("recover", cwd=project).returncode == 0  # nothing is left to do
 
 
+def test_a_partition_that_does_not_exist_is_told_in_slurms_words(cluster, project, start):
+    ask(project, slurm_partition="nowhere")
+    driver = start()
+    assert driver.wait() != 0
+    assert re.search(r"sbatch: error: invalid partition specified: nowhere", driver.told)
+    assert not jobs_of(cluster, project)
+
+
 def test_the_log_of_a_failed_job_is_found_from_the_message(cluster, project, start):
     chunk = next(file for file in (project / "data/tiny-adt/dataset/2005-04.zarr/adt/c").rglob("*") if file.is_file())
     chunk.unlink()

@@ -80,14 +80,14 @@ def test_a_second_run_has_nothing_to_do(finished):
     assert planned(finished) == {}
 
 
-def test_products_made_again_are_equal_to_the_byte(own):
-    manifest = own / "results/tiny/eddynet/seed0/products/2005-05.json"
-    labels = next((own / "data/tiny-adt/labels").glob("*/2005-05.json"))
-    before = [manifest.read_bytes(), labels.read_bytes()]
-    manifest.unlink()
-    labels.unlink()
-    snakemake(own, "results/tiny/eddynet/seed0/products/2005-05.json", str(labels.relative_to(own)))
-    assert [manifest.read_bytes(), labels.read_bytes()] == before
+def test_products_labels_and_report_made_again_are_equal_to_the_byte(own):
+    made = [own / "results/tiny/eddynet/seed0/products/2005-05.json", own / "results/tiny/report.json"]
+    made += (own / "data/tiny-adt/labels").glob("*/2005-05.json")
+    before = [manifest.read_bytes() for manifest in made]
+    for manifest in made:
+        manifest.unlink()
+    snakemake(own, *(str(manifest.relative_to(own)) for manifest in made))
+    assert [manifest.read_bytes() for manifest in made] == before
 
 
 def test_a_new_title_makes_the_report_again_and_nothing_else(own):
