@@ -3,7 +3,7 @@
     PYTHONPATH=. python benchmarks/cluster.py --config mirror=/data/mirror
 
 Both runs start in fresh clones and share this machine's processors; the cluster is the one that the tests start (needs
-root and ``make system-slurm``). Every manifest of the two runs must be equal. Networks are trained with one thread each.
+root and ``make system-slurm``). Networks are trained with one thread each. All manifests of the two runs must be equal.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
     """Parse arguments, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", nargs="*", default=[], help="settings, as for snakemake")
-    settings = ["device=cpu", *parser.parse_args().config]
+    settings = parser.parse_args().config
     reason = cluster.why_not()
     if reason:
         raise SystemExit(reason)
