@@ -137,7 +137,9 @@ class Source:
             if part != period:
                 raise ConfigError(f"there is no part {part!r}", where=self.name, fix=f"ask for {period!r}")
         names = tuple(spec.name for spec in self.variables.values())
-        return FetchRequest(source=self.name, part=part, start=start, end=end, variables=names)
+        return FetchRequest(
+            source=self.name, part=part, start=start, end=end, variables=names, step_hours=self.time.step_hours
+        )
 
     def fetch_options(self, part: str) -> dict[str, Any]:
         """Return all that decides which files a part consists of, as plain values."""
@@ -152,6 +154,7 @@ class Source:
             "start": str(first),
             "end": str(last),
             "step_hours": self.time.step_hours,
+            "form": self.block.form,
             "preparation": self.preparation.name,
             "options": self.preparation_options.model_dump(mode="json"),
         }
@@ -159,6 +162,12 @@ class Source:
     def dataset_variables(self) -> tuple[str, ...]:
         """Names of the dataset's variables."""
         return PREPARATIONS.get(self.preparation.name).produces(self.preparation_options)
+
+    def fetch_modules(self) -> list[str]:
+        """Return the modules whose code decides what a fetch brings: the driver's, and what the driver names itself."""
+        driver = DRIVERS.get(self.driver)
+        named: list[str] = driver.modules(self.driver_options) if hasattr(driver, "modules") else []
+        return [DRIVERS.module(self.driver), *named]
 
     def provenance(self) -> dict[str, str]:
         """Return what the results say about their origin."""

@@ -28,7 +28,6 @@ from pipeline_lib.config.loader import LoadedExperiment, load_experiment, parse_
 from pipeline_lib.config.workflow import WorkflowConfig
 from pipeline_lib.data.periods import PERIOD, bounds
 from pipeline_lib.errors import ConfigError, closest
-from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.fingerprint import fingerprint
 from pipeline_lib.io.hashing import canonical_json, sha256_json
 from pipeline_lib.io.yaml import load_yaml
@@ -247,7 +246,7 @@ class Plan:
 
     def _fetch_key(self, source: str, part: str) -> tuple[Any, list[str]]:
         entry = self.catalog.source(source)
-        return [entry.fetch_options(part), part], [DRIVERS.module(entry.driver)]
+        return [entry.fetch_options(part), part], entry.fetch_modules()
 
     def _preprocess_key(self, source: str, period: str) -> tuple[Any, list[str]]:
         entry = self.catalog.source(source)

@@ -52,12 +52,11 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def _fetch(args: argparse.Namespace) -> None:
     from pipeline_lib.catalog import Catalog
-    from pipeline_lib.fetch.registry import DRIVERS
     from pipeline_lib.fetch.stage import fetch_source
     from pipeline_lib.plan import stage_code
 
     source = Catalog.load(args.catalog).source(args.source)
-    code = stage_code("fetch", DRIVERS.module(source.driver))
+    code = stage_code("fetch", *source.fetch_modules())
     fetch_source(source, part=args.part, output=args.output, mirror=args.mirror, code=code)
 
 
@@ -78,6 +77,7 @@ def _preprocess(args: argparse.Namespace) -> None:
         variables=source.variables,
         coverage=(source.time.start, source.time.end),
         step_hours=source.time.step_hours,
+        form=source.block.form,
         preparation=source.preparation.name,
         preparation_options=source.preparation_options,
         code=stage_code("preprocess", PREPARATIONS.module(source.preparation.name)),

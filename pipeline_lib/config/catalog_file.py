@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from pipeline_lib.data.forms import Form
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.options import Options
 
@@ -31,8 +32,8 @@ class TimeSpan(Options):
     """First day."""
     end: date | None = None
     """Last day; none for a source that is still growing."""
-    step_hours: int = Field(24, ge=1)
-    """Hours between two time steps."""
+    step_hours: float = Field(24, gt=0)
+    """Hours between two time steps. For a simulation without units, days stand for its unit of time."""
     daily_from: date | None = None
     """From this day on, the first of a month, periods are days instead of months: for data that arrive daily."""
 
@@ -83,6 +84,8 @@ class GyreBlock(Options):
     """Contract of each variable, by its canonical name."""
     time: TimeSpan
     """Days covered."""
+    form: Form = "maps"
+    """What the variables lie on: ``maps``, a regular grid of latitude and longitude, or ``states`` of a simulation."""
     parts: Literal["whole", "monthly"] = "whole"
     """Whether all is fetched at once, or period by period: by month, from ``time.daily_from`` on by day."""
     fetch: FetchEntry

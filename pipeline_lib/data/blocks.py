@@ -1,12 +1,14 @@
-"""Gridded data in blocks of time, so that memory does not grow with the length of a file."""
+"""Data in blocks of time, so that memory does not grow with the length of a file."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import xarray as xr
 
 from pipeline_lib.data.canonical import check_values
+from pipeline_lib.data.forms import Form
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.io.zarr_store import CHUNK_BYTES, time_chunk
 
@@ -37,20 +39,21 @@ def in_blocks(ds: xr.Dataset) -> xr.Dataset:
     return ds
 
 
-def checked(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where: str) -> xr.Dataset:
-    """Return a lazy dataset of whole maps whose values are checked against their contract as they are read.
+def checked(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where: str, form: Form = "maps") -> xr.Dataset:
+    """Return a lazy dataset of whole maps or states whose values are checked against their contract as they are read.
 
     Raises
     ------
     DataError
         When a block is computed that breaks the contract; see :func:`~pipeline_lib.data.canonical.check_values`.
     """
-    steps = time_chunk(times=ds.sizes["time"], cell_bytes=ds.sizes["latitude"] * ds.sizes["longitude"] * _STORED_BYTES)
-    ds = ds.chunk({"time": steps, "latitude": -1, "longitude": -1})
-    checking: xr.Dataset = ds.map_blocks(_checked, args=[dict(variables), where], template=ds)
+    others = {str(dim): size for dim, size in ds.sizes.items() if dim != "time"}
+    steps = time_chunk(times=ds.sizes["time"], cell_bytes=math.prod(others.values()) * _STORED_BYTES)
+    ds = ds.chunk({"time": steps, **dict.fromkeys(others, -1)})
+    checking: xr.Dataset = ds.map_blocks(_checked, args=[dict(variables), where, form], template=ds)
     return checking
 
 
-def _checked(block: xr.Dataset, variables: Mapping[str, VariableSpec], where: str) -> xr.Dataset:
-    check_values(block, variables, where=where)
+def _checked(block: xr.Dataset, variables: Mapping[str, VariableSpec], where: str, form: Form) -> xr.Dataset:
+    check_values(block, variables, where=where, form=form)
     return block

@@ -1,8 +1,8 @@
-"""The canonical form of gridded data, and the door that brings outside data into it or refuses them.
+"""The canonical form of data, and the door that brings outside data into it or refuses them.
 
-Canonical: dimensions ``(time, latitude, longitude)``; time ``datetime64[ns]`` in UTC, strictly increasing; latitude
-strictly ascending within [-90, 90]; longitude strictly ascending within [-180, 180); floats in the unit of the
-contract; missing values NaN.
+Maps: dimensions ``(time, latitude, longitude)``; latitude strictly ascending within [-90, 90]; longitude strictly
+ascending within [-180, 180); missing values NaN. States, of simulations: ``time`` first, then what the simulation
+names, nothing missing. Both: time ``datetime64[ns]`` in UTC, strictly increasing; floats in the unit of the contract.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
+from pipeline_lib.data.forms import Form
 from pipeline_lib.data.units import conversion
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import DataError, closest
 
 DIMS = ("time", "latitude", "longitude")
+
 
 _NAMES = {
     "time": ("time", "valid_time", "t"),
@@ -42,7 +44,9 @@ _ISSUE = "expver"
 _STANDARD_CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
 
 
-def canonicalise(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where: str) -> xr.Dataset:
+def canonicalise(
+    ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where: str, form: Form = "maps"
+) -> xr.Dataset:
     """Bring a dataset into canonical form.
 
     Parameters
@@ -53,6 +57,8 @@ def canonicalise(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
         Contract of each variable to keep, by its canonical name.
     where
         Name of the source or file, for messages.
+    form
+        Maps or states.
 
     Returns
     -------
@@ -71,17 +77,26 @@ def canonicalise(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
     _check_one_issue(ds, where)
     out = ds[[spec.name for spec in variables.values()]]
     out = out.rename({spec.name: name for name, spec in variables.items() if spec.name != name})
-    out = _rename_coordinates(out, where).reset_coords(drop=True)
-    out = _time(out, where)
-    out = _latitude(out, where)
-    out = _longitude(out, where)
+    if form == "maps":
+        out = _rename_coordinates(out, where).reset_coords(drop=True)
+        out = _longitude(_latitude(_time(out, where), where), where)
+    else:
+        out = _time(_time_first(out, where), where)
     for name, spec in variables.items():
         out[name] = _convert(out[name], spec, where=f"{where}: {name}")
     for name, attrs in COORDINATE_ATTRS.items():
-        out[name].attrs = dict(attrs)
-        out[name].encoding = {}
+        if name in out.coords:
+            out[name].attrs = dict(attrs)
+            out[name].encoding = {}
     out.attrs = {}
     return out
+
+
+def _time_first(ds: xr.Dataset, where: str) -> xr.Dataset:
+    for name, variable in ds.data_vars.items():
+        if "time" not in variable.dims or "time" not in ds.coords:
+            raise DataError(f"{name} has dimensions {variable.dims}, without a time", where=where)
+    return ds.transpose("time", ...)
 
 
 def _check_one_issue(ds: xr.Dataset, where: str) -> None:
@@ -101,14 +116,14 @@ def _check_one_issue(ds: xr.Dataset, where: str) -> None:
         )
 
 
-def check_values(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where: str) -> None:
+def check_values(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where: str, form: Form = "maps") -> None:
     """Check loaded values against their contract.
 
     Raises
     ------
     DataError
-        If a value is infinite, huge or out of range, a time step has no finite value, or land seems stored as a
-        number.
+        If a value is infinite, huge or out of range; of maps: a time step has no finite value, or land seems stored as
+        a number; of states: a value is missing.
     """
     for name, spec in variables.items():
         values = ds[name].values
@@ -116,12 +131,19 @@ def check_values(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
         if np.isinf(values).any():
             raise DataError(f"holds infinite values on {_day(ds, np.isinf(values))}", where=place)
         finite = np.isfinite(values)
-        empty = ~finite.any(axis=(1, 2))
+        if form == "states" and not finite.all():
+            raise DataError(f"lacks a value on {_day(ds, ~finite)}", where=place, fix="did the simulation blow up?")
+        empty = ~finite.any(axis=_others(finite))
         if empty.any():
             raise DataError(f"has no finite value on {ds.time.values[empty][0]:.10}", where=place)
         _check_range(ds, values, spec, place)
-        if finite.all():
+        if form == "maps" and finite.all():
             _check_constant(values, place)
+
+
+def _others(values: np.ndarray) -> tuple[int, ...]:
+    """All axes but that of time."""
+    return tuple(range(1, values.ndim))
 
 
 def _check_constant(values: np.ndarray, place: str) -> None:
@@ -161,7 +183,7 @@ def _check_range(ds: xr.Dataset, values: np.ndarray, spec: VariableSpec, place: 
 
 
 def _day(ds: xr.Dataset, bad: np.ndarray) -> str:
-    return f"{ds.time.values[bad.any(axis=(1, 2))][0]:.10}"
+    return f"{ds.time.values[bad.any(axis=_others(bad))][0]:.10}"
 
 
 def _rename_coordinates(ds: xr.Dataset, where: str) -> xr.Dataset:

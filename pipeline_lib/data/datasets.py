@@ -24,7 +24,7 @@ def concat_times(parts: Sequence[xr.Dataset], *, where: Sequence[str]) -> xr.Dat
     if not parts:
         raise DataError("no period is given", where="manifests")
     for part, name in zip(parts, where, strict=True):
-        for axis in ("latitude", "longitude"):
+        for axis in sorted(map(str, set(parts[0].dims) - {"time"})):
             if not np.array_equal(part[axis].values, parts[0][axis].values):
                 raise DataError(f"{axis} differs from that of {where[0]}", where=name, fix="regrid it first")
     ordered = sorted(parts, key=lambda part: part.time.values[0])

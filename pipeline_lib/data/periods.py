@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline_lib.errors import ConfigError
 
+_HOUR_NS = 3600 * 10**9
 PERIOD = r"\d{4}-\d{2}(?:-\d{2})?"
 """Regular expression of a period's name; :func:`bounds` says whether there is such a month or day."""
 
@@ -56,8 +57,8 @@ def periods_between(start: date, end: date, daily_from: date | None = None) -> l
     return found
 
 
-def expected_times(start: date, end: date, step_hours: int) -> np.ndarray:
+def expected_times(start: date, end: date, step_hours: float) -> np.ndarray:
     """Return the time stamps (datetime64[ns]) every ``step_hours`` from the first to the last day, included."""
     first = np.datetime64(start, "ns")
     last = np.datetime64(end + timedelta(days=1), "ns")
-    return np.arange(first, last, np.timedelta64(step_hours, "h"))
+    return np.arange(first, last, np.timedelta64(round(step_hours * _HOUR_NS), "ns"))

@@ -49,6 +49,8 @@ class FetchRequest:
         First and last day wanted; no end means up to the newest.
     variables
         Names of the variables as the provider delivers them.
+    step_hours
+        Hours between two time steps.
     """
 
     source: str
@@ -56,6 +58,7 @@ class FetchRequest:
     start: date
     end: date | None
     variables: tuple[str, ...]
+    step_hours: float = 24
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class WantedFile:
 class Driver(Protocol):
     """Brings files of one kind of provider.
 
-    A driver may also have a static method ``version(options, wanted) -> str | None``: :mod:`pipeline_lib.fetch.news`.
+    A driver may also have a static method ``version(options, wanted) -> str | None``: :mod:`pipeline_lib.fetch.news`,
+    and ``modules(options) -> list[str]``: further modules whose code decides what it brings.
     """
 
     Options: ClassVar[type[Options]]

@@ -53,8 +53,10 @@ class ModelSpec(Options):
     """The kind of problem."""
     inputs: tuple[InputVariable, ...]
     """Input channels, in order."""
-    classes: tuple[str, ...]
-    """Names of the output channels, in order."""
+    classes: tuple[str, ...] = ()
+    """Names of the output channels, in order; none where outputs are the inputs' future."""
+    sizes: dict[str, Any]
+    """What the task fixed when it built the network."""
     parameters: int
     """Number of trainable values."""
 
@@ -168,7 +170,7 @@ def load_model(manifest_path: Path) -> LoadedModel:
     try:
         options = model.Options.model_validate(spec.options)
         with torch.random.fork_rng(devices=[]):
-            network = model.build(options, in_channels=len(spec.inputs), classes=len(spec.classes))
+            network = model.build(options, **spec.sizes)
         weights = torch.load(manifest.file(WEIGHTS), map_location="cpu", weights_only=True)
         network.load_state_dict(weights)
     except (ValidationError, RuntimeError, pickle.UnpicklingError) as error:

@@ -111,20 +111,23 @@ class NetworkModel(Model):
 
     @classmethod
     @abstractmethod
-    def build(cls, options: Any, *, in_channels: int, classes: int) -> torch.nn.Module:  # noqa: ANN401 - own Options
-        """Return a freshly initialised network.
+    def build(cls, *args: Any, **sizes: Any) -> torch.nn.Module:  # noqa: ANN401 - own Options and the task's sizes
+        """Return a freshly initialised network, called as ``build(options, **sizes)``.
 
         Parameters
         ----------
         options
             An instance of this class's ``Options``.
-        in_channels, classes
-            Number of input variables and of output classes.
+        sizes
+            What the task fixes. Segmentation: ``in_channels``, ``classes``, the numbers of input variables and of
+            output classes. Dynamics: ``dimension``, ``step``, ``mean``, ``scale``, the components of a state, the unit
+            of time between two of them, and how they are normalised.
 
         Returns
         -------
         torch.nn.Module
-            Maps (batch, in_channels, height, width) to logits (batch, classes, height, width).
+            Segmentation: maps (batch, in_channels, height, width) to logits (batch, classes, height, width). Dynamics:
+            a :class:`~pipeline_lib.learning.forecaster.Forecaster`.
         """
 
 

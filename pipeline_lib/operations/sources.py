@@ -136,7 +136,7 @@ class SourceDesk:
     def bring(self, parts: Iterable[str]) -> Brought:
         """Fetch parts again; those that are other than before replace what is here."""
         brought = Brought()
-        code = stage_code("fetch", DRIVERS.module(self.source.driver))
+        code = stage_code("fetch", *self.source.fetch_modules())
         for part in parts:
             before = self.fetched(part)
             if self.whole and before is not None:

@@ -14,6 +14,7 @@ import xarray as xr
 from pipeline_lib.data.blocks import checked, in_blocks
 from pipeline_lib.data.canonical import canonicalise
 from pipeline_lib.data.datasets import concat_times
+from pipeline_lib.data.forms import Form
 from pipeline_lib.data.grids import grid_step
 from pipeline_lib.data.periods import bounds, expected_times
 from pipeline_lib.data.variables import VariableSpec
@@ -36,7 +37,8 @@ def preprocess_period(
     period: str,
     variables: Mapping[str, VariableSpec],
     coverage: tuple[date, date | None],
-    step_hours: int,
+    step_hours: float,
+    form: Form,
     preparation: str,
     preparation_options: Options,
     code: str,
@@ -57,6 +59,8 @@ def preprocess_period(
         First and last day that the source covers; no end means open.
     step_hours
         Time step of the source.
+    form
+        Whether it holds maps or states.
     preparation, preparation_options
         Registered preparation that makes the dataset's variables.
     threads, workers
@@ -82,7 +86,7 @@ def preprocess_period(
         dask_workers(workers, threads=threads),
     ):
         out.add_input("raw", fetched)
-        delivered = open_files(files, variables, start=start, end=end, step_hours=step_hours)
+        delivered = open_files(files, variables, start=start, end=end, step_hours=step_hours, form=form)
         ds = prepare.prepare(delivered, preparation_options)
         store = out.payload(f"{period}.zarr")
         _write(ds, store, fetched)
@@ -90,16 +94,22 @@ def preprocess_period(
         out.content = {
             "period": period,
             "times": int(ds.sizes["time"]),
-            "shape": [int(ds.sizes[d]) for d in ("latitude", "longitude")],
+            "shape": [int(ds.sizes[d]) for d in _space(ds)],
             "variables": {name: spec.model_dump(mode="json", exclude={"name"}) for name, spec in variables.items()},
-            "grid_step": [grid_step(ds[axis].values) for axis in ("latitude", "longitude")],
+            "grid_step": [grid_step(ds[axis].values) for axis in _space(ds)] if form == "maps" else [],
             "units": {str(name): str(ds[name].attrs["units"]) for name in ds.data_vars},
             "delivered_units": {
                 n: delivered[n].attrs.get("delivered_units", spec.units) for n, spec in variables.items()
             },
             **_status(fetched.content),
         }
-    logger.info("%s: %d maps of %s cells", output, ds.sizes["time"], " x ".join(map(str, out.content["shape"])))
+    cells = " x ".join(map(str, out.content["shape"]))
+    logger.info("%s: %d %s of %s values", output, ds.sizes["time"], form, cells)
+
+
+def _space(ds: xr.Dataset) -> list[str]:
+    """All dimensions but time, in the order of the first variable that has them."""
+    return [str(dim) for dim in next(iter(ds.data_vars.values())).dims if dim != "time"]
 
 
 def _days(period: str, coverage: tuple[date, date | None]) -> tuple[date, date]:
@@ -128,7 +138,13 @@ def _write(ds: xr.Dataset, store: Path, fetched: Manifest) -> None:
 
 
 def open_files(
-    files: list[Path], variables: Mapping[str, VariableSpec], *, start: date, end: date, step_hours: int
+    files: list[Path],
+    variables: Mapping[str, VariableSpec],
+    *,
+    start: date,
+    end: date,
+    step_hours: float,
+    form: Form = "maps",
 ) -> xr.Dataset:
     """Open raw netCDF files lazily, in canonical form, cut to the days wanted; values are checked as they are read.
 
@@ -138,11 +154,14 @@ def open_files(
         If a file is not readable, the files lie on different grids, or a time step is missing or extra.
     """
     where = files[0].parent.name if len(files) > 1 else files[0].name
-    parts = [canonicalise(in_blocks(_dated(_open(file), start, end)), variables, where=file.name) for file in files]
+    parts = [
+        canonicalise(in_blocks(_dated(_open(file), start, end)), variables, where=file.name, form=form)
+        for file in files
+    ]
     ds = concat_times(parts, where=[file.name for file in files])
     ds = ds.sel(time=_span(start, end))
     _check_times(ds, expected_times(start, end, step_hours), where)
-    return checked(ds, variables, where=where)
+    return checked(ds, variables, where=where, form=form)
 
 
 def _open(file: Path) -> xr.Dataset:

@@ -33,8 +33,8 @@ class Sample:
 
     times: tuple[str, ...]
     """Dates, ISO format to the minute."""
-    latitude: tuple[float, ...]
-    longitude: tuple[float, ...]
+    axes: Mapping[str, tuple[float, ...]]
+    """Values of each dimension but time; of one without numbers, such as the components of a state, their index."""
     cells: tuple[int, ...]
     """Scored cells of each date."""
     masks: tuple[str, ...]
@@ -48,13 +48,12 @@ class Sample:
 
     @classmethod
     def of(cls, truth: xr.DataArray, mask: xr.DataArray, *, method: Mapping[str, Any]) -> Self:
-        """Return the sample that a truth and a mask with dimensions (time, latitude, longitude) stand for."""
+        """Return the sample that a truth and a mask with the same dimensions, time first, stand for."""
         inside = mask.values
         return cls(
             times=tuple(str(np.datetime_as_string(t, unit="m")) for t in truth.time.values),
-            latitude=tuple(map(float, truth.latitude.values)),
-            longitude=tuple(map(float, truth.longitude.values)),
-            cells=tuple(map(int, inside.sum(axis=(1, 2)))),
+            axes={str(dim): _axis(truth, str(dim)) for dim in truth.dims[1:]},
+            cells=tuple(int(m.sum()) for m in inside),
             masks=tuple(_digest(np.packbits(m)) for m in inside),
             truths=tuple(_digest(v[m]) for v, m in zip(truth.values, inside, strict=True)),
             units={str(truth.name): str(truth.attrs.get("units", "1"))},
@@ -72,13 +71,19 @@ class Sample:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the sample as plain values for a manifest."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return plain | {"axes": {name: list(values) for name, values in self.axes.items()}}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Return the sample that :meth:`to_plain` wrote."""
         fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
-        return cls(**fields)
+        return cls(**fields | {"axes": {name: tuple(values) for name, values in plain["axes"].items()}})
+
+
+def _axis(truth: xr.DataArray, dim: str) -> tuple[float, ...]:
+    numbers = dim in truth.coords and np.issubdtype(truth[dim].dtype, np.number)
+    return tuple(map(float, truth[dim].values if numbers else range(truth.sizes[dim])))
 
 
 def _digest(values: NDArray[Any]) -> str:
@@ -119,9 +124,11 @@ def check_same_sample(samples: Mapping[str, Sample]) -> None:
 
 
 def _check_cells(name: str, sample: Sample, other_name: str, other: Sample) -> None:
-    for axis in ("latitude", "longitude"):
-        ours, theirs = np.array(getattr(sample, axis)), np.array(getattr(other, axis))
-        fix = "bring all products to the grid of the labels"
+    fix = "bring all products to the grid of the labels"
+    if sample.axes.keys() != other.axes.keys():
+        raise ScoreError(f"has axes {list(sample.axes)}, {other_name} has {list(other.axes)}", where=name, fix=fix)
+    for axis in sample.axes:
+        ours, theirs = np.array(sample.axes[axis]), np.array(other.axes[axis])
         if ours.size != theirs.size:
             raise ScoreError(f"has {ours.size} {axis}s, {other_name} has {theirs.size}", where=name, fix=fix)
         apart = np.flatnonzero(np.abs(ours - theirs) > COORDINATE_TOLERANCE)

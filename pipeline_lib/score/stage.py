@@ -55,7 +55,7 @@ def score_run(
     model, seed
         Name of the competitor and seed of the run.
     products, labels, datasets
-        Manifests of all periods that hold test dates.
+        Manifests of all periods that hold test dates; no labels for tasks whose truth is the dataset.
     test
         First and last test date, both included.
     options
@@ -80,7 +80,7 @@ def score_run(
     }
     _check_same_dataset(inputs)
     where = f"{model} (seed {seed})"
-    stores = {role: open_days(manifests, *test) for role, manifests in inputs.items()}
+    stores = {role: open_days(manifests, *test) for role, manifests in inputs.items() if manifests}
     _check_same_dates(stores, where)
     content: dict[str, Any] = {"task": task, "model": model, "seed": seed, "status": "ok"}
     with Artefact(output, kind="score", code=code, packages=_PACKAGES) as out:
@@ -90,7 +90,7 @@ def score_run(
         out.options = options.model_dump(mode="json")
         try:
             counts, sample = stage_module(task, "score").score_stores(
-                stores["product"], stores["labels"], stores["dataset"], options, where=where
+                stores["product"], stores.get("labels"), stores["dataset"], options, where=where
             )
         except InvalidRunError as problem:
             LOG.warning("%s", problem)

@@ -213,8 +213,12 @@ class TrainingModule(pl.LightningModule):
         )
 
 
+MAPS = 4
+"""Dimensions of a batch of maps."""
+
+
 def _channels_last(inputs: Tensor) -> Tensor:
-    return inputs.contiguous(memory_format=torch.channels_last)
+    return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == MAPS else inputs
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ class Batch(NamedTuple):
     Attributes
     ----------
     inputs
-        float32 (batch, channels, height, width).
+        float32 (batch, channels, height, width) of maps, (batch, ...) of anything else.
     target
         What the task's loss compares the output with.
     samples

@@ -123,7 +123,7 @@ def _counts_of_date(
 
 
 def score_stores(
-    product: xr.Dataset, labels: xr.Dataset, dataset: xr.Dataset, options: ScoringOptions, *, where: str
+    product: xr.Dataset, labels: xr.Dataset | None, dataset: xr.Dataset, options: ScoringOptions, *, where: str
 ) -> tuple[xr.Dataset, Sample]:
     """Return the counts per date of a product and the sample they were made on, a few dates in memory at a time.
 
@@ -145,6 +145,8 @@ def score_stores(
     ScoreError, InvalidRunError
         As :func:`date_scores`; also if a variable is missing or a sea cell has a probability that is not finite.
     """
+    if labels is None:
+        raise ScoreError("needs labels", where=where, fix="name their manifests")
     truth = _variable(labels, CLASS_VARIABLE, "labels")
     predicted = _variable(product, CLASS_VARIABLE, where)
     marker = _variable(dataset, options.sea_variable, "dataset")

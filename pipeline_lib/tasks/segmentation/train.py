@@ -283,6 +283,7 @@ def train(
             for name, mean, scale in zip(inputs, normalisation.mean, normalisation.scale, strict=True)
         ),
         classes=CLASSES,
+        sizes={"in_channels": len(inputs), "classes": len(CLASSES)},
         parameters=sum(p.numel() for p in result.network.parameters()),
     )
     save_model(

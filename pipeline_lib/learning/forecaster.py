@@ -1,0 +1,46 @@
+"""Networks that take a state one step on, and the loop that makes a forecast of them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Forecaster(nn.Module):
+    """A network that advances states of shape (batch, dimension), normalised, by one time step."""
+
+    def begin(self, state: Tensor) -> Any:  # noqa: ANN401 - what a network remembers is its own
+        """Return what the network remembers before its first step; by default nothing."""
+        return None
+
+    @abstractmethod
+    def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - its own
+        """Return the next state, of the same shape, and the memory after it."""
+
+
+class Rollout(nn.Module):
+    """Forecasts by feeding a network its own answers.
+
+    Parameters
+    ----------
+    forecaster
+        The network.
+    steps
+        Number of time steps.
+    """
+
+    def __init__(self, forecaster: Forecaster, steps: int) -> None:
+        super().__init__()
+        self.forecaster, self.steps = forecaster, steps
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Return the forecasts (batch, steps, dimension) of states (batch, dimension)."""
+        memory = self.forecaster.begin(state)
+        found = []
+        for _ in range(self.steps):
+            state, memory = self.forecaster.advance(state, memory)
+            found.append(state)
+        return torch.stack(found, dim=1)

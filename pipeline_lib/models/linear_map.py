@@ -1,0 +1,37 @@
+"""The next state as an affine function of the present one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pipeline_lib.models.base import ModelCard, NetworkModel
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.options import Options as BaseOptions
+
+if TYPE_CHECKING:
+    import torch
+
+
+@MODELS.register("linear_map")
+class LinearMap(NetworkModel):
+    """One affine map, applied again and again."""
+
+    card: ClassVar[ModelCard] = ModelCard(
+        title="Linear map",
+        summary="The next state is W x + b: the least that a learned forecast can be.",
+        task="dynamics",
+        limits=("A chaotic flow is not linear: it can do little more than relax to the mean.",),
+    )
+
+    class Options(BaseOptions):
+        """Options of this model."""
+
+        residual: bool = False
+        """Add the present state: x + W x + b."""
+
+    @classmethod
+    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - the map knows no unit
+        """Return the network."""
+        from pipeline_lib.models.state_networks import LinearStep
+
+        return LinearStep(dimension, residual=options.residual)

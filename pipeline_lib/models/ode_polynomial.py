@@ -1,0 +1,43 @@
+"""An ordinary differential equation whose right-hand side is a polynomial of second order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from pipeline_lib.models.base import ModelCard, NetworkModel
+from pipeline_lib.models.ode_network import OneStep
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.options import Options as BaseOptions
+
+if TYPE_CHECKING:
+    import torch
+
+
+@MODELS.register("ode_polynomial")
+class OdePolynomial(NetworkModel):
+    """dx/dt = D (A x + (B x) (C x + c)), all maps learned."""
+
+    card: ClassVar[ModelCard] = ModelCard(
+        title="Polynomial ODE",
+        summary="The time derivative is a linear map of linear and bilinear terms, so that Lorenz's equations are within"
+        " its reach.",
+        task="dynamics",
+        limits=("Gradient descent finds the weights slowly: many more epochs than for a perceptron.",),
+    )
+
+    class Options(BaseOptions):
+        """Options of this model."""
+
+        terms: int = Field(5, gt=0)
+        """Linear terms, and as many bilinear ones."""
+        scheme: OneStep = "rk4"
+        """How a step is taken."""
+
+    @classmethod
+    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - normalised
+        """Return the network."""
+        from pipeline_lib.models.state_networks import OdeStep, Polynomial
+
+        return OdeStep(Polynomial(dimension, options.terms), options.scheme, step)

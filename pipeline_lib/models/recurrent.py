@@ -1,0 +1,48 @@
+"""Recurrent networks that feed on their own forecasts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline_lib.models.base import ModelCard, NetworkModel
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.options import Options as BaseOptions
+
+if TYPE_CHECKING:
+    import torch
+
+
+@MODELS.register("recurrent")
+class Recurrent(NetworkModel):
+    """A recurrent cell and a linear layer that reads the next state off it."""
+
+    card: ClassVar[ModelCard] = ModelCard(
+        title="Recurrent network",
+        summary="LSTM or GRU cell with a linear output; each forecast is the input of the next step. It sees a single"
+        " state of the truth, so its memory holds nothing but what it forecast itself.",
+        task="dynamics",
+        limits=(
+            "With a random initial memory, forecasts depend on the draw, at test as well.",
+            "With a zero one and a short training horizon it drifts beyond that horizon unless it is residual.",
+        ),
+    )
+
+    class Options(BaseOptions):
+        """Options of this model."""
+
+        cell: Literal["lstm", "gru"] = "lstm"
+        hidden: int = Field(20, gt=0)
+        """Size of the memory."""
+        initial: Literal["random", "zero"] = "random"
+        """The memory before the first step: standard normal noise, or zero."""
+        residual: bool = False
+        """Whether the output is added to the state instead of being it."""
+
+    @classmethod
+    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - normalised
+        """Return the network."""
+        from pipeline_lib.models.state_networks import RecurrentStep
+
+        return RecurrentStep(dimension, options)

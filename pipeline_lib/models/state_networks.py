@@ -1,0 +1,121 @@
+"""The networks of the models that advance states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pipeline_lib.learning.forecaster import Forecaster
+from pipeline_lib.solvers.lorenz63 import Lorenz63
+from pipeline_lib.solvers.schemes import SCHEMES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class LinearStep(Forecaster):
+    """x <- W x + b, or x + W x + b."""
+
+    def __init__(self, dimension: int, *, residual: bool) -> None:
+        super().__init__()
+        self.map, self.residual = nn.Linear(dimension, dimension), residual
+
+    def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - has none
+        """Return the next state."""
+        following: Tensor = self.map(state)
+        return (state + following if self.residual else following), memory
+
+
+class OdeStep(Forecaster):
+    """One step of a scheme; the scheme's weights are fixed, its stages share the tendency.
+
+    Parameters
+    ----------
+    tendency
+        Maps states (batch, dimension) to their time derivatives.
+    scheme
+        Name of a Runge-Kutta scheme.
+    step
+        Length of a step.
+    """
+
+    def __init__(self, tendency: nn.Module, scheme: str, step: float) -> None:
+        super().__init__()
+        self.tendency, self._step, self._take = tendency, step, SCHEMES[scheme].start()
+
+    def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - has none
+        """Return the state one step later."""
+        return self._take(lambda x, _: self.tendency(x), state, 0.0, self._step), memory
+
+
+class Perceptron(nn.Sequential):
+    """One hidden layer."""
+
+    def __init__(self, dimension: int, hidden: int, activation: str) -> None:
+        between = nn.ReLU() if activation == "relu" else nn.Tanh()
+        super().__init__(nn.Linear(dimension, hidden), between, nn.Linear(hidden, dimension))
+
+
+class Polynomial(nn.Module):
+    """D (A x + (B x) (C x + c))."""
+
+    def __init__(self, dimension: int, terms: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dimension, terms, bias=False)
+        self.left = nn.Linear(dimension, terms, bias=False)
+        self.right = nn.Linear(dimension, terms)
+        self.out = nn.Linear(terms, dimension, bias=False)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Return time derivatives."""
+        derivative: Tensor = self.out(self.linear(state) + self.left(state) * self.right(state))
+        return derivative
+
+
+class LorenzEquations(nn.Module):
+    """The tendency of Lorenz (1963) in normalised variables."""
+
+    def __init__(self, initial: Sequence[float], mean: float, scale: float) -> None:
+        super().__init__()
+        self.parameters_sought = nn.Parameter(torch.tensor(initial, dtype=torch.float32))
+        self._mean, self._scale = mean, scale
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Return time derivatives of normalised states: a derivative is scaled, but has no mean to take off."""
+        equations = Lorenz63(*self.parameters_sought.unbind())
+        return equations(state * self._scale + self._mean, 0.0) / self._scale
+
+
+class RecurrentOptions(Protocol):
+    """What the network needs to know."""
+
+    cell: Any
+    hidden: int
+    initial: Any
+    residual: bool
+
+
+class RecurrentStep(Forecaster):
+    """A recurrent cell with a linear output."""
+
+    def __init__(self, dimension: int, options: RecurrentOptions) -> None:
+        super().__init__()
+        cell = nn.LSTMCell if options.cell == "lstm" else nn.GRUCell
+        self.cell: nn.Module = cell(dimension, options.hidden)
+        self.out = nn.Linear(options.hidden, dimension)
+        self._parts = 2 if options.cell == "lstm" else 1
+        self._hidden, self._random, self._residual = options.hidden, options.initial == "random", options.residual
+
+    def begin(self, state: Tensor) -> list[Tensor]:
+        """Return the memory (and the cell state of an LSTM) before the first step."""
+        make = torch.randn if self._random else torch.zeros
+        return [make(len(state), self._hidden, dtype=state.dtype, device=state.device) for _ in range(self._parts)]
+
+    def advance(self, state: Tensor, memory: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the next state and the memory after it."""
+        found = self.cell(state, tuple(memory) if self._parts > 1 else memory[0])
+        memory = list(found) if self._parts > 1 else [found]
+        following: Tensor = self.out(memory[0])
+        return (state + following if self._residual else following), memory

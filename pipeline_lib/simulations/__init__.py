@@ -1,0 +1,1 @@
+"""Simulations: what the fetch driver ``simulate`` can run, one file each."""

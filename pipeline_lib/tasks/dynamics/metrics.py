@@ -1,0 +1,111 @@
+"""Metrics of forecasts of a state, by lead in time steps.
+
+Squared errors are summed over the starts of forecasts and the components of the state before a metric is computed.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
+
+Values = NDArray[np.float64]
+
+
+class LeadMetric:
+    """A function of the sums at one lead."""
+
+    direction: ClassVar[Direction] = "higher"
+    unit: ClassVar[str] = "1"
+    bounds: ClassVar[tuple[float, float]] = (-np.inf, 1.0)
+    has_interval: ClassVar[bool] = True
+    lead: ClassVar[int] = 1
+    """Time steps since the start of the forecast."""
+
+    @classmethod
+    def at_lead(cls, counts: Counts, name: str) -> Values:
+        """Return the sum at this metric's lead, one value per resample."""
+        if counts[name].shape[-1] < cls.lead:
+            raise ConfigError(
+                f"needs forecasts of {cls.lead} steps, there are {counts[name].shape[-1]}",
+                where="scoring.metrics",
+                fix="raise training.forecast_steps or leave the metric out",
+            )
+        return counts[name][..., cls.lead - 1]
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample: the explained variance, 1 - sum (forecast - truth)^2 / sum (start - truth)^2."""
+        return 1 - ratio(cls.at_lead(counts, "squared_error"), cls.at_lead(counts, "persistence_error"))
+
+
+class LeadError(LeadMetric):
+    """The root mean square error over starts and components at one lead, in the unit of the states."""
+
+    direction = "lower"
+    bounds = (0.0, np.inf)
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample."""
+        return np.sqrt(ratio(cls.at_lead(counts, "squared_error"), cls.at_lead(counts, "values")))
+
+
+@METRICS.register("explained_variance_1")
+class ExplainedVariance1(LeadMetric):
+    """Explained variance against persistence after 1 step."""
+
+    lead = 1
+
+
+@METRICS.register("explained_variance_10")
+class ExplainedVariance10(LeadMetric):
+    """Explained variance against persistence after 10 steps."""
+
+    lead = 10
+
+
+@METRICS.register("explained_variance_20")
+class ExplainedVariance20(LeadMetric):
+    """Explained variance against persistence after 20 steps."""
+
+    lead = 20
+
+
+@METRICS.register("explained_variance_28")
+class ExplainedVariance28(LeadMetric):
+    """Explained variance against persistence after 28 steps."""
+
+    lead = 28
+
+
+@METRICS.register("rmse_1")
+class Rmse1(LeadError):
+    """RMSE after 1 step."""
+
+    lead = 1
+
+
+@METRICS.register("rmse_4")
+class Rmse4(LeadError):
+    """RMSE after 4 steps."""
+
+    lead = 4
+
+
+@METRICS.register("rmse_8")
+class Rmse8(LeadError):
+    """RMSE after 8 steps."""
+
+    lead = 8
+
+
+@METRICS.register("rmse_28")
+class Rmse28(LeadError):
+    """RMSE after 28 steps."""
+
+    lead = 28

@@ -1,0 +1,46 @@
+"""Options of the dynamics task."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from pipeline_lib.options import Options
+from pipeline_lib.score.options import IntervalOptions
+from pipeline_lib.train.options import LoopOptions
+
+
+class TrainingOptions(LoopOptions):
+    """How a network that advances states is trained."""
+
+    batch_size: int = Field(default=32, gt=0)
+    """Windows per step."""
+    windows: int | None = Field(default=10_000, gt=0)
+    """Windows per epoch, drawn anew each time; null takes every window of the training days."""
+    horizon: int = Field(default=5, gt=0)
+    """Steps of the forecasts that the loss sees."""
+    forecast_steps: int = Field(default=29, gt=0)
+    """Steps of the forecasts that the trained model makes."""
+    step: float = Field(default=0.01, gt=0)
+    """Days (of a simulation: units of time) between two states."""
+    loss_scale: float = Field(default=1000.0, gt=0)
+    """The loss is the mean squared error of normalised states, times this."""
+
+
+class ScoringOptions(Options):
+    """What is scored, and how."""
+
+    metrics: list[str] = Field(
+        default=["explained_variance_1", "explained_variance_10", "explained_variance_20", "explained_variance_28"],
+        min_length=1,
+    )
+    """Registered metrics, in the order of the leaderboard."""
+    intervals: IntervalOptions = IntervalOptions()
+    """How intervals and ties are made."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _once(cls, metrics: list[str]) -> list[str]:
+        twice = sorted({name for name in metrics if metrics.count(name) > 1})
+        if twice:
+            raise ValueError(f"metric {twice[0]!r} is listed twice")
+        return metrics

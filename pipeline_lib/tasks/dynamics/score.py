@@ -1,0 +1,96 @@
+"""Squared errors of forecasts, lead by lead, beside those of persistence: the task's part of the score stage."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from pipeline_lib.errors import ScoreError
+from pipeline_lib.score.gate import InvalidRunError, Sample
+from pipeline_lib.tasks.dynamics import metrics  # noqa: F401 - counted in the stage's fingerprint
+from pipeline_lib.tasks.dynamics.options import ScoringOptions
+from pipeline_lib.tasks.dynamics.predict import VARIABLE
+
+_EXACT_BITS = 50
+"""Sums of so many bits are exact in double precision, with room for resamples that are larger than the sample."""
+
+
+def score_stores(
+    product: xr.Dataset,
+    labels: xr.Dataset | None,  # noqa: ARG001 - the truth is the dataset
+    dataset: xr.Dataset,
+    options: ScoringOptions,  # noqa: ARG001 - all leads are counted
+    *,
+    where: str,
+) -> tuple[xr.Dataset, Sample]:
+    """Return, for each state that forecasts start from, squared errors by lead.
+
+    Parameters
+    ----------
+    product
+        Holds ``forecast`` (time, lead, ...).
+    dataset
+        Holds the states, at the same times; the last ones, whose future is not all there, are the end of no forecast.
+    where
+        Name of the competitor, for messages.
+
+    Returns
+    -------
+    xarray.Dataset
+        With dimensions (time, lead), in the square of the states' unit, summed over components: ``squared_error`` of
+        the forecasts, ``persistence_error`` of the state that they start from; ``values``, the number of terms.
+
+    Raises
+    ------
+    ScoreError
+        If product and dataset have other times or components, or the test is shorter than a forecast.
+    InvalidRunError
+        If a forecast holds a value that is not finite.
+    """
+    forecast, truth = product[VARIABLE], _state(product, dataset, where)
+    leads, times = forecast.sizes["lead"], truth.sizes["time"]
+    starts = times - leads
+    if starts < 1:
+        raise ScoreError(f"{times} test states are too few for forecasts of {leads} steps", where=where)
+    states = truth.values.reshape(times, -1).astype("float64")
+    found = forecast.isel(time=slice(starts)).values.reshape(starts, leads, -1).astype("float64")
+    bad = np.argwhere(~np.isfinite(found).all(axis=-1))
+    if bad.size:
+        start, lead = (int(i) for i in bad[0])
+        raise InvalidRunError(
+            f"{len(bad)} of {starts * leads} forecasts are not finite, the first {lead + 1} steps after "
+            f"{truth.time.values[start]:.19}",
+            where=where,
+            fix="forecast fewer steps, or train a stable model",
+        )
+    future = np.stack([states[1 + lead : 1 + lead + starts] for lead in range(leads)], axis=1)
+    counts = {
+        "squared_error": _summable(((found - future) ** 2).sum(axis=-1)),
+        "persistence_error": _summable(((states[:starts, None] - future) ** 2).sum(axis=-1)),
+        "values": np.full((starts, leads), float(states.shape[1])),
+    }
+    scored = truth.isel(time=slice(starts))
+    sample = Sample.of(scored, xr.ones_like(scored, dtype=bool), method={"leads": leads})
+    coords = {"time": scored.time, "lead": forecast.lead}
+    return xr.Dataset({name: (("time", "lead"), values) for name, values in counts.items()}, coords), sample
+
+
+def _state(product: xr.Dataset, dataset: xr.Dataset, where: str) -> xr.DataArray:
+    """Return the dataset's variable that the product forecasts, loaded."""
+    shape = [(str(d), n) for d, n in product[VARIABLE].sizes.items() if d != "lead"]
+    fitting = [v for v in dataset.data_vars.values() if [(str(d), n) for d, n in v.sizes.items()] == shape]
+    if len(fitting) != 1:
+        raise ScoreError(f"forecasts {dict(shape)}, of which the dataset holds {len(fitting)} variables", where=where)
+    if not np.array_equal(product.time.values, fitting[0].time.values):
+        raise ScoreError("starts from other times than those of the dataset", where=where, fix="predict again")
+    return fitting[0].load()
+
+
+def _summable(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to multiples of a power of two so coarse that sums are exact, whatever their order."""
+    total = float(values.sum())
+    if total == 0:
+        return values
+    quantum = 2.0 ** (np.ceil(np.log2(total)) - _EXACT_BITS)
+    return np.asarray(np.round(values / quantum) * quantum)
