@@ -73,17 +73,20 @@ def test_a_batch_of_parameters_is_what_its_members_are():
 
 
 def test_the_largest_lyapunov_exponent(attractor):
-    """0.9056 (Sprott 2003, Chaos and Time-Series Analysis): growth between 100 pairs of neighbours, brought together
-    again and again."""
+    """0.9056 (Sprott 2003, Chaos and Time-Series Analysis): growth between a thousand pairs of neighbours, brought
+    together again and again. Over so many trajectories and ten units of time it is known to about 1 %."""
     dt, steps, distance = 0.01, 10, 1e-6
-    state, offset = attractor[:3000:30], torch.full((100, 3), distance)
+    apart = attractor[:3000:3] + torch.randn(1000, 3, generator=torch.Generator().manual_seed(0))
+    state = integrate(LORENZ, apart, dt=dt, steps=1000, every=1000)[-1]  # each on a path of its own
+    offset = torch.full_like(state, distance)
     growth = []
-    for _ in range(120):
+    for _ in range(200):
         state, neighbour = integrate(LORENZ, torch.stack((state, state + offset)), dt=dt, steps=steps, every=steps)[-1]
         gap = torch.linalg.vector_norm(neighbour - state, dim=-1, keepdim=True)
         offset = (neighbour - state) * (distance / gap)
         growth.append((gap / distance).log().mean() / (dt * steps))
-    exponent = float(torch.stack(growth[20:]).mean())  # once the offsets have turned into the direction that grows
+    # The offset along the flow neither grows nor shrinks; its share falls only as the rest outgrows it.
+    exponent = float(torch.stack(growth[100:]).mean())
     assert exponent == pytest.approx(0.9056, rel=0.05)
 
 
