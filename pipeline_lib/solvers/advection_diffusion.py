@@ -14,7 +14,7 @@ from pipeline_lib.solvers.schemes import EULER, HEUN, RK4, SSP3, RungeKutta
 Field = float | Tensor
 """A number, or a tensor that broadcasts against a state and may need gradients; the last axes are those of space."""
 
-STABLE = {
+STABLE: dict[RungeKutta, tuple[float, float]] = {
     EULER: (2.0, 0.0),
     HEUN: (2.0, 0.0),
     SSP3: (2.5127453266183286, math.sqrt(3)),
@@ -84,9 +84,10 @@ class AdvectionDiffusion:
         """Return the step up to which a scheme is stable.
 
         1 / (sum of 4 k_ii / dx_i^2 / r + sum of abs(v_i) / dx_i / s), with r and s from :data:`STABLE` and the largest
-        of each field: sufficient for constant fields, necessary too where one of the two sums is 0; otherwise by frozen
-        coefficients. The mixed diffusivity of a positive semi-definite tensor makes no difference. Pure diffusion by
-        Euler, or by Heun and SSP3 with Euler's step, makes no new extremes up to there if k_xy is 0.
+        of each field. Sufficient for constant fields, and sharp where one of the two sums is 0, but for modes that the
+        grid happens not to hold; for fields that vary, the same with frozen coefficients. The mixed diffusivity of a
+        positive semi-definite tensor makes no difference. Pure diffusion by Euler, or by Heun and SSP3 with Euler's
+        step, makes no new extremes up to there if k_xy is 0.
 
         Parameters
         ----------

@@ -191,6 +191,11 @@ class RandomForcing:
         angle = wave + (self.frequency * time + self.phase).unsqueeze(-1)
         return (self.amplitude.unsqueeze(-1) * angle.sin()).sum(-2)
 
+    def to(self, like: Tensor) -> RandomForcing:
+        """Return the same forcing in the precision and on the device of a tensor."""
+        waves = (self.amplitude, self.frequency, self.wavenumber, self.phase)
+        return RandomForcing(*(part.to(like) for part in waves), period=self.period)
+
     def averaged(self, cells: int) -> RandomForcing:
         """Return the forcing whose values at the centres are this one's exact averages over that many cells.
 

@@ -230,10 +230,11 @@ def test_precision_device_and_batch(kind):
             *(v[i] for v in (forcing.amplitude, forcing.frequency, forcing.wavenumber, forcing.phase))
         )
         torch.testing.assert_close(kind(float(viscosity[i]), CIRCLE, forcing=alone)(state[i], 0.5), together[i])
-    single = kind(0.1)(state.float(), 0.0)
+    single = kind(0.1, forcing=forcing.to(state.float()))(state.float(), 0.5)
     assert single.dtype == torch.float32
-    torch.testing.assert_close(single.double(), kind(0.1)(state, 0.0), rtol=1e-3, atol=1e-2)
-    assert kind(0.1)(torch.empty(3, 24, device="meta"), 0.0).device.type == "meta"
+    torch.testing.assert_close(single.double(), kind(0.1, forcing=forcing)(state, 0.5), rtol=1e-3, atol=1e-2)
+    meta = torch.empty(3, 24, device="meta")
+    assert kind(0.1, forcing=forcing.to(meta))(meta, 0.5).device.type == "meta"
 
 
 @pytest.mark.parametrize("kind", [SpectralBurgers, FiniteVolumeBurgers])
