@@ -193,8 +193,13 @@ class RandomForcing:
 
     def to(self, like: Tensor) -> RandomForcing:
         """Return the same forcing in the precision and on the device of a tensor."""
-        waves = (self.amplitude, self.frequency, self.wavenumber, self.phase)
-        return RandomForcing(*(part.to(like) for part in waves), period=self.period)
+        return replace(
+            self,
+            amplitude=self.amplitude.to(like),
+            frequency=self.frequency.to(like),
+            wavenumber=self.wavenumber.to(like),
+            phase=self.phase.to(like),
+        )
 
     def averaged(self, cells: int) -> RandomForcing:
         """Return the forcing whose values at the centres are this one's exact averages over that many cells.
