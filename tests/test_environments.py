@@ -28,7 +28,8 @@ ROOTS = {
     "report": ["report.stage", "tasks.segmentation.report", "cli.app"],
 }
 SITE = Path(f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages")
-OTHER_STAGES = re.compile(r"pipeline_lib\.(fetch|preprocess|label|train|predict|score|report)\.stage")
+LAZY = {"cli.app"}
+"""What loads the modules of all stages, but only those of the one that runs."""
 
 
 def conda_pins(stage: str) -> dict[str, str]:
@@ -105,11 +106,14 @@ def test_environment_holds_what_every_command_loads(stage, imported_by_planning)
     assert not lacks, f"every command loads {sorted(lacks)}"
 
 
+def modules_of(stage: str) -> set[str]:
+    """The stage's own modules and all that they import."""
+    return {m for root in ROOTS[stage] if root not in LAZY for m in reachable(f"pipeline_lib.{root}")}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_environment_holds_what_the_stage_imports(stage):
-    loaded_lazily = {"cli.app"}
-    modules = {m for root in ROOTS[stage] if root not in loaded_lazily for m in reachable(f"pipeline_lib.{root}")}
-    imported = {name for module in modules for name in top_level_imports(module)}
+    imported = {name for module in modules_of(stage) for name in top_level_imports(module)}
     providers = metadata.packages_distributions()
     needed = {providers[name][0].lower().replace("_", "-") for name in imported}
     held = closure(set(conda_pins(stage)) - {"python"})
@@ -156,8 +160,8 @@ IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["fetch", "preprocess", "label", "score", "train", "predict", "report"])
 def test_stage_imports_with_only_the_packages_of_its_environment(stage, only):
-    modules = sorted({m for root in ROOTS[stage] for m in reachable(f"pipeline_lib.{root}")})
-    modules += ["pipeline_lib.plan"]  # each command asks it for the fingerprint of its code
+    # Each command asks the plan for the fingerprint of its code.
+    modules = [*sorted(modules_of(stage)), *(f"pipeline_lib.{name}" for name in sorted(LAZY)), "pipeline_lib.plan"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [only(stage), "-c", IMPORT_ALL, *modules],

@@ -135,7 +135,9 @@ def save_model(
         If the folder cannot be written.
     """
     buffer = io.BytesIO()
-    torch.save({name: value.detach().cpu() for name, value in weights.items()}, buffer)
+    # In one memory layout: a training that was killed after its last epoch hands over weights that it only read back,
+    # an undisturbed one those it computed with, which may lie in memory in another order.
+    torch.save({n: w.detach().cpu().clone(memory_format=torch.contiguous_format) for n, w in weights.items()}, buffer)
     with Artefact(manifest_path, kind=KIND, code=code, packages=PACKAGES) as out:
         out.payload(WEIGHTS).write_bytes(buffer.getvalue())
         if last is not None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from pipeline_lib.errors import TrainingError
+from pipeline_lib.learning.model_store import ModelSpec, save_model
 from tests.train.tiny_problem import train, weights_hash
 
 KILLS = 3
@@ -86,6 +87,19 @@ def test_finished_training_is_not_run_again(tmp_path):
     assert weights_hash(again.network.state_dict()) == weights_hash(first.network.state_dict())
     assert {f.name: f.stat().st_mtime_ns for f in tmp_path.glob("*.ckpt")} == before
     assert again.history.equals(first.history)
+
+
+def test_a_training_killed_before_its_model_was_stored_stores_the_same_bytes(tmp_path):
+    """It reads its weights back, into a network that never computed."""
+    stored = []
+    for name in ("undisturbed", "again"):
+        result = train(tmp_path, max_epochs=2)
+        spec = ModelSpec(model="tiny", options={}, task="segmentation", inputs=(), classes=(), parameters=0)
+        weights = result.network.state_dict()
+        path = tmp_path / name / "model.json"
+        save_model(path, spec=spec, weights=weights, history=result.history, inputs={}, training={}, code="c")
+        stored.append((path.with_name("best.pt").read_bytes(), path.read_bytes()))
+    assert stored[0] == stored[1]
 
 
 @pytest.mark.parametrize(
