@@ -19,7 +19,7 @@ OneStep = Literal["euler", "midpoint", "heun", "ssp3", "rk4", "rk38", "dormand_p
 
 @MODELS.register("ode_network")
 class OdeNetwork(NetworkModel):
-    """dx/dt = F(x), F a perceptron with one hidden layer, integrated by a fixed scheme that shares F among its stages."""
+    """dx/dt = F(x), F a perceptron; the stages of a scheme share it."""
 
     card: ClassVar[ModelCard] = ModelCard(
         title="Neural ODE",

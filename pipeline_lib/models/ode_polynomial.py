@@ -21,8 +21,8 @@ class OdePolynomial(NetworkModel):
 
     card: ClassVar[ModelCard] = ModelCard(
         title="Polynomial ODE",
-        summary="The time derivative is a linear map of linear and bilinear terms, so that Lorenz's equations are within"
-        " its reach.",
+        summary="The time derivative is a linear map of linear and bilinear terms, so that Lorenz's equations are"
+        " within its reach.",
         task="dynamics",
         limits=("Gradient descent finds the weights slowly: many more epochs than for a perceptron.",),
     )

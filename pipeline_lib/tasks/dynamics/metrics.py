@@ -39,7 +39,7 @@ class LeadMetric:
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:
-        """Return one value per resample: the explained variance, 1 - sum (forecast - truth)^2 / sum (start - truth)^2."""
+        """Return one value per resample: 1 - sum (forecast - truth)^2 / sum (start - truth)^2."""
         return 1 - ratio(cls.at_lead(counts, "squared_error"), cls.at_lead(counts, "persistence_error"))
 
 

@@ -57,7 +57,7 @@ class Trajectory:
         return digest.hexdigest()
 
     def cut(self, starts: NDArray[np.int64]) -> Batch:
-        """Return the windows that begin at ``starts``: inputs (batch, dimension), targets (batch, horizon, dimension)."""
+        """Return windows from ``starts`` on: inputs (batch, dimension), targets (batch, horizon, dimension)."""
         index = starts[:, None] + np.arange(1 + self.horizon)
         states = torch.from_numpy(self.states[index])
         return Batch(states[:, 0], states[:, 1:], torch.from_numpy(starts[:, None]))

@@ -1,0 +1,120 @@
+"""Figures of a dynamics experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from pipeline_lib.io.zarr_store import open_store
+from pipeline_lib.metrics import ratio
+from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
+from pipeline_lib.report.figures.leaderboard import draw_leaderboard
+from pipeline_lib.report.figures.loss_curves import draw_loss_curves
+from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure, panel_grid
+from pipeline_lib.tasks.dynamics.predict import VARIABLE
+
+LEADERBOARD_METRICS = ("explained_variance_1", "explained_variance_28", "rmse_1", "rmse_28")
+"""Metrics of the leaderboard figure, where the table holds them."""
+_EXAMPLES = 3
+_HEIGHT = 2.9
+"""Height of a row of panels in inches."""
+_LEAST = 1e-6
+"""Unexplained variances below this are drawn at it."""
+
+
+def figures(context: ReportContext) -> list[ReportFigure]:
+    """Return all figures of the report, in the order of the page."""
+    return [
+        draw_skill(context),
+        draw_examples(context),
+        draw_leaderboard(context, metrics=LEADERBOARD_METRICS),
+        draw_loss_curves(context),
+    ]
+
+
+def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> ReportFigure:
+    """Draw error and unexplained variance against lead, one line per competitor, a band over its seeds."""
+    title = "Skill by lead"
+    drawn = [c for c in context.valid if any(run.counts is not None for run in c.runs)]
+    if not drawn:
+        return ReportFigure(name, title, "No model has a valid score.", message_figure("No score to draw"))
+    figure = new_figure(_HEIGHT)
+    left, right = panel_grid(figure, 1, 2, sharex=True)
+    for competitor in drawn:
+        rmse, unexplained = (np.stack(rows) for rows in zip(*map(_by_lead, _counts(competitor)), strict=True))
+        leads = np.arange(1, rmse.shape[1] + 1)
+        _band(left, leads, rmse, competitor)
+        _band(right, leads, np.maximum(unexplained, _LEAST), competitor)
+    right.axhline(1.0, color=MUTED, linewidth=0.8, linestyle=":")
+    for ax, words in ((left, "RMSE"), (right, "Unexplained variance")):
+        ax.set_yscale("log")
+        ax.set_ylabel(words)
+        ax.set_xlabel("Time steps ahead")
+        ax.grid(visible=True, axis="y")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    caption = (
+        "Root mean square error over all components (left) and squared error over that of persistence (right; dotted:"
+        " as good as persistence) against the number of time steps ahead, both on logarithmic scales. Lines are means over"
+        " seeds, bands reach from the best to the worst seed."
+    )
+    return ReportFigure(name, title, caption, figure)
+
+
+def draw_examples(context: ReportContext, *, name: str = "examples") -> ReportFigure:
+    """Draw forecasts of the first component from three states of the test, beside what happened."""
+    title = "Forecasts"
+    products = {c: c.runs[0].products[0] for c in context.valid if c.runs and c.runs[0].products}
+    if not products or not context.datasets:
+        return ReportFigure(name, title, "There are no forecasts.", message_figure("No forecast to draw"))
+    first = next(iter(products.values()))
+    period = first.content["period"]
+    dataset = next(m for m in context.datasets if m.content["period"] == period)
+    states = open_store(dataset, f"{period}.zarr")[context.spec.inputs[0]]
+    figure = new_figure(_HEIGHT)
+    panels = panel_grid(figure, 1, _EXAMPLES, sharey=True)
+    leads = open_store(first, f"{period}.zarr").sizes["lead"]
+    starts = np.linspace(0, states.sizes["time"] - leads - 1, _EXAMPLES).astype(int)
+    truth = states.values.reshape(states.sizes["time"], -1)[:, 0]
+    for ax, start in zip(panels, starts, strict=True):
+        ax.plot(
+            np.arange(leads + 1), truth[start : start + leads + 1], color=INK, linewidth=2.2, alpha=0.35, label="truth"
+        )
+        ax.set_title(f"from {states.time.values[start]:.19}", fontsize="small")
+        ax.set_xlabel("Time steps ahead")
+    for competitor, manifest in products.items():
+        _forecasts(panels, open_store(manifest, f"{period}.zarr"), starts, competitor)
+    panels[0].set_ylabel("First component")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    caption = (
+        "Forecasts of the first component of the state (lines; first seed of each model) from the first, the middle and"
+        f" the last state of {period} whose future it holds, beside the truth (thick)."
+    )
+    return ReportFigure(name, title, caption, figure)
+
+
+def _forecasts(panels: Sequence[Axes], product: xr.Dataset, starts: NDArray[np.int64], competitor: Competitor) -> None:
+    for ax, start in zip(panels, starts, strict=True):
+        forecast = product[VARIABLE].isel(time=start).values
+        values = forecast.reshape(len(forecast), -1)[:, 0]
+        ax.plot(np.arange(1, len(values) + 1), values, color=competitor.colour, linewidth=1.0, label=competitor.title)
+
+
+def _counts(competitor: Competitor) -> list[xr.Dataset]:
+    return [run.counts for run in competitor.runs if run.counts is not None]
+
+
+def _by_lead(counts: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """RMSE and unexplained variance of one run at each lead."""
+    error, reference, values = (
+        counts[name].sum("time").values for name in ("squared_error", "persistence_error", "values")
+    )
+    return np.sqrt(ratio(error, values)), ratio(error, reference)
+
+
+def _band(ax: Axes, leads: NDArray[np.int64], rows: NDArray[np.float64], competitor: Competitor) -> None:
+    ax.plot(leads, rows.mean(axis=0), color=competitor.colour, linewidth=1.2, label=competitor.title)
+    ax.fill_between(leads, rows.min(axis=0), rows.max(axis=0), color=competitor.colour, alpha=0.15, linewidth=0)
