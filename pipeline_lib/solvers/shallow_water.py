@@ -153,11 +153,11 @@ class Forcing(nn.Module):
         flow = torch.stack((u, v), -3)
         ringed = pad(flow, (1, 1, 1, 1))
         across = ringed[..., 1:-1, 2:] + ringed[..., 1:-1, :-2] + ringed[..., 2:, 1:-1] + ringed[..., :-2, 1:-1]
-        laplacian = torch.add(across, flow, alpha=-4) / self.basin.spacing**2
         column = pad(h + self.basin.depth, (0, 1, 1, 0), value=self.basin.depth)
         centre = column[..., 1:, :-1]
         column = torch.stack((centre + column[..., 1:, 1:], centre + column[..., :-1, :-1]), -3)
-        return 2 / DENSITY * tau / column - self.friction * flow + self.viscosity * laplacian
+        exchange = self.viscosity / self.basin.spacing**2
+        return 2 / DENSITY * tau / column + exchange * across - (4 * exchange + self.friction) * flow
 
 
 class ShallowWater(nn.Module):
@@ -207,24 +207,27 @@ class ShallowWater(nn.Module):
         spacing = self.basin.spacing
         eastward = u + pad(u, (1, 0))[..., :-1]
         northward = v + pad(v, (0, 0, 0, 1))[..., 1:, :]
-        head = torch.add((eastward**2 + northward**2) / 4, h, alpha=self.basin.gravity) / spacing
+        head = torch.addcmul(self.basin.gravity / spacing * h, eastward, eastward, value=1 / (4 * spacing))
+        head = torch.addcmul(head, northward, northward, value=1 / (4 * spacing))
         vorticity = self.vorticity(u, v) + self.f
         # Columns but the last, which is a wall; beyond the northern wall the vorticity is 0.
         corners = vorticity + pad(vorticity, (0, 0, 0, 1))[..., 1:, :]
-        turning = corners[..., :-1] * (northward[..., :-1] + northward[..., 1:])
-        along_x = torch.add(head[..., :-1] - head[..., 1:], turning, alpha=CORNER_MEAN)
+        four = northward[..., :-1] + northward[..., 1:]
+        along_x = torch.addcmul(head[..., :-1] - head[..., 1:], corners[..., :-1], four, value=CORNER_MEAN)
         # Rows but the first, which is a wall; beyond the western wall the vorticity is 0.
         corners = vorticity + pad(vorticity, (1, 0))[..., :-1]
-        turning = corners[..., 1:, :] * (eastward[..., :-1, :] + eastward[..., 1:, :])
-        along_y = torch.add(head[..., :-1, :] - head[..., 1:, :], turning, alpha=-CORNER_MEAN)
+        four = eastward[..., :-1, :] + eastward[..., 1:, :]
+        along_y = torch.addcmul(head[..., :-1, :] - head[..., 1:, :], corners[..., 1:, :], four, value=-CORNER_MEAN)
         return pad(along_x, (0, 1)), pad(along_y, (0, 0, 1, 0))
 
     def _convergence(self, u: Tensor, v: Tensor, h: Tensor) -> Tensor:
-        depth = self.basin.depth
-        flux_x = pad(u * (depth + (h + pad(h, (0, 1))[..., 1:]) / 2), (1, 0))
-        flux_y = pad(v * (depth + (h + pad(h, (0, 0, 1, 0))[..., :-1, :]) / 2), (0, 0, 0, 1))
-        inflow = flux_x[..., :-1] - flux_x[..., 1:] + flux_y[..., :-1, :] - flux_y[..., 1:, :]
-        return inflow / self.basin.spacing
+        # Half the depth over the spacing, with h = 0 beyond the eastern and southern walls.
+        scale = 0.5 / self.basin.spacing
+        half = pad(scale * h, (0, 1, 1, 0)) + scale * self.basin.depth
+        centre = half[..., 1:, :-1]
+        flux_x = pad(u * (centre + half[..., 1:, 1:]), (1, 0))
+        flux_y = pad(v * (centre + half[..., :-1, :-1]), (0, 0, 0, 1))
+        return flux_x[..., :-1] - flux_x[..., 1:] + flux_y[..., :-1, :] - flux_y[..., 1:, :]
 
     def vorticity(self, u: Tensor, v: Tensor) -> Tensor:
         """Return zeta at the south-eastern corners [s-1], shape ``(..., y, x)``."""
