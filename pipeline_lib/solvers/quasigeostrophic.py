@@ -2,7 +2,7 @@
 
     dq/dt + J(psi, q) + beta v = -nu (-Lap)^p q - mu q + forcing + closure,   q = (Lap - 1/Ld^2) psi
 
-(Vallis 2017, Atmospheric and Oceanic Fluid Dynamics, section 5.4.) States are grid values of q, of shape
+(Vallis 2017, Atmospheric and Oceanic Fluid Dynamics, chapter 5.) States are grid values of q, of shape
 ``(..., y, x)``. Products are taken on a grid 3/2 as fine, so that the advection is the exact Galerkin one: it keeps
 energy and enstrophy to round-off, and a filter that cuts off modes leads from the equations of one grid to those of
 another. Damping is explicit: with viscosity, steps are limited by nu kmax^(2 p) (2.8 for RK4).
@@ -43,6 +43,8 @@ PHASE_FREQUENCY_Y = PHASE_FREQUENCY_X * math.pi / 3
 
 class QuasiGeostrophic(nn.Module):
     """Tendency of the potential vorticity, for `pipeline_lib.solvers.schemes.integrate`.
+
+    A module in double precision; ``.float()`` and ``.to(device)`` lead to others.
 
     Parameters
     ----------

@@ -163,6 +163,8 @@ class Forcing(nn.Module):
 class ShallowWater(nn.Module):
     """Tendency of u, v and h, for `pipeline_lib.solvers.schemes.integrate`, with `Leapfrog` as in the paper.
 
+    A module in double precision; ``.float()`` and ``.to(device)`` lead to others.
+
     Parameters
     ----------
     basin

@@ -62,7 +62,7 @@ def wavenumbers(sizes: Sequence[int], length: float = 2 * math.pi, *, odd: bool 
 
 
 def dealiased_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Even sizes, at least 3/2 as large, on which products of two fields are free of aliasing (Orszag 1971)."""
+    """Even sizes, 3/2 as large or more: there products of two fields do not alias (Orszag 1971, J. Atmos. Sci. 28)."""
     return tuple(2 * math.ceil(3 * size / 4) for size in sizes)
 
 

@@ -25,6 +25,8 @@ COMPONENTS = 3
 class Turbulence(nn.Module):
     """Tendency of velocity and scalars, for `pipeline_lib.solvers.schemes.integrate`.
 
+    A module in double precision; ``.float()`` and ``.to(device)`` lead to others.
+
     Parameters
     ----------
     size

@@ -89,7 +89,7 @@ def test_a_taylor_green_vortex_decays_exactly(order):
 @pytest.mark.parametrize("radius", [math.inf, 0.5])
 @pytest.mark.parametrize("mode", [(3, 1), (-2, 4), (0, 2)])
 def test_rossby_waves_travel_with_their_dispersion_relation(mode, radius):
-    """Vallis 2017, section 6.4: omega = -beta k / (k^2 + l^2 + 1/Ld^2); a single wave is an exact solution."""
+    """Vallis 2017, chapter 6: omega = -beta k / (k^2 + l^2 + 1/Ld^2); a single wave is an exact solution."""
     y, x = points(SIZES)
     k, m = mode
     omega = -1.5 * k / (k**2 + m**2 + radius**-2)
