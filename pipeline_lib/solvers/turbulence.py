@@ -1,0 +1,200 @@
+"""Homogeneous isotropic turbulence with passive scalars in a periodic cube; pseudo-spectral.
+
+    du/dt + div(u u) = -grad p + nu Lap u + A u',   div u = 0,   dc/dt + div(u c) = kappa Lap c
+
+States are grid values of shape ``(..., 3 + scalars, z, y, x)``: the velocities along x, y and z, then the scalars.
+Products are taken on a grid 3/2 as fine, so that the advection is the exact Galerkin one. A u', proportional to the
+departure of the velocity from its mean, is the linear forcing of Lundgren (2003, CTR Annual Research Briefs) in the
+form that Rosales & Meneveau (2005, Phys. Fluids 17) use.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pipeline_lib.solvers import spectral
+
+COMPONENTS = 3
+"""Components of the velocity, the first channels of a state."""
+
+
+class Turbulence(nn.Module):
+    """Tendency of velocity and scalars, for `pipeline_lib.solvers.schemes.integrate`.
+
+    A module in double precision; ``.float()`` and ``.to(device)`` lead to others.
+
+    Parameters
+    ----------
+    size
+        Points along each axis.
+    viscosity
+        Viscosity nu; a tensor may be trained, or differ within the batch (shape ``(batch, 1, 1, 1, 1)``).
+    diffusivity
+        Diffusivity kappa of the scalars, likewise.
+    length
+        Side of the cube.
+    forcing
+        Rate A of the linear forcing.
+    """
+
+    wavenumber_x: Tensor
+    wavenumber_y: Tensor
+    wavenumber_z: Tensor
+    squared: Tensor
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        viscosity: float | Tensor,
+        diffusivity: float | Tensor = 0.0,
+        length: float = 2 * math.pi,
+        forcing: float | Tensor = 0.0,
+    ) -> None:
+        super().__init__()
+        self.sizes = (size,) * COMPONENTS
+        self.products = spectral.dealiased_sizes(self.sizes)
+        self.viscosity, self.diffusivity, self.forcing = viscosity, diffusivity, forcing
+        for name, wavenumber in zip("zyx", spectral.wavenumbers(self.sizes, length, odd=True), strict=True):
+            self.register_buffer(f"wavenumber_{name}", wavenumber, persistent=False)
+        z, y, x = spectral.wavenumbers(self.sizes, length)
+        self.register_buffer("squared", z**2 + y**2 + x**2, persistent=False)
+
+    @property
+    def _gradient(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.wavenumber_x, self.wavenumber_y, self.wavenumber_z
+
+    def forward(self, state: Tensor, time: float) -> Tensor:
+        """Return the tendency, shape of the state."""
+        hat = spectral.coefficients(state, COMPONENTS)
+        transport = self._flux_divergence(hat)
+        velocity, scalars = _split(hat)
+        fluctuation = velocity * (self.squared != 0)
+        momentum = self._projected(-transport[..., :COMPONENTS, :, :, :])
+        momentum = momentum - self.viscosity * self.squared * velocity + self.forcing * fluctuation
+        mixing = -transport[..., COMPONENTS:, :, :, :] - self.diffusivity * self.squared * scalars
+        return spectral.values(torch.cat((momentum, mixing), -4), self.sizes)
+
+    def _flux_divergence(self, hat: Tensor) -> Tensor:
+        flow = spectral.values(spectral.resized(hat, self.sizes, self.products), self.products)
+        total = torch.zeros_like(hat)
+        for component, wavenumber in enumerate(self._gradient):
+            flux = spectral.coefficients(flow[..., component, None, :, :, :] * flow, COMPONENTS)
+            total = total + 1j * wavenumber * spectral.resized(flux, self.products, self.sizes)
+        return total
+
+    def _divergence(self, velocity: Tensor) -> Tensor:
+        u, v, w = velocity.unbind(-4)
+        return 1j * (self.wavenumber_x * u + self.wavenumber_y * v + self.wavenumber_z * w)
+
+    def _projected(self, velocity: Tensor) -> Tensor:
+        squared = self.wavenumber_x**2 + self.wavenumber_y**2 + self.wavenumber_z**2
+        potential = 1j * self._divergence(velocity) / torch.where(squared == 0, 1.0, squared)
+        return velocity + torch.stack([wavenumber * potential for wavenumber in self._gradient], -4)
+
+    def projected(self, velocity: Tensor) -> Tensor:
+        """Return the part of a velocity without divergence, shape ``(..., 3, z, y, x)``."""
+        return spectral.values(self._projected(spectral.coefficients(velocity, COMPONENTS)), self.sizes)
+
+    def divergence(self, state: Tensor) -> Tensor:
+        """Return the divergence of the velocity, shape ``(..., z, y, x)``."""
+        velocity, _ = _split(spectral.coefficients(state, COMPONENTS))
+        return spectral.values(self._divergence(velocity), self.sizes)
+
+    def scalar_flux_divergence(self, state: Tensor) -> Tensor:
+        """Return div(u c) as this grid resolves it, shape ``(..., scalars, z, y, x)``."""
+        total = self._flux_divergence(spectral.coefficients(state, COMPONENTS))
+        return spectral.values(_split(total)[1], self.sizes)
+
+    def energy(self, state: Tensor) -> Tensor:
+        """Return the mean kinetic energy <u^2> / 2, shape ``(...)``."""
+        return (_split(state)[0] ** 2).sum(-4).mean((-3, -2, -1)) / 2
+
+    def dissipation(self, state: Tensor) -> Tensor:
+        """Return the mean viscous dissipation nu <|grad u|^2>, shape ``(...)``."""
+        velocity, _ = _split(spectral.coefficients(state, COMPONENTS))
+        power = (self.viscosity * self.squared * velocity.abs() ** 2).sum(-4)
+        return spectral.shell_sums(power, self.sizes).sum(-1)
+
+    def energy_spectrum(self, state: Tensor) -> Tensor:
+        """Return what each shell of wavenumbers holds of the kinetic energy, shape ``(..., shells)``."""
+        return spectral.spectrum(_split(state)[0], COMPONENTS).sum(-2)
+
+    def random_state(
+        self,
+        spectrum: spectral.Spectrum,
+        generator: torch.Generator,
+        *,
+        scalars: Sequence[spectral.Spectrum] = (),
+        batch: Sequence[int] = (),
+    ) -> Tensor:
+        """Return a flow without divergence, and scalars, with random phases and given spectra.
+
+        Parameters
+        ----------
+        spectrum
+            Energy that each shell of wavenumbers 1, 2, … holds; exactly that, not only on average.
+        generator
+            Where the random numbers come from.
+        scalars
+            For each scalar, half the variance that each shell holds.
+        batch
+            Leading dimensions.
+
+        Returns
+        -------
+        Tensor
+            Shape ``(*batch, 3 + scalars, z, y, x)``, with means 0 and no Nyquist modes.
+        """
+        shape = (*batch, COMPONENTS + len(scalars), *self.sizes)
+        noise = torch.randn(shape, generator=generator, dtype=self.squared.dtype, device=generator.device)
+        hat = spectral.coefficients(noise.to(self.squared.device), COMPONENTS)
+        velocity, rest = _split(spectral.resized(hat, self.sizes, self.sizes))
+        velocity = self._projected(velocity)
+        parts = [spectral.scaled_to(velocity, _power(velocity), spectrum, self.sizes)]
+        for wanted, scalar in zip(scalars, rest.unbind(-4), strict=True):
+            scalar = scalar.unsqueeze(-4)
+            parts.append(spectral.scaled_to(scalar, _power(scalar), wanted, self.sizes))
+        return spectral.values(torch.cat(parts, -4), self.sizes)
+
+
+def subgrid_flux_divergence(
+    fine: Turbulence, coarse: Turbulence, state: Tensor, low_pass: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """Divergence of the subgrid scalar flux, div(bar(u c) - bar(u) bar(c)).
+
+    Both terms are what the two boxes compute, so that on the coarse grid dbar(c)/dt is the coarse box's own tendency
+    minus this, with nothing left (for a filter that commutes with derivatives).
+
+    Parameters
+    ----------
+    fine, coarse
+        The resolved box and the one of the filtered fields.
+    state
+        State of the fine box.
+    low_pass
+        Filter bar() from the fine to the coarse grid; the sharp spectral one by default.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(..., scalars, *coarse grid)``; its mean is 0.
+    """
+
+    def sharp(field: Tensor) -> Tensor:
+        return spectral.cut_off(field, coarse.sizes)
+
+    bar = sharp if low_pass is None else low_pass
+    return bar(fine.scalar_flux_divergence(state)) - coarse.scalar_flux_divergence(bar(state))
+
+
+def _split(channels: Tensor) -> tuple[Tensor, Tensor]:
+    return channels[..., :COMPONENTS, :, :, :], channels[..., COMPONENTS:, :, :, :]
+
+
+def _power(hat: Tensor) -> Tensor:
+    return (hat.abs() ** 2).sum(-4, keepdim=True) / 2
