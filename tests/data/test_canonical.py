@@ -6,7 +6,7 @@ import cftime
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_lib.data.canonical import canonicalise, check_values
@@ -45,7 +45,6 @@ def test_descending_latitude_is_turned_and_values_follow():
 
 
 @given(first=st.floats(-180, 360, allow_nan=False), count=st.integers(2, 40))
-@settings(deadline=None)
 def test_longitudes_are_wrapped_and_values_follow(first, count):
     lon = (np.float64(np.round(first, 3)) + np.arange(count) * 7.0)[:50]
     ds = delivered(lon=tuple(lon))

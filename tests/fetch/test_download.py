@@ -225,7 +225,7 @@ def test_progress_goes_to_the_log(
     assert "a.nc: 0.5 of 0.5 MB" in caplog.text
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     size=st.integers(1, 400_000),
     cuts=st.lists(st.floats(0, 0.99), max_size=4),

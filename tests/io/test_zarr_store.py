@@ -33,7 +33,7 @@ def test_plain_xarray_reads_what_was_written(store):
 
 
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_flipped_bit_never_gives_plain_xarray_other_values(store, position, bit):
     path, ds = store
     chunk = path / "adt" / "c" / "0" / "0" / "0"

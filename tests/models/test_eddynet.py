@@ -79,7 +79,7 @@ def keras_conv(x, weight, bias):
 
 
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_transposed_convolution_is_aligned_as_in_keras(h, w, c_in, c_out, seed):
     torch.manual_seed(seed)
     layer = UpConv2d(c_in, c_out).double()

@@ -58,7 +58,7 @@ def one_cell(line, i):
     return line[i] - line[i - 1] if i > 0 else np.nan
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), missing=st.floats(0, 0.6))
 def test_every_cell_uses_the_widest_stencil_without_missing_values(seed, missing):
     rng = np.random.default_rng(seed)

@@ -50,7 +50,7 @@ def test_equals_the_definition(name, wavelength, order):
     np.testing.assert_allclose(got, brute_force(h, lat, lon, wavelength, order), rtol=0, atol=1e-11)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000), level=st.floats(-5, 5), factor=st.floats(-3, 3))
 def test_linear_and_blind_to_a_constant(seed, level, factor):
     lat, lon = GRIDS["regional"]

@@ -41,7 +41,7 @@ def canonical(vertices):
     return sorted(map(tuple, np.round(vertices, 9) + 0.0))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.02, 0.1]))
 def test_same_rings_as_contourpy(seed, missing):
     h = field(seed, missing)
@@ -53,7 +53,7 @@ def test_same_rings_as_contourpy(seed, missing):
         assert sorted(canonical(polygon(mine, c)) for c in of_level(mine, number)) == sorted(rings)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000))
 def test_cells_and_sides_agree_with_geometry(seed):
     h = field(seed, 0.02)

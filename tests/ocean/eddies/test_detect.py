@@ -71,7 +71,7 @@ def test_isolated_gaussian(height, length, where, amplitude, radius, outer, spee
     assert distance(np.array([eddy["latitude_extremum"]]), eddy["longitude_extremum"], (where, 0)) < 0.25 * 111e3
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10_000), land=st.booleans())
 def test_every_eddy_keeps_the_rules(seed, land):
     h, lat, lon = random_field(seed)
@@ -143,7 +143,7 @@ def test_turned_upside_down_the_classes_swap():
     np.testing.assert_allclose(np.sort(down.eddies["radius_speed"]), np.sort(up.eddies["radius_speed"]), rtol=1e-9)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000), shift=st.sampled_from([-360.0, -41.5, 13.25, 180.0, 360.0]))
 def test_labels_do_not_depend_on_the_longitude_reference(seed, shift):
     h, lat, lon = random_field(seed, 64)

@@ -37,7 +37,7 @@ def reference(logits, target, smooth, weights):
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-5, 1.0]), st.sampled_from([0.0, 0.3, 1.0]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_losses_equal_their_definition(seed, smooth, ignored):
     logits, target = sample(seed, ignored=ignored)
     weights = (0.1, 0.3, 0.6)

@@ -34,7 +34,7 @@ def whole(batches):
 
 
 @given(st.integers(1, 5), st.integers(3, 14), st.integers(3, 24), st.booleans(), st.integers(0, 9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_each_patch_is_the_piece_of_the_map_it_says(dates, rows, columns, periodic, epoch):
     data = arrays(dates, rows, columns, periodic=periodic)
     size = 8

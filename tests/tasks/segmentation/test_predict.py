@@ -41,7 +41,7 @@ def ramp(height, width, slope):
 
 
 @given(st.integers(1, 120), st.integers(1, 120), st.sampled_from([0.0, 0.1]), st.sampled_from([1, 8, 16]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_tiled_prediction_equals_that_of_the_whole_field(height, width, slope, multiple):
     field, predict = ramp(height, width, slope), neighbours()
     tiled = predict_map(field, predict, SMALL, multiple=multiple, periodic=False)
@@ -51,7 +51,7 @@ def test_tiled_prediction_equals_that_of_the_whole_field(height, width, slope, m
 
 
 @given(st.integers(1, 400), st.sampled_from([1, 8, 16]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_tiles_cover_the_axis_with_positive_weight(cells, multiple):
     axis = plan_axis(cells, SMALL, multiple)
     total = np.zeros(axis.padded)
