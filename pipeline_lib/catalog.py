@@ -169,6 +169,11 @@ class Source:
         named: list[str] = driver.modules(self.driver_options) if hasattr(driver, "modules") else []
         return [DRIVERS.module(self.driver), *named]
 
+    @property
+    def environment(self) -> str:
+        """Name of the environment file that fetches it: solvers need more than a download."""
+        return "simulate" if self.driver == "simulate" else "fetch"
+
     def provenance(self) -> dict[str, str]:
         """Return what the results say about their origin."""
         return {"citation": self.block.citation, "licence": self.block.licence, "homepage": self.block.homepage}

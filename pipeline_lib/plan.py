@@ -242,7 +242,8 @@ class Plan:
             If a wildcard names something that the configuration does not know.
         """
         options, modules = getattr(self, f"_{stage}_key")(**wildcards)
-        return sha256_json([options, stage_code(stage, *modules), stage_environment(stage)])[:20]
+        name = self.catalog.source(wildcards["source"]).environment if stage == "fetch" else _package_of(stage)
+        return sha256_json([options, stage_code(stage, *modules), pins_of(name)])[:20]
 
     def _fetch_key(self, source: str, part: str) -> tuple[Any, list[str]]:
         entry = self.catalog.source(source)
@@ -320,15 +321,18 @@ def stage_code(stage: str, *modules: str) -> str:
     return fingerprint(f"pipeline_lib.{_STAGE_PACKAGE[stage]}", *modules)
 
 
+def _package_of(stage: str) -> str:
+    return _STAGE_PACKAGE[stage].split(".")[0]
+
+
 @cache
-def stage_environment(stage: str) -> list[str]:
-    """Return what a stage's environment file pins; empty where the library is installed without the repository.
+def pins_of(environment: str) -> list[str]:
+    """Return what an environment file pins; empty where the library is installed without the repository.
 
     Snakemake itself looks at these files only when it makes the environments, that is with ``--sdm conda``. The pins
     equal those of ``requirements.txt``, so an edit speaks of every kind of installation.
     """
-    package = _STAGE_PACKAGE[stage].split(".")[0]
-    file = ENVIRONMENTS / f"{package}.yaml"
+    file = ENVIRONMENTS / f"{environment}.yaml"
     return sorted(map(str, load_yaml(file)["dependencies"])) if file.is_file() else []
 
 

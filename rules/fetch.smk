@@ -7,7 +7,7 @@ rule fetch:
     benchmark:
         "logs/fetch/{source}/{part}.tsv"
     conda:
-        "../envs/fetch.yaml"
+        lambda w: f"../envs/{PLAN.catalog.source(w.source).environment}.yaml"
     resources:
         **needs("fetch"),
     params:

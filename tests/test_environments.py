@@ -17,9 +17,10 @@ from pipeline_lib.fingerprint import reachable
 from tests.conda.names import PIP_NAME
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("fetch", "preprocess", "label", "train", "predict", "score", "report")
+STAGES = ("fetch", "simulate", "preprocess", "label", "train", "predict", "score", "report")
 ROOTS = {
     "fetch": ["fetch.stage", "fetch.drivers.pypi", "fetch.drivers.http", "fetch.drivers.file", "cli.app"],
+    "simulate": ["fetch.stage", "fetch.drivers.simulate", "simulations.lorenz63", "cli.app"],
     "preprocess": ["preprocess.stage", "preprocess.statistics", "preparations.gridded_ssh", "cli.app"],
     "label": ["label.stage", "label.labellers.pet14", "label.labellers.okubo_weiss", "cli.app"],
     "train": ["train.stage", "tasks.segmentation.train", "models.eddynet", "models.unet", "cli.app"],
@@ -158,7 +159,7 @@ IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["fetch", "preprocess", "label", "score", "train", "predict", "report"])
+@pytest.mark.parametrize("stage", ["fetch", "simulate", "preprocess", "label", "score", "train", "predict", "report"])
 def test_stage_imports_with_only_the_packages_of_its_environment(stage, only):
     # Each command asks the plan for the fingerprint of its code.
     modules = [*sorted(modules_of(stage)), *(f"pipeline_lib.{name}" for name in sorted(LAZY)), "pipeline_lib.plan"]

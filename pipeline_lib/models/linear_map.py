@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from pipeline_lib.models.base import ModelCard, NetworkModel
+from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options as BaseOptions
 
@@ -20,6 +20,8 @@ class LinearMap(NetworkModel):
         title="Linear map",
         summary="The next state is W x + b: the least that a learned forecast can be.",
         task="dynamics",
+        citation="Forecasting Lorenz 63: notebooks of a course at Mercator Ocean International, 2022",
+        parameters=PublishedCount(total=12, counts="trainable values for three components", confidence="verified"),
         limits=("A chaotic flow is not linear: it can do little more than relax to the mean.",),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.models.base import ModelCard, NetworkModel
+from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
 from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options as BaseOptions
@@ -24,6 +24,8 @@ class Lorenz63Ode(NetworkModel):
         title="Lorenz ODE",
         summary="The true equations with three parameters to be found: what a forecast can be at best.",
         task="dynamics",
+        citation="Forecasting Lorenz 63: notebooks of a course at Mercator Ocean International, 2022",
+        parameters=PublishedCount(total=3, counts="trainable values", confidence="verified"),
         limits=("For the Lorenz 1963 system only.",),
     )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from pipeline_lib.models.base import ModelCard, NetworkModel
+from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
 from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options as BaseOptions
@@ -24,6 +24,10 @@ class OdePolynomial(NetworkModel):
         summary="The time derivative is a linear map of linear and bilinear terms, so that Lorenz's equations are"
         " within its reach.",
         task="dynamics",
+        citation="Forecasting Lorenz 63: notebooks of a course at Mercator Ocean International, 2022",
+        parameters=PublishedCount(
+            total=65, counts="trainable values for three components, five terms", confidence="verified"
+        ),
         limits=("Gradient descent finds the weights slowly: many more epochs than for a perceptron.",),
     )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline_lib.models.base import ModelCard, NetworkModel
+from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options as BaseOptions
 
@@ -23,6 +23,13 @@ class Recurrent(NetworkModel):
         summary="LSTM or GRU cell with a linear output; each forecast is the input of the next step. It sees a single"
         " state of the truth, so its memory holds nothing but what it forecast itself.",
         task="dynamics",
+        citation="Forecasting Lorenz 63: notebooks of a course at Mercator Ocean International, 2022;"
+        " Hochreiter and Schmidhuber (1997), Long short-term memory; Cho et al. (2014), arXiv:1406.1078",
+        parameters=PublishedCount(
+            total=2063,
+            counts="trainable values of the LSTM for three components, 20 hidden units",
+            confidence="verified",
+        ),
         limits=(
             "With a random initial memory, forecasts depend on the draw, at test as well.",
             "With a zero one and a short training horizon it drifts beyond that horizon unless it is residual.",
@@ -33,6 +40,7 @@ class Recurrent(NetworkModel):
         """Options of this model."""
 
         cell: Literal["lstm", "gru"] = "lstm"
+        """Kind of memory."""
         hidden: int = Field(20, gt=0)
         """Size of the memory."""
         initial: Literal["random", "zero"] = "random"

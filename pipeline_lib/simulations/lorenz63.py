@@ -28,8 +28,11 @@ class Lorenz63Simulation:
         """Options of this simulation."""
 
         sigma: float = 10.0
+        """Prandtl number."""
         rho: float = 28.0
+        """Rayleigh number over the one at which convection sets in."""
         beta: float = 8 / 3
+        """Aspect ratio of the rolls."""
         initial_state: tuple[float, float, float] = (8.0, 0.0, 30.0)
         """x, y, z at the start of the spin-up."""
         spin_up: float = Field(0.0, ge=0)

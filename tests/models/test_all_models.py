@@ -13,13 +13,16 @@ import xarray as xr
 from pydantic import ValidationError
 
 from pipeline_lib.errors import DataError
+from pipeline_lib.learning.forecaster import Rollout
 from pipeline_lib.models.base import AlgorithmModel, NetworkModel
 from pipeline_lib.models.keras import keras_parameter_count
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.registry import Registry
-from pipeline_lib.tasks.segmentation.training_options import TrainingOptions
+from pipeline_lib.tasks.registry import TASKS
 
-NETWORKS = [name for name in MODELS.names() if issubclass(MODELS.get(name), NetworkModel)]
+TRAINED = [name for name in MODELS.names() if issubclass(MODELS.get(name), NetworkModel)]
+NETWORKS = [name for name in TRAINED if MODELS.get(name).card.task == "segmentation"]
+FORECASTERS = [name for name in TRAINED if MODELS.get(name).card.task == "dynamics"]
 
 
 def test_expected_models_are_there():
@@ -54,9 +57,24 @@ def test_network_takes_many_channels_and_gives_finite_logits_and_gradients(name)
     assert all(torch.isfinite(p.grad).all() for p in net.parameters())
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_forecaster_goes_on_from_its_own_answers_and_has_the_published_size(name):
+    model = MODELS.get(name)
+    torch.manual_seed(0)
+    net = model.build(model.Options(), dimension=3, step=0.01, mean=8.4, scale=13.8)
+    assert sum(p.numel() for p in net.parameters()) == model.card.parameters.total
+    states = torch.randn(5, 3)
+    forecasts = Rollout(net, 4)(states)
+    assert forecasts.shape == (5, 4, 3)
+    assert torch.isfinite(forecasts).all()
+    forecasts.square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() and p.grad.any() for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", TRAINED)
 def test_recommended_training_is_valid(name):
-    TrainingOptions(**MODELS.get(name).training)
+    model = MODELS.get(name)
+    TASKS.get(model.card.task).TrainingOptions(**model.training)
 
 
 def test_unet_has_the_budget_of_eddynet():

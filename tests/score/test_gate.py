@@ -47,15 +47,20 @@ def test_a_missing_date() -> None:
 
 
 def test_another_cell() -> None:
-    longitude = list(SAMPLE.longitude)
+    longitude = list(SAMPLE.axes["longitude"])
     longitude[2] += 0.01
-    refuse(replace(SAMPLE, longitude=tuple(longitude)), r"unet: longitude number 2 is -5\.74, in eddynet it is -5\.75")
-    refuse(replace(SAMPLE, latitude=SAMPLE.latitude[:-1]), "unet: has 19 latitudes, eddynet has 20")
+    refuse(moved(longitude=tuple(longitude)), r"unet: longitude number 2 is -5\.74, in eddynet it is -5\.75")
+    refuse(moved(latitude=SAMPLE.axes["latitude"][:-1]), "unet: has 19 latitudes, eddynet has 20")
+    refuse(replace(SAMPLE, axes={"component": (0.0,)}), r"unet: has axes \['component'\], eddynet has")
+
+
+def moved(**axes: tuple[float, ...]) -> Sample:
+    return replace(SAMPLE, axes={**SAMPLE.axes, **axes})
 
 
 def test_single_precision_coordinates_are_the_same_cells() -> None:
-    rounded = tuple(float(np.float32(x + 1e-9)) for x in SAMPLE.longitude)
-    check_same_sample({"eddynet": SAMPLE, "unet": replace(SAMPLE, longitude=rounded)})
+    rounded = tuple(float(np.float32(x + 1e-9)) for x in SAMPLE.axes["longitude"])
+    check_same_sample({"eddynet": SAMPLE, "unet": moved(longitude=rounded)})
 
 
 def test_another_mask() -> None:

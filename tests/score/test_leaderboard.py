@@ -43,8 +43,9 @@ def value_of(table: object, model: str, metric: str, column: str = "value") -> o
 
 
 def test_every_value_is_the_mean_over_seeds_of_the_metric_on_all_dates() -> None:
-    table = board(metrics=METRICS.names()).table
-    for name in METRICS.names():
+    names = [name for name in METRICS.names() if METRICS.module(name).startswith("pipeline_lib.tasks.segmentation")]
+    table = board(metrics=names).table
+    for name in names:
         for model in ("good", "twin", "bad"):
             expected = np.mean(
                 [

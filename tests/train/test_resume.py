@@ -94,7 +94,7 @@ def test_a_training_killed_before_its_model_was_stored_stores_the_same_bytes(tmp
     stored = []
     for name in ("undisturbed", "again"):
         result = train(tmp_path, max_epochs=2)
-        spec = ModelSpec(model="tiny", options={}, task="segmentation", inputs=(), classes=(), parameters=0)
+        spec = ModelSpec(model="tiny", options={}, task="segmentation", inputs=(), sizes={}, parameters=0)
         weights = result.network.state_dict()
         path = tmp_path / name / "model.json"
         save_model(path, spec=spec, weights=weights, history=result.history, inputs={}, training={}, code="c")

@@ -58,8 +58,8 @@ def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> Report
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     caption = (
         "Root mean square error over all components (left) and squared error over that of persistence (right; dotted:"
-        " as good as persistence) against the number of time steps ahead, both on logarithmic scales. Lines are means over"
-        " seeds, bands reach from the best to the worst seed."
+        " as good as persistence) against the number of time steps ahead, both on logarithmic scales. Lines are means"
+        " over seeds, bands reach from the best to the worst seed."
     )
     return ReportFigure(name, title, caption, figure)
 

@@ -162,6 +162,7 @@ def stored(tmp_path):
             InputVariable(name="ugos", units="m s-1", scale=0.5),
         ),
         classes=("none", "anticyclonic", "cyclonic"),
+        sizes={"in_channels": 2, "classes": 3},
         parameters=keras_parameter_count(net),
     )
     path = tmp_path / "model.json"
