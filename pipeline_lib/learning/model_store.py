@@ -150,6 +150,16 @@ def save_model(
     return read_manifest(manifest_path, kind=KIND, verify="deep")
 
 
+def dataset_facts(manifests: Mapping[str, Manifest]) -> dict[str, Any]:
+    """Return what a file from outside must be brought to, for a model's content.
+
+    Contract, preparation and form are alike in all periods of a dataset; ``manifests`` holds them by role.
+    """
+    dataset = next(m for role, m in manifests.items() if role.startswith("dataset"))
+    names = ("form", "variables", "grid_step")
+    return {"preparation": dict(dataset.options), **{name: dataset.content[name] for name in names}}
+
+
 def load_model(manifest_path: Path) -> LoadedModel:
     """Verify a stored model by its hashes and rebuild its network.
 

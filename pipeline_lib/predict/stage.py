@@ -53,14 +53,14 @@ def predict_period(*, model: Path, dataset: Path, output: Path, device: Device, 
     ds = open_store(data, f"{period}.zarr", chunks={})
     with Artefact(output, kind="product", code=code, packages=PACKAGES) as out:
         product = _product(trained, ds, device, threads)
-        attrs = _attrs(trained, source=ds.attrs.get("source", ""), dataset=data.identity)
+        attrs = _attrs(product, trained, source=ds.attrs.get("source", ""), dataset=data.identity)
         attrs |= {name: ds.attrs[name] for name in ("data_status",) if name in ds.attrs}
         _write(product, out.payload(f"{period}.zarr"), attrs)
         out.add_input("model", trained)
         out.add_input("dataset", data)
         out.options = {"device": _used(device, trained)}
         out.content = {"period": period, "times": int(product.sizes["time"])}
-    logger.info("%s: %d maps", output, product.sizes["time"])
+    logger.info("%s: %d times", output, product.sizes["time"])
 
 
 def predict_file(
@@ -99,13 +99,13 @@ def predict_file(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
-        _write(product, partial, _attrs(trained, source=source.name, dataset=""))
+        _write(product, partial, _attrs(product, trained, source=source.name, dataset=""))
         partial.rename(output)
     except OSError as error:
         raise StoreError(f"cannot be written: {error.strerror or error}", where=str(output)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    logger.info("%s: %d maps", output, product.sizes["time"])
+    logger.info("%s: %d times", output, product.sizes["time"])
 
 
 def _used(device: Device, trained: Manifest) -> str:
@@ -141,9 +141,12 @@ def _outside(source: Path, trained: Manifest, names: Mapping[str, str]) -> xr.Da
             f"{min(unknown)!r} is not needed", where="--variable", fix=f"the model needs {', '.join(contract)}"
         )
     specs = {name: VariableSpec(name=names.get(name, name), **spec) for name, spec in contract.items()}
-    ds = checked(canonicalise(in_blocks(_open(source)), specs, where=str(source)), specs, where=str(source))
+    where, form = str(source), trained.content["form"]
+    ds = canonicalise(in_blocks(_open(source)), specs, where=where, form=form)
+    ds = checked(ds, specs, where=where, form=form)
     prepared = preparation.prepare(ds, preparation.Options.model_validate(recipe))
-    _check_grid(prepared, trained, source)
+    if form == "maps":
+        _check_grid(prepared, trained, source)
     return prepared
 
 
@@ -171,12 +174,12 @@ def _open(source: Path) -> xr.Dataset:
         raise DataError(f"is not a readable netCDF file or Zarr store: {error}", where=str(source)) from error
 
 
-def _attrs(trained: Manifest, *, source: str, dataset: str) -> dict[str, Any]:
+def _attrs(product: xr.Dataset, trained: Manifest, *, source: str, dataset: str) -> dict[str, Any]:
     """Global attributes by CF and the Attribute Convention for Data Discovery; no clock, so that reruns are equal."""
     made_of = f" from dataset {dataset[:16]}" if dataset else ""
     return {
         "Conventions": "CF-1.11",
-        "title": "Predicted classes",
+        "title": str(product.attrs.get("title", "Predicted classes")),
         "institution": "produced with Gyre",
         "source": source or "not stated",
         "history": f"gyre {__version__}: predicted{made_of} with model {trained.identity[:16]}",

@@ -93,6 +93,7 @@ def preprocess_period(
         out.options = {"preparation": preparation, **preparation_options.model_dump(mode="json")}
         out.content = {
             "period": period,
+            "form": form,
             "times": int(ds.sizes["time"]),
             "shape": [int(ds.sizes[d]) for d in _space(ds)],
             "variables": {name: spec.model_dump(mode="json", exclude={"name"}) for name, spec in variables.items()},

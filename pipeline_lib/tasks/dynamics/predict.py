@@ -51,6 +51,7 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         {**{str(d): states[d] for d in states.dims if d in states.coords}, "lead": np.arange(1, steps + 1)},
     )
     long_name = f"forecast of the {states.attrs.get('long_name', described.name)}"
+    out.attrs["title"] = "Forecasts"
     out[VARIABLE].attrs = {"units": described.units, "long_name": long_name, "coverage_content_type": "modelResult"}
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the state that the forecast starts from"}
     out["lead"].attrs = {"long_name": "time steps since the start of the forecast", "units": "1"}

@@ -18,7 +18,7 @@ from pipeline_lib.errors import ConfigError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.forecaster import Forecaster, Rollout
-from pipeline_lib.learning.model_store import InputVariable, ModelSpec, save_model
+from pipeline_lib.learning.model_store import InputVariable, ModelSpec, dataset_facts, save_model
 from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
@@ -174,6 +174,7 @@ def train(
             "devices": devices,
             "precision": result.precision,
             "forecast_steps": training.forecast_steps,
+            **dataset_facts(manifests),
         },
     )
 

@@ -21,7 +21,7 @@ from pipeline_lib.errors import ConfigError, TrainingError
 from pipeline_lib.io.atomic import write_bytes
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
-from pipeline_lib.learning.model_store import InputVariable, ModelSpec, save_model
+from pipeline_lib.learning.model_store import InputVariable, ModelSpec, dataset_facts, save_model
 from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
@@ -301,7 +301,7 @@ def train(
             "device": result.device,
             "devices": devices,
             "precision": result.precision,
-            **_dataset_facts(manifests),
+            **dataset_facts(manifests),
         },
     )
 
@@ -319,16 +319,6 @@ def _arrays(manifests: Mapping[str, Manifest], start: date, end: date, normalisa
         normalisation,
         periodic=is_periodic(opened["dataset"].longitude.values),
     )
-
-
-def _dataset_facts(manifests: Mapping[str, Manifest]) -> dict[str, Any]:
-    """What a file from outside must be brought to: contract, preparation and grid, alike in all periods."""
-    dataset = next(m for role, m in manifests.items() if role.startswith("dataset"))
-    return {
-        "preparation": dict(dataset.options),
-        "variables": dataset.content["variables"],
-        "grid_step": dataset.content["grid_step"],
-    }
 
 
 def build_network(

@@ -1,0 +1,119 @@
+"""A simulated source through all stages: from a solver to a leaderboard, with the rules that everything else uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+from pipeline_lib.io.manifest import read_manifest
+from tests.workflow.project import edit_yaml, gyre, planned, snakemake
+
+EXPERIMENT = {
+    "title": "Tiny Lorenz",
+    "task": "dynamics",
+    "source": "flow",
+    "inputs": ["state"],
+    "split": {
+        "train": ["2000-01-01", "2000-01-05"],
+        "validation": ["2000-01-07", "2000-01-08"],
+        "test": ["2000-01-30", "2000-02-02"],
+        "gap_days": 0,
+    },
+    "training": {"windows": 64, "max_epochs": 2, "horizon": 3, "learning_rate": 0.01},
+    "scoring": {"intervals": {"block_days": 1.0}},
+    "models": ["lorenz63_ode", {"name": "lstm", "model": "recurrent"}],
+    "published": ["lorenz63_course"],
+}
+SOURCE = {
+    "description": "A short trajectory",
+    "driver": "netcdf",
+    "args": {
+        "urlpath": "{{ data_dir }}/flow/raw/lorenz63.nc",
+        "chunks": {},
+        "path_as_pattern": False,
+        "xarray_kwargs": {"engine": "h5netcdf"},
+    },
+    "metadata": {
+        "gyre": {
+            "citation": "Generated",
+            "licence": "CC0-1.0",
+            "homepage": "https://example.org",
+            "variables": {"state": {"name": "state", "units": "1"}},
+            "form": "states",
+            "time": {"start": "2000-01-01", "end": "2000-02-02", "step_hours": 0.24},
+            "fetch": {"driver": "simulate", "simulation": "lorenz63"},
+            "preparation": {"name": "as_is", "options": {"variables": ["state"]}},
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("flow")
+    parameters = {"data_dir": {"description": "data", "type": "str", "default": "data"}}
+    files = {
+        "config.yaml": {"experiments": ["lorenz"], "device": "cpu"},
+        "catalog.yaml": {"metadata": {"version": 1, "parameters": parameters}, "sources": {"flow": SOURCE}},
+        "experiments/lorenz.yaml": EXPERIMENT,
+    }
+    for name, content in files.items():
+        file = folder / "config" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    snakemake(folder, "all")
+    return folder
+
+
+def test_states_are_stored_as_they_were_simulated(flow):
+    manifest = read_manifest(flow / "data/flow/dataset/2000-02.json", kind="dataset", verify="deep")
+    assert manifest.content["form"] == "states"
+    assert manifest.content["shape"] == [3]
+    stored = xr.open_zarr(manifest.file("2000-02.zarr")).state
+    raw = xr.open_dataset(flow / "data/flow/raw/lorenz63.nc", engine="h5netcdf").state
+    np.testing.assert_array_equal(stored, raw.sel(time=stored.time).astype("float32"))
+
+
+def test_each_state_of_the_test_has_a_forecast_and_all_are_scored(flow):
+    product = read_manifest(flow / "results/lorenz/lstm/seed0/products/2000-02.json", kind="product", verify="deep")
+    forecast = xr.open_zarr(product.file("2000-02.zarr"))
+    assert forecast.attrs["title"] == "Forecasts"
+    assert dict(forecast.forecast.sizes) == {"time": 200, "lead": 29, "component": 3}
+    board = (flow / "results/lorenz/leaderboard.csv").read_text().splitlines()
+    assert {line.split(",")[0] for line in board[1:]} == {"lorenz63_ode", "lstm"}
+    page = (flow / "results/lorenz/report.html").read_text()
+    assert "Skill by lead" in page
+    assert len(list((flow / "results/lorenz/figures").glob("*.png"))) == 4
+
+
+def test_a_second_run_has_nothing_to_do_and_a_new_parameter_starts_again(flow, tmp_path):
+    assert planned(flow, "all") == {}
+    source = {**SOURCE, "metadata": {"gyre": {**SOURCE["metadata"]["gyre"]}}}
+    source["metadata"]["gyre"]["fetch"] = {"driver": "simulate", "simulation": "lorenz63", "options": {"rho": 30.0}}
+    (tmp_path / "config").mkdir()
+    catalog = flow / "config/catalog.yaml"
+    before = catalog.read_text()
+    edit_yaml(catalog, sources={"flow": source})
+    jobs = planned(flow, "all")
+    catalog.write_text(before)
+    assert jobs["fetch"] == 1
+    assert jobs["train"] == 2
+
+
+def test_a_step_that_is_not_the_data_s_is_refused(flow):
+    edit_yaml(flow / "config/experiments/lorenz.yaml", training={**EXPERIMENT["training"], "step": 0.02})
+    done = snakemake(flow, "results/lorenz/lstm/seed0/model.json", check=False)
+    edit_yaml(flow / "config/experiments/lorenz.yaml", training=EXPERIMENT["training"])
+    assert "training.step: is 0.02, the states are 0.01 apart" in done.stdout
+
+
+def test_a_file_of_states_from_outside_is_forecast(flow, tmp_path):
+    raw = flow / "data/flow/raw/lorenz63.nc"
+    out = tmp_path / "mine.zarr"
+    done = gyre("predict", "--model", flow / "results/lorenz/lstm/seed0/model.json", "--input", raw, "--output", out)
+    assert done.returncode == 0, done.stderr
+    assert xr.open_zarr(out).sizes["time"] == 3300
