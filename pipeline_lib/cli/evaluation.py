@@ -21,7 +21,8 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar=("FIRST", "LAST"),
         help="score these days instead of the test, and put metrics with intervals into the manifest",
     )
-    add_manifests(score, "products", "labels", "datasets")
+    add_manifests(score, "products", "datasets")
+    add_manifests(score, "labels", required=False)
     add_output(score)
     score.set_defaults(run=_score)
 
@@ -34,7 +35,8 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     report = commands.add_parser("report", parents=[common], help="figures and one self-contained page")
     add_experiment(report)
     report.add_argument("--leaderboard", type=Path, required=True, metavar="FILE")
-    add_manifests(report, "models", "products", "labels", "datasets")
+    add_manifests(report, "models", "products", "datasets")
+    add_manifests(report, "labels", required=False)
     add_output(report)
     report.set_defaults(run=_report)
 
