@@ -67,10 +67,10 @@ def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> Report
 def draw_examples(context: ReportContext, *, name: str = "examples") -> ReportFigure:
     """Draw forecasts of the first component from three states of the test, beside what happened."""
     title = "Forecasts"
-    products = {c: c.runs[0].products[0] for c in context.valid if c.runs and c.runs[0].products}
+    products = [(c, c.runs[0].products[0]) for c in context.valid if c.runs and c.runs[0].products]
     if not products or not context.datasets:
         return ReportFigure(name, title, "There are no forecasts.", message_figure("No forecast to draw"))
-    first = next(iter(products.values()))
+    first = products[0][1]
     period = first.content["period"]
     dataset = next(m for m in context.datasets if m.content["period"] == period)
     states = open_store(dataset, f"{period}.zarr")[context.spec.inputs[0]]
@@ -85,7 +85,7 @@ def draw_examples(context: ReportContext, *, name: str = "examples") -> ReportFi
         )
         ax.set_title(f"from {states.time.values[start]:.19}", fontsize="small")
         ax.set_xlabel("Time steps ahead")
-    for competitor, manifest in products.items():
+    for competitor, manifest in products:
         _forecasts(panels, open_store(manifest, f"{period}.zarr"), starts, competitor)
     panels[0].set_ylabel("First component")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
