@@ -14,6 +14,8 @@ from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import resolve_device
 
 VARIABLE = "forecast"
+_SEED = 0
+"""Of what a network draws when it begins a forecast."""
 
 
 def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int | None) -> xr.Dataset:
@@ -42,7 +44,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     target = resolve_device(device)
     rollout = Rollout(model.network, steps).to(target).eval()
     flat = (states.values.reshape(states.sizes["time"], -1) - described.mean) / described.scale
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.random.fork_rng():
+        torch.manual_seed(_SEED)
         found = rollout(torch.from_numpy(flat.astype(np.float32)).to(target)).cpu().numpy()
     values = (found * described.scale + described.mean).astype(np.float32)
     dims = ("time", "lead", *states.dims[1:])

@@ -70,13 +70,13 @@ def draw_examples(context: ReportContext, *, name: str = "examples") -> ReportFi
     products = [(c, c.runs[0].products[0]) for c in context.valid if c.runs and c.runs[0].products]
     if not products or not context.datasets:
         return ReportFigure(name, title, "There are no forecasts.", message_figure("No forecast to draw"))
-    first = products[0][1]
-    period = first.content["period"]
+    test = slice(str(context.spec.split.test.start), str(context.spec.split.test.end))
+    period = str(products[0][1].content["period"])
     dataset = next(m for m in context.datasets if m.content["period"] == period)
-    states = open_store(dataset, f"{period}.zarr")[context.spec.inputs[0]]
+    states = open_store(dataset, f"{period}.zarr")[context.spec.inputs[0]].sel(time=test)
     figure = new_figure(_HEIGHT)
     panels = panel_grid(figure, 1, _EXAMPLES, sharey=True)
-    leads = open_store(first, f"{period}.zarr").sizes["lead"]
+    leads = open_store(products[0][1], f"{period}.zarr").sizes["lead"]
     starts = np.linspace(0, states.sizes["time"] - leads - 1, _EXAMPLES).astype(int)
     truth = states.values.reshape(states.sizes["time"], -1)[:, 0]
     for ax, start in zip(panels, starts, strict=True):
@@ -86,12 +86,12 @@ def draw_examples(context: ReportContext, *, name: str = "examples") -> ReportFi
         ax.set_title(f"from {states.time.values[start]:.19}", fontsize="small")
         ax.set_xlabel("Time steps ahead")
     for competitor, manifest in products:
-        _forecasts(panels, open_store(manifest, f"{period}.zarr"), starts, competitor)
+        _forecasts(panels, open_store(manifest, f"{period}.zarr").sel(time=test), starts, competitor)
     panels[0].set_ylabel("First component")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     caption = (
         "Forecasts of the first component of the state (lines; first seed of each model) from the first, the middle and"
-        f" the last state of {period} whose future it holds, beside the truth (thick)."
+        f" the last test state of {period} whose future it holds, beside the truth (thick)."
     )
     return ReportFigure(name, title, caption, figure)
 
