@@ -148,8 +148,9 @@ def n_wave(position: Tensor, reynolds: float | Tensor, time: float = 0.0) -> Ten
     """Return the steepening ramp and front with which closures for this equation are taught, at a time.
 
     u = x / s / (1 + sqrt(s / t0) exp(Re x^2 / (4 s))), s = 1 + time, t0 = exp(Re / 8): the transform of Hopf (1950,
-    Communications on Pure and Applied Mathematics 3) of phi = 1 + sqrt(t0 / s) exp(-Re x^2 / (4 s)), hence an exact solution on the line for
-    nu = 1 / Re, and an initial condition (time 0) for any viscosity. It is 0 at x = 0, and nearly so at x = 1 as long
+    Communications on Pure and Applied Mathematics 3) of phi = 1 + sqrt(t0 / s) exp(-Re x^2 / (4 s)), hence an exact
+    solution on the line for nu = 1 / Re, and an initial condition (time 0) for any viscosity. It is 0 at x = 0, and
+    nearly so at x = 1 as long
     as the front, which starts at x = 1/2, is away from there.
 
     Parameters
