@@ -131,7 +131,7 @@ def _write(product: xr.Dataset, path: Path, attrs: Mapping[str, Any]) -> None:
 
 def _outside(source: Path, trained: Manifest, names: Mapping[str, str]) -> xr.Dataset:
     recipe = dict(trained.content.get("preparation", {}))
-    if not recipe:
+    if not recipe or "form" not in trained.content:
         raise ConfigError("does not say how its inputs were prepared", where=str(trained.path), fix="train it again")
     preparation = PREPARATIONS.get(recipe.pop("preparation"))
     contract = trained.content["variables"]

@@ -91,7 +91,7 @@ def model_with(folder: Path, weights: bytes) -> Path:
     """A model whose manifest vouches for weights that somebody else wrote."""
     spec = ModelSpec(
         model="eddynet", options={}, task="segmentation", inputs=({"name": "adt", "units": "m"},),
-        classes=("background", "anticyclonic", "cyclonic"), parameters=1,
+        classes=("background", "anticyclonic", "cyclonic"), sizes={"in_channels": 1, "classes": 3}, parameters=1,
     )  # fmt: skip
     with Artefact(folder / "model.json", kind="model", code="c") as out:
         out.payload("best.pt").write_bytes(weights)
@@ -99,6 +99,7 @@ def model_with(folder: Path, weights: bytes) -> Path:
             "spec": spec.model_dump(mode="json"),
             "preparation": {"preparation": "as_is", "variables": ["adt"]},
             "variables": {"adt": {"units": "m"}},
+            "form": "maps",
             "grid_step": [0.125, 0.125],
         }
     return folder / "model.json"
