@@ -103,9 +103,10 @@ class LoadedExperiment:
         return self.spec.in_use[0], operations.alert.metric or metrics[0]
 
     def settings(self, name: str) -> dict[str, Any]:
-        """Return what tells published rows of one system apart: the registered model and its training options."""
+        """Return what tells published rows of one system apart: registered model, its options, training options."""
         entry = self.spec.entry(name)
-        return {**self.training(name).model_dump(mode="json"), "model": entry.model}
+        options = self.model_options(name).model_dump(mode="json")
+        return {**options, **self.training(name).model_dump(mode="json"), "model": entry.model}
 
     def definition(self, name: str) -> str:
         """Return a hash of all that decides what a competitor's runs do, besides the seed."""

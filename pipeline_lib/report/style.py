@@ -34,7 +34,7 @@ CYCLONIC = "#0072b2"
 CLASS_COLOURS = {0: SEA, 1: ANTICYCLONIC, 2: CYCLONIC}
 """Warm for anticyclones, cool for cyclones."""
 
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6a4c93", "#7a7a7a")
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6a4c93", "#7a7a7a", "#7a3b10", "#a3b30f")
 """Colours of models, in the order of the leaderboard; later ones repeat."""
 
 WIDTH = 7.2
@@ -117,7 +117,7 @@ def anomaly_colours() -> Colormap:
 
 
 def series_colours(count: int) -> list[str]:
-    """Return ``count`` colours for series; they repeat after the eighth."""
+    """Return ``count`` colours for series; they repeat after the tenth."""
     return [SERIES[i % len(SERIES)] for i in range(count)]
 
 

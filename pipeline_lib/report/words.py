@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 from markupsafe import Markup
 
@@ -81,9 +82,10 @@ def _values(context: ReportContext, metric: str, info: MetricInfo) -> list[Marku
         if cell is not None
     ]
     first = leading[0][1]
-    days = int(first.text["n"] or 0) if first is not None else 0
-    sentence = Markup("On {} {} that no model was trained on, {}").format(
-        days, "day" if days == 1 else "days", Markup("; ").join(parts)
+    count = int(first.text["n"] or 0) if first is not None else 0
+    word = dates_word(context.board.content)
+    sentence = Markup("On {:,} {} that no model was trained on, {}").format(
+        count, word.removesuffix("s") if count == 1 else word, Markup("; ").join(parts)
     )
     if rest:
         low, high = rest[-1][1], rest[0][1]
@@ -167,6 +169,15 @@ def _listed(names: Sequence[str]) -> Markup:
     if len(names) < 2:
         return Markup("").join(names)
     return Markup("{} and {}").format(Markup(", ").join(names[:-1]), names[-1])
+
+
+def dates_word(content: Mapping[str, object]) -> str:
+    """Return what the scored dates of a leaderboard are: ``days``, or ``times`` where a day has several."""
+    dates, count = content.get("dates"), content.get("date_count")
+    if not isinstance(dates, list) or len(dates) != 2 or not isinstance(count, int):
+        return "days"
+    first, last = (date.fromisoformat(str(d).partition("T")[0]) for d in dates)
+    return "times" if count > (last - first).days + 1 else "days"
 
 
 def period_words(content: Mapping[str, object]) -> str:

@@ -57,55 +57,55 @@ class LeadError(LeadMetric):
 
 @METRICS.register("explained_variance_1")
 class ExplainedVariance1(LeadMetric):
-    """Explained variance against persistence after 1 step."""
+    """Explained variance, lead 1."""
 
     lead = 1
 
 
 @METRICS.register("explained_variance_10")
 class ExplainedVariance10(LeadMetric):
-    """Explained variance against persistence after 10 steps."""
+    """Explained variance, lead 10."""
 
     lead = 10
 
 
 @METRICS.register("explained_variance_20")
 class ExplainedVariance20(LeadMetric):
-    """Explained variance against persistence after 20 steps."""
+    """Explained variance, lead 20."""
 
     lead = 20
 
 
 @METRICS.register("explained_variance_28")
 class ExplainedVariance28(LeadMetric):
-    """Explained variance against persistence after 28 steps."""
+    """Explained variance, lead 28."""
 
     lead = 28
 
 
 @METRICS.register("rmse_1")
 class Rmse1(LeadError):
-    """RMSE after 1 step."""
+    """RMSE, lead 1."""
 
     lead = 1
 
 
 @METRICS.register("rmse_4")
 class Rmse4(LeadError):
-    """RMSE after 4 steps."""
+    """RMSE, lead 4."""
 
     lead = 4
 
 
 @METRICS.register("rmse_8")
 class Rmse8(LeadError):
-    """RMSE after 8 steps."""
+    """RMSE, lead 8."""
 
     lead = 8
 
 
 @METRICS.register("rmse_28")
 class Rmse28(LeadError):
-    """RMSE after 28 steps."""
+    """RMSE, lead 28."""
 
     lead = 28
