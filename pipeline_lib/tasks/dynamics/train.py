@@ -24,7 +24,7 @@ from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
 from pipeline_lib.tasks.dynamics.windows import Trajectory, Windows
-from pipeline_lib.train.loop import run_training
+from pipeline_lib.train.loop import TrainingResult, run_training
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.seeds import torch_seed
 from pipeline_lib.train.share import Share
@@ -127,11 +127,7 @@ def train(
         "mean": values["mean"],
         "scale": values["std"],
     }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_seed(seed, "weights"))
-        network = entry.build(model_options, **sizes)
-    if not isinstance(network, Forecaster):
-        raise ConfigError(f"{model} advances no states", where="models", fix="choose a model of this task")
+    network = _network(entry, model_options, sizes, seed)
     result = run_training(
         network=Rollout(network, training.horizon),
         problem=DynamicsProblem(training, *arrays, seed=seed),
@@ -148,8 +144,6 @@ def train(
             "validation data": arrays[1].identity,
         },
     )
-    prefix = "forecaster."
-    weights = {name.removeprefix(prefix): value for name, value in result.weights.items()}
     spec = ModelSpec(
         model=model,
         options=model_options.model_dump(mode="json"),
@@ -158,6 +152,33 @@ def train(
         sizes=sizes,
         parameters=sum(p.numel() for p in network.parameters()),
     )
+    facts = {"devices": devices, "forecast_steps": training.forecast_steps}
+    _store(output, spec, result, manifests=manifests, described=described, facts=facts, code=code)
+
+
+def _network(entry: type[NetworkModel], options: Options, sizes: Mapping[str, Any], seed: int) -> Forecaster:
+    """Return a network whose initial weights are a function of ``seed``; torch's own random state is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(seed, "weights"))
+        network = entry.build(options, **sizes)
+    if not isinstance(network, Forecaster):
+        raise ConfigError(f"{entry.card.title} advances no states", where="models", fix="choose a model of this task")
+    return network
+
+
+def _store(
+    output: Path,
+    spec: ModelSpec,
+    result: TrainingResult,
+    *,
+    manifests: Mapping[str, Manifest],
+    described: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    code: str,
+) -> None:
+    """Store the network without the loop around it."""
+    weights = {name.removeprefix("forecaster."): value for name, value in result.weights.items()}
+    found = ("best_epoch", "stopped_epoch", "device", "precision")
     save_model(
         output,
         spec=spec,
@@ -167,15 +188,7 @@ def train(
         inputs=manifests,
         training=described,
         code=code,
-        extra={
-            "best_epoch": result.best_epoch,
-            "stopped_epoch": result.stopped_epoch,
-            "device": result.device,
-            "devices": devices,
-            "precision": result.precision,
-            "forecast_steps": training.forecast_steps,
-            **dataset_facts(manifests),
-        },
+        extra={**facts, **{name: getattr(result, name) for name in found}, **dataset_facts(manifests)},
     )
 
 
