@@ -16,9 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline_lib.errors import StoreError
-from pipeline_lib.io.manifest import read_manifest
 from tests.cluster import cluster
+from tests.workflow.project import identities
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,18 +29,6 @@ def timed(folder: Path, settings: list[str], *arguments: str) -> float:
     with (folder / "driver.log").open("ab") as log:
         subprocess.run([*command, "--config", *settings], cwd=folder, stdout=log, stderr=log, check=True)
     return time.perf_counter() - begin
-
-
-def identities(folder: Path) -> dict[str, str]:
-    """Identity by path of every manifest."""
-    found = {}
-    for top in ("data", "results"):
-        for file in (folder / top).rglob("*.json"):
-            try:
-                found[str(file.relative_to(folder))] = read_manifest(file, verify="none").identity
-            except StoreError:  # some other JSON
-                continue
-    return found
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ class LinearMap(NetworkModel):
         title="Linear map",
         summary="The next state is W x + b: the least that a learned forecast can be.",
         task="dynamics",
-        citation="Forecasting Lorenz 63: notebooks of a course at Mercator Ocean International, 2022",
+        citation="Notebooks on forecasting Lorenz 63, DLCourse MOi 2022",
         parameters=PublishedCount(total=12, counts="trainable values for three components", confidence="verified"),
         limits=("A chaotic flow is not linear: it can do little more than relax to the mean.",),
     )

@@ -24,7 +24,7 @@ class Lorenz63Ode(NetworkModel):
         title="Lorenz ODE",
         summary="The true equations with three parameters to be found: what a forecast can be at best.",
         task="dynamics",
-        citation="Forecasting Lorenz 63: notebooks of a course at Mercator Ocean International, 2022",
+        citation="Notebooks on forecasting Lorenz 63, DLCourse MOi 2022",
         parameters=PublishedCount(total=3, counts="trainable values", confidence="verified"),
         limits=("For the Lorenz 1963 system only.",),
     )

@@ -25,7 +25,7 @@ class OdeNetwork(NetworkModel):
         title="Neural ODE",
         summary="A perceptron gives the time derivative of the state; a Runge-Kutta step makes a forecast of it.",
         task="dynamics",
-        citation="Forecasting Lorenz 63: notebooks of a course at Mercator Ocean International, 2022",
+        citation="Notebooks on forecasting Lorenz 63, DLCourse MOi 2022",
         parameters=PublishedCount(
             total=143, counts="trainable values for three components, 20 hidden neurons", confidence="verified"
         ),

@@ -24,7 +24,7 @@ class OdePolynomial(NetworkModel):
         summary="The time derivative is a linear map of linear and bilinear terms, so that Lorenz's equations are"
         " within its reach.",
         task="dynamics",
-        citation="Forecasting Lorenz 63: notebooks of a course at Mercator Ocean International, 2022",
+        citation="Notebooks on forecasting Lorenz 63, DLCourse MOi 2022",
         parameters=PublishedCount(
             total=65, counts="trainable values for three components, five terms", confidence="verified"
         ),

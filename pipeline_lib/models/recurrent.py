@@ -23,7 +23,7 @@ class Recurrent(NetworkModel):
         summary="LSTM or GRU cell with a linear output; each forecast is the input of the next step. It sees a single"
         " state of the truth, so its memory holds nothing but what it forecast itself.",
         task="dynamics",
-        citation="Forecasting Lorenz 63: notebooks of a course at Mercator Ocean International, 2022;"
+        citation="Notebooks on forecasting Lorenz 63, DLCourse MOi 2022;"
         " Hochreiter and Schmidhuber (1997), Long short-term memory; Cho et al. (2014), arXiv:1406.1078",
         parameters=PublishedCount(
             total=2063,

@@ -31,8 +31,7 @@ def write_preview(
     output
         ``ro-crate-preview.html`` in the crate's folder.
     described
-        The crate as its metadata file holds it; the page carries a copy, as the specification asks
-        (https://www.researchobject.org/ro-crate/specification/1.1/structure.html).
+        The crate as its metadata file holds it; the page carries a copy, so that it is enough by itself.
     nodes
         The artefacts of the run.
     times

@@ -5,7 +5,6 @@ Run by ``make test-conda``. It goes up to, and not including, where packages com
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.driver import TRAINING, jobs_of
-from tests.workflow.project import ROOT, environment, write_project
+from tests.workflow.project import ROOT, environment, identities, write_project
 
 pytestmark = pytest.mark.conda
 
@@ -67,17 +66,6 @@ def bare_environment(tool: str, channels: Path) -> dict[str, str]:
     path = os.pathsep.join([str(HERE / "bin"), "/usr/bin", "/bin"])
     ours = {"PATH": path, "GYRE_CONDA_PYTHON": tool, "GYRE_CONDA_CHANNELS": str(channels)}
     return {**environment(), **ours, "RATTLER_CACHE_DIR": str(channels / "cache")}
-
-
-def identities(folder: Path) -> dict[str, str]:
-    """Identity by path of every manifest of a project."""
-    found = {}
-    for top in ("data", "results"):
-        for file in (folder / top).rglob("*.json"):
-            content = json.loads(file.read_text())
-            if isinstance(content, dict) and "identity" in content:
-                found[str(file.relative_to(folder))] = content["identity"]
-    return found
 
 
 class Run:

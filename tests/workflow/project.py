@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -144,6 +145,17 @@ def planned(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile")
     table = output[output.index("Job stats:") :] if "Job stats:" in output else ""
     jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
     return {name: count for name, count in jobs.items() if name not in {"all", "total"}}
+
+
+def identities(folder: Path) -> dict[str, str]:
+    """Identity by path of every manifest of a project."""
+    found = {}
+    for top in ("data", "results"):
+        for file in (folder / top).rglob("*.json"):
+            content = json.loads(file.read_text())
+            if isinstance(content, dict) and "identity" in content:
+                found[str(file.relative_to(folder))] = content["identity"]
+    return found
 
 
 def gyre(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
