@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Literal
 
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "float64"]
 Device = Literal["auto", "cpu", "cuda"]

@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+_STARTS = 1000
+"""Forecasts at most by which an error is told."""
+
 
 class Forecaster(nn.Module):
     """A network that advances states of shape (batch, dimension), normalised, by one time step."""
@@ -44,3 +47,22 @@ class Rollout(nn.Module):
             state, memory = self.forecaster.advance(state, memory)
             found.append(state)
         return torch.stack(found, dim=1)
+
+
+@torch.no_grad()
+def forecast_error(forecaster: Forecaster, states: Tensor, horizon: int) -> float:
+    """Return the root mean square error of forecasts of up to ``horizon`` steps from states evenly spread.
+
+    Parameters
+    ----------
+    forecaster
+        The network.
+    states
+        Consecutive normalised states (time, dimension).
+    horizon
+        Steps of each forecast.
+    """
+    available = len(states) - horizon
+    starts = torch.linspace(0, available - 1, min(available, _STARTS)).long()
+    future = torch.stack([states[starts + step] for step in range(1, horizon + 1)], dim=1)
+    return float((Rollout(forecaster, horizon)(states[starts]) - future).square().mean().sqrt())

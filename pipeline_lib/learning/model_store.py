@@ -86,7 +86,10 @@ class ModelSpec(Options):
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model read back: its description, its network in evaluation mode on the CPU, its manifest."""
+    """A model read back: its description, its network in evaluation mode on the CPU, its manifest.
+
+    The network computes in the number format in which it was trained: float64, or float32 for all others.
+    """
 
     spec: ModelSpec
     network: nn.Module
@@ -184,6 +187,8 @@ def load_model(manifest_path: Path) -> LoadedModel:
         with torch.random.fork_rng(devices=[]):
             network = model.build(options, **spec.sizes)
         weights = torch.load(manifest.file(WEIGHTS), map_location="cpu", weights_only=True)
+        if any(value.dtype == torch.float64 for value in weights.values()):
+            network.double()
         network.load_state_dict(weights)
     except (ValidationError, RuntimeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]

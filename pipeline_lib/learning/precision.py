@@ -43,7 +43,7 @@ def resolve_device(device: Device, count: int = 1) -> torch.device:
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Precision:
-    """Return ``float32`` or ``bfloat16``; ``auto`` takes bfloat16 only where the hardware computes in it."""
+    """Return what ``auto`` means: bfloat16 where the hardware computes in it, float32 elsewhere."""
     if precision != "auto":
         return precision
     if device.type == "cuda":

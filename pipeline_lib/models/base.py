@@ -131,6 +131,30 @@ class NetworkModel(Model):
         """
 
 
+class FittedModel(NetworkModel):
+    """A network whose values are found by a method of its own, in one go, instead of by descent along gradients."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, network: Any, train: torch.Tensor, validation: torch.Tensor, *, horizon: int) -> None:  # noqa: ANN401 - what its build returns
+        """Set the values of a network that :meth:`build` returned; equal arguments give equal values.
+
+        Parameters
+        ----------
+        network
+            The network, in float64.
+        train, validation
+            Dynamics: normalised states float64 (time, dimension) in order, one time step apart.
+        horizon
+            Steps of the forecasts by which choices are made on the validation states.
+
+        Raises
+        ------
+        DataError
+            If the training data are too few for this method.
+        """
+
+
 class AlgorithmModel(Model):
     """A model that computes its answer without training.
 

@@ -34,6 +34,8 @@ class LinearMap(NetworkModel):
     @classmethod
     def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - the map knows no unit
         """Return the network."""
-        from pipeline_lib.models.state_networks import LinearStep
+        import torch
 
-        return LinearStep(dimension, residual=options.residual)
+        from pipeline_lib.models.state_networks import MapStep
+
+        return MapStep(torch.nn.Linear(dimension, dimension), residual=options.residual)

@@ -36,9 +36,11 @@ class OdeNetwork(NetworkModel):
         """Options of this model."""
 
         hidden: int = Field(20, gt=0)
-        """Neurons of the hidden layer."""
+        """Neurons of a hidden layer."""
+        layers: int = Field(1, gt=0)
+        """Hidden layers."""
         activation: Literal["relu", "tanh"] = "relu"
-        """Of the hidden layer."""
+        """Of the hidden layers."""
         scheme: OneStep = "rk4"
         """How a step is taken."""
 
@@ -47,4 +49,4 @@ class OdeNetwork(NetworkModel):
         """Return the network."""
         from pipeline_lib.models.state_networks import OdeStep, Perceptron
 
-        return OdeStep(Perceptron(dimension, options.hidden, options.activation), options.scheme, step)
+        return OdeStep(Perceptron(dimension, options.hidden, options.layers, options.activation), options.scheme, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class LinearStep(Forecaster):
-    """x <- W x + b, or x + W x + b."""
+class MapStep(Forecaster):
+    """x <- f(x), or x + f(x)."""
 
-    def __init__(self, dimension: int, *, residual: bool) -> None:
+    def __init__(self, function: nn.Module, *, residual: bool) -> None:
         super().__init__()
-        self.map, self.residual = nn.Linear(dimension, dimension), residual
+        self.map, self.residual = function, residual
 
     def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - has none
         """Return the next state."""
@@ -51,11 +52,13 @@ class OdeStep(Forecaster):
 
 
 class Perceptron(nn.Sequential):
-    """One hidden layer."""
+    """Hidden layers of equal size."""
 
-    def __init__(self, dimension: int, hidden: int, activation: str) -> None:
-        between = nn.ReLU() if activation == "relu" else nn.Tanh()
-        super().__init__(nn.Linear(dimension, hidden), between, nn.Linear(hidden, dimension))
+    def __init__(self, dimension: int, hidden: int, layers: int, activation: str) -> None:
+        between = nn.ReLU if activation == "relu" else nn.Tanh
+        sizes = [dimension] + [hidden] * layers
+        inner = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), between())]
+        super().__init__(*inner, nn.Linear(hidden, dimension))
 
 
 class Polynomial(nn.Module):
@@ -72,6 +75,57 @@ class Polynomial(nn.Module):
         """Return time derivatives."""
         derivative: Tensor = self.out(self.linear(state) + self.left(state) * self.right(state))
         return derivative
+
+
+class Bilinear(nn.Module):
+    """W [A x + a ; (U x + u) * (V x + v)] + w, and one more affine map after it if that is asked for.
+
+    Parameters
+    ----------
+    dimension
+        Components of a state.
+    linear, products
+        Affine features, and products of two.
+    output
+        Whether the second affine map follows.
+    """
+
+    def __init__(self, dimension: int, *, linear: int, products: int, output: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dimension, linear)
+        self.left = nn.Linear(dimension, products)
+        self.right = nn.Linear(dimension, products)
+        self.mix = nn.Linear(linear + products, dimension)
+        self.out = nn.Linear(dimension, dimension) if output else nn.Identity()
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Return time derivatives."""
+        features = torch.cat([self.linear(state), self.left(state) * self.right(state)], dim=-1)
+        derivative: Tensor = self.out(self.mix(features))
+        return derivative
+
+
+class Stencil(nn.Module):
+    """A quadratic polynomial of the neighbours on a ring, the same at every site.
+
+    Parameters
+    ----------
+    reach
+        Neighbours on either side.
+    """
+
+    def __init__(self, reach: int) -> None:
+        super().__init__()
+        width = 2 * reach + 1
+        self._offsets = range(-reach, reach + 1)
+        self._first, self._second = torch.triu_indices(width, width).tolist()
+        self.out = nn.Linear(width + len(self._first), 1)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Return time derivatives."""
+        near = torch.stack([state.roll(-offset, -1) for offset in self._offsets], dim=-1)
+        derivative: Tensor = self.out(torch.cat([near, near[..., self._first] * near[..., self._second]], dim=-1))
+        return derivative.squeeze(-1)
 
 
 class LorenzEquations(nn.Module):

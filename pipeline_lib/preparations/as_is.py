@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import xarray as xr
 
@@ -21,6 +21,8 @@ class AsIs:
 
         variables: tuple[str, ...]
         """Canonical names of the variables to keep, in order."""
+        dtype: Literal["float32", "float64"] = "float32"
+        """How they are stored; a model can be as exact as this and no more."""
 
     @staticmethod
     def produces(options: Options) -> tuple[str, ...]:
@@ -29,5 +31,5 @@ class AsIs:
 
     @staticmethod
     def prepare(ds: xr.Dataset, options: Options) -> xr.Dataset:
-        """Return the variables as float32."""
-        return ds[list(options.variables)].astype("float32", keep_attrs=True)
+        """Return the variables in the format that is asked for."""
+        return ds[list(options.variables)].astype(options.dtype, keep_attrs=True)

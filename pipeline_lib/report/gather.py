@@ -154,7 +154,7 @@ def _history(model: Manifest) -> pd.DataFrame | None:
     absent = {"epoch", "train_loss"} - set(history.columns)
     if absent:
         raise StoreError(f"has no column {min(absent)!r}", where=str(path), fix="train the model again")
-    return history.replace([np.inf, -np.inf], np.nan)
+    return None if history.empty else history.replace([np.inf, -np.inf], np.nan)
 
 
 def _counts(leaderboard: Manifest) -> dict[tuple[str, int], xr.Dataset]:

@@ -98,7 +98,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not content.startswith(MAGIC) or len(content) <= head:
         raise TrainingError("is not a whole checkpoint of this program", where=str(path))
     payload = content[head:]
-    if hashlib.sha256(payload).hexdigest().encode() != content[len(MAGIC) : head - 1]:
+    if content[len(MAGIC) : head] != hashlib.sha256(payload).hexdigest().encode() + b"\n":
         raise TrainingError("checkpoint does not match its SHA-256", where=str(path))
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)

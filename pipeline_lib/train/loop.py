@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 for _chatty in ("pytorch_lightning", "lightning_fabric"):
     logging.getLogger(_chatty).setLevel(logging.WARNING)  # hardware lists and advertisements
 
+_PRECISIONS: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed", "float64": "64-true"}
+"""In Lightning's words."""
 _OUT_OF_MEMORY = "reduce batch_size or patch, or set precision: bfloat16"
 
 
@@ -195,7 +197,7 @@ def _trainer(job: Job, module: TrainingModule, callbacks: list[pl.Callback]) -> 
         accelerator="gpu" if job.device == "cuda" else "cpu",
         devices=module.share.count,
         strategy=_strategy() if module.share.count > 1 else "auto",
-        precision="bf16-mixed" if job.precision == "bfloat16" else "32-true",
+        precision=_PRECISIONS[job.precision],
         max_epochs=job.options.max_epochs - module.epoch,
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,

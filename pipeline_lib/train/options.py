@@ -30,4 +30,4 @@ class LoopOptions(Options):
     averaging: float = Field(default=0.0, ge=0, lt=1)
     """Decay of an exponential moving average of the weights, which is then validated and kept; 0 turns it off."""
     precision: Precision = "auto"
-    """``auto`` takes bfloat16 where the hardware computes in it, float32 elsewhere."""
+    """``auto`` takes bfloat16 where the hardware computes in it, float32 elsewhere; ``float64`` is for exact data."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 
 from pipeline_lib.io.atomic import write_json
@@ -17,14 +16,13 @@ from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
 from pipeline_lib.tasks.registry import stage_module
 from pipeline_lib.train.ranks import one_task
+from pipeline_lib.train.request import Days, TrainingRequest
 
 logger = logging.getLogger(__name__)
 
 KIND = "model"
 ALGORITHM = "algorithm.json"
 """Payload of a model without weights: its name and options."""
-
-Days = tuple[date, date]
 
 
 def train_model(
@@ -105,12 +103,13 @@ def train_model(
     folder = output.parent / f"checkpoints-{sha256_json([described, code, made_of, device, devices, threads])[:10]}"
     with exclusive(output.parent), one_task():
         _remove_others(folder)
-        stage_module(task, "train").train(
+        request = TrainingRequest(
             model=model,
             model_options=model_options,
             training=training,
             inputs=tuple(inputs),
-            days=(train, validation),
+            train=train,
+            validation=validation,
             seed=seed,
             manifests=manifests,
             folder=folder,
@@ -122,7 +121,8 @@ def train_model(
             end=end,
             code=code,
         )
-        shutil.rmtree(folder)
+        stage_module(task, "train").train(request)
+        shutil.rmtree(folder, ignore_errors=True)  # a fit in one go made none
 
 
 def _read(paths: Sequence[Path], kind: str) -> list[Manifest]:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
+from pipeline_lib.learning.model_store import load_model
 from tests.workflow.project import edit_yaml, gyre, planned, snakemake
 
 EXPERIMENT = {
@@ -25,8 +27,17 @@ EXPERIMENT = {
         "gap_days": 0,
     },
     "training": {"windows": 64, "max_epochs": 2, "horizon": 3, "learning_rate": 0.01},
-    "scoring": {"intervals": {"block_days": 1.0}},
-    "models": ["lorenz63_ode", {"name": "lstm", "model": "recurrent"}],
+    "scoring": {"metrics": ["explained_variance_1", "rmse_8"], "intervals": {"block_days": 1.0}},
+    "models": [
+        "lorenz63_ode",
+        {"name": "lstm", "model": "recurrent"},
+        {"name": "analog", "model": "analog", "options": {"catalogue": 300, "neighbours": [4, 8]}},
+        {
+            "name": "binn",
+            "model": "bilinear",
+            "training": {"optimizer": "levenberg_marquardt", "windows": None, "horizon": 1, "max_epochs": 100},
+        },
+    ],
     "published": ["lorenz63_course"],
 }
 SOURCE = {
@@ -46,8 +57,8 @@ SOURCE = {
             "variables": {"state": {"name": "state", "units": "1"}},
             "form": "states",
             "time": {"start": "2000-01-01", "end": "2000-02-02", "step_hours": 0.24},
-            "fetch": {"driver": "simulate", "simulation": "lorenz63"},
-            "preparation": {"name": "as_is", "options": {"variables": ["state"]}},
+            "fetch": {"driver": "simulate", "simulation": "lorenz63", "options": {"integrator": "rk4"}},
+            "preparation": {"name": "as_is", "options": {"variables": ["state"], "dtype": "float64"}},
         }
     },
 }
@@ -82,7 +93,7 @@ def test_states_are_stored_as_they_were_simulated(flow):
     assert manifest.content["shape"] == [3]
     stored = xr.open_zarr(manifest.file("2000-02.zarr")).state
     raw = xr.open_dataset(flow / "data/flow/raw/lorenz63.nc", engine="h5netcdf").state
-    np.testing.assert_array_equal(stored, raw.sel(time=stored.time).astype("float32"))
+    np.testing.assert_array_equal(stored, raw.sel(time=stored.time))
 
 
 def test_each_state_of_the_test_has_a_forecast_and_all_are_scored(flow):
@@ -91,10 +102,42 @@ def test_each_state_of_the_test_has_a_forecast_and_all_are_scored(flow):
     assert forecast.attrs["title"] == "Forecasts"
     assert dict(forecast.forecast.sizes) == {"time": 200, "lead": 29, "component": 3}
     board = (flow / "results/lorenz/leaderboard.csv").read_text().splitlines()
-    assert {line.split(",")[0] for line in board[1:]} == {"lorenz63_ode", "lstm"}
+    assert {line.split(",")[0] for line in board[1:]} == {"lorenz63_ode", "lstm", "analog", "binn"}
     page = (flow / "results/lorenz/report.html").read_text()
     assert "Skill by lead" in page
     assert len(list((flow / "results/lorenz/figures").glob("*.png"))) == 4
+
+
+def test_a_model_that_takes_the_steps_of_the_data_is_exact_from_the_solver_to_the_score(flow):
+    """In float64 all the way: stored states, training, forecasts, counts."""
+    board = read_csv(flow / "results/lorenz/leaderboard.csv").set_index(["model", "metric"])["value"]
+    assert board["binn", "rmse_8"] < 1e-6
+    assert board["analog", "rmse_8"] > 1e-6
+    model = read_manifest(flow / "results/lorenz/binn/seed0/model.json", kind="model").content
+    assert model["precision"] == "float64"
+    assert model["best_epoch"] <= model["stopped_epoch"] <= 100
+    fitted = read_manifest(flow / "results/lorenz/analog/seed0/model.json", kind="model")
+    assert "last.ckpt" not in fitted.payloads
+    assert not list(fitted.path.parent.glob("checkpoints-*"))
+
+
+def test_noise_is_of_the_training_alone(own):
+    noisy = {
+        "name": "noisy",
+        "model": "analog",
+        "options": {"catalogue": 300, "neighbours": [4]},
+        "training": {"noise": 0.5},
+    }
+    edit_yaml(own / "config/experiments/lorenz.yaml", models=[noisy], seeds=[0, 1])
+    snakemake(own, "results/lorenz/leaderboard.csv")
+    catalogues = []
+    for seed in (0, 1):
+        model = load_model(own / f"results/lorenz/noisy/seed{seed}/model.json")
+        catalogues.append(model.network.successors * model.spec.sizes["scale"] + model.spec.sizes["mean"])
+    raw = xr.open_dataset(own / "data/flow/raw/lorenz63.nc", engine="h5netcdf").state.values[200:500]
+    noise = [catalogue.numpy() - raw for catalogue in catalogues]
+    assert not np.array_equal(*noise)
+    assert [float(n.std()) for n in noise] == pytest.approx([0.5, 0.5], rel=0.1)
 
 
 def test_forecasts_made_again_are_equal_to_the_byte_though_the_memory_is_random(own):
@@ -112,7 +155,7 @@ def test_a_second_run_has_nothing_to_do_and_a_new_parameter_starts_again(own):
     edit_yaml(own / "config/catalog.yaml", sources={"flow": {**SOURCE, "metadata": {"gyre": block}}})
     jobs = planned(own, "all")
     assert jobs["fetch"] == 1
-    assert jobs["train"] == 2
+    assert jobs["train"] == 4
 
 
 def test_a_step_that_is_not_the_data_s_is_refused(own):

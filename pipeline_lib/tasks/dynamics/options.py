@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, field_validator
 
 from pipeline_lib.options import Options
@@ -22,6 +24,12 @@ class TrainingOptions(LoopOptions):
     """Steps of the forecasts that the trained model makes."""
     step: float = Field(default=0.01, gt=0)
     """Days (of a simulation: units of time) between two states."""
+    noise: float = Field(default=0.0, ge=0)
+    """Standard deviation, in the unit of the states, of white noise that is added once to the states of training and
+    validation: a model that learns from observations. The test stays as it is."""
+    optimizer: Literal["adam", "levenberg_marquardt"] = "adam"
+    """``levenberg_marquardt`` fits all windows at once, in float64 and on the CPU, in up to ``max_epochs`` iterations:
+    for networks of a few hundred parameters. It is not interrupted ahead of a time limit; it starts again."""
     loss_scale: float = Field(default=1000.0, gt=0)
     """The loss is the mean squared error of normalised states, times this."""
 

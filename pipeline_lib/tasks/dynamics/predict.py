@@ -24,7 +24,7 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     Returns
     -------
     xarray.Dataset
-        ``forecast`` float32 (time, lead, ...) in the unit of the states: what the state is so many steps after
+        ``forecast`` (time, lead, ...) in the format and unit of the states: what the state is so many steps after
         ``time``. Leads count from 1.
 
     Raises
@@ -43,11 +43,11 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     steps = int(trained.content["forecast_steps"])
     target = resolve_device(device)
     rollout = Rollout(model.network, steps).to(target).eval()
-    flat = (states.values.reshape(states.sizes["time"], -1) - described.mean) / described.scale
+    flat = (states.values.reshape(states.sizes["time"], -1).astype(np.float64) - described.mean) / described.scale
     with torch.inference_mode(), torch.random.fork_rng():
         torch.manual_seed(_SEED)
-        found = rollout(torch.from_numpy(flat.astype(np.float32)).to(target)).cpu().numpy()
-    values = (found * described.scale + described.mean).astype(np.float32)
+        found = rollout(torch.from_numpy(flat).to(target, _format(model.network))).cpu().double().numpy()
+    values = (found * described.scale + described.mean).astype(states.dtype)
     dims = ("time", "lead", *states.dims[1:])
     out = xr.Dataset(
         {VARIABLE: (dims, values.reshape(len(values), steps, *states.shape[1:]))},
@@ -59,3 +59,9 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the state that the forecast starts from"}
     out["lead"].attrs = {"long_name": "time steps since the start of the forecast", "units": "1"}
     return out
+
+
+def _format(network: Forecaster) -> torch.dtype:
+    """Return the number format in which a network computes."""
+    values = (*network.parameters(), *network.buffers())
+    return next((value.dtype for value in values if value.is_floating_point()), torch.float64)

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from datetime import date
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.data.periods import overlaps
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.io.manifest import Manifest
-from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.forecaster import Forecaster, Rollout
 from pipeline_lib.learning.model_store import InputVariable, ModelSpec, dataset_facts, save_model
-from pipeline_lib.models.base import NetworkModel
-from pipeline_lib.models.registry import MODELS
-from pipeline_lib.options import Options
+from pipeline_lib.models.base import FittedModel
+from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
 from pipeline_lib.tasks.dynamics.windows import Trajectory, Windows
-from pipeline_lib.train.loop import TrainingResult, run_training
+from pipeline_lib.train.loop import run_training
 from pipeline_lib.train.problem import Batch
-from pipeline_lib.train.seeds import torch_seed
+from pipeline_lib.train.request import TrainingRequest
+from pipeline_lib.train.seeds import generator, torch_seed
 from pipeline_lib.train.share import Share
 
+_ON_CPU = {"device": "cpu", "precision": "float64"}
+"""Where and how a fit in one go computes."""
 _VALIDATION_WINDOWS = 2000
 """Validation windows at most, evenly spread."""
 
@@ -88,126 +88,137 @@ class DynamicsProblem:
         return self._train.describe(samples)
 
 
-def train(
-    *,
-    model: str,
-    model_options: Options,
-    training: Options,
-    inputs: tuple[str, ...],
-    days: tuple[tuple[date, date], tuple[date, date]],
-    seed: int,
-    manifests: Mapping[str, Manifest],
-    folder: Path,
-    output: Path,
-    described: Mapping[str, Any],
-    device: Device,
-    devices: int,
-    threads: int | None,
-    end: float | None,
-    code: str,
-) -> None:
+def train(request: TrainingRequest) -> None:
     """Train a network on stored periods and store it; the door that the train stage knows.
 
-    Arguments and errors are those of :func:`pipeline_lib.tasks.segmentation.train.train`.
+    Raises
+    ------
+    Interrupted, TrainingError
+        As :func:`~pipeline_lib.train.loop.run_training`.
+    ConfigError, DataError
+        If the states do not fit the options, or are too few.
     """
+    training = request.training
     if not isinstance(training, TrainingOptions):
         raise TypeError("training must be TrainingOptions")
-    entry = MODELS.get(model)
-    if not issubclass(entry, NetworkModel):
-        raise TypeError(f"{model} has no network")
-    if len(inputs) != 1:
-        raise ConfigError("a state is one variable", where="inputs", fix=f"name one of {', '.join(inputs)}")
-    if threads is not None:
-        torch.set_num_threads(threads)
-    values = json.loads(manifests["statistics"].file("statistics.values.json").read_text(encoding="utf-8"))[inputs[0]]
-    arrays = [_trajectory(manifests, inputs[0], *split, values, training) for split in days]
+    if len(request.inputs) != 1:
+        fix = f"name one of {', '.join(request.inputs)}"
+        raise ConfigError("a state is one variable", where="inputs", fix=fix)
+    if request.threads is not None:
+        torch.set_num_threads(request.threads)
+    (name,) = request.inputs
+    values = request.statistics[name]
+    trajectories = _trajectory(request, training, "train"), _trajectory(request, training, "validation")
     sizes = {
-        "dimension": arrays[0].states.shape[1],
+        "dimension": trajectories[0].states.shape[1],
         "step": training.step,
         "mean": values["mean"],
         "scale": values["std"],
     }
-    network = _network(entry, model_options, sizes, seed)
-    result = run_training(
-        network=Rollout(network, training.horizon),
-        problem=DynamicsProblem(training, *arrays, seed=seed),
-        options=training,
-        seed=seed,
-        folder=folder,
-        device=device,
-        devices=devices,
-        end=end,
-        run={
-            "model": f"{entry.__module__}.{entry.__qualname__}",
-            "options": model_options.model_dump(mode="json"),
-            "train data": arrays[0].identity,
-            "validation data": arrays[1].identity,
-        },
-    )
+    network = _network(request, sizes)
+    found = _found(request, training, network, *trajectories)
     spec = ModelSpec(
-        model=model,
-        options=model_options.model_dump(mode="json"),
+        model=request.model,
+        options=request.model_options.model_dump(mode="json"),
         task="dynamics",
-        inputs=(InputVariable(name=inputs[0], units=values["units"], mean=values["mean"], scale=values["std"]),),
+        inputs=(InputVariable(name=name, units=values["units"], mean=values["mean"], scale=values["std"]),),
         sizes=sizes,
         parameters=sum(p.numel() for p in network.parameters()),
     )
-    facts = {"devices": devices, "forecast_steps": training.forecast_steps}
-    _store(output, spec, result, manifests=manifests, described=described, facts=facts, code=code)
-
-
-def _network(entry: type[NetworkModel], options: Options, sizes: Mapping[str, Any], seed: int) -> Forecaster:
-    """Return a network whose initial weights are a function of ``seed``; torch's own random state is left alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_seed(seed, "weights"))
-        network = entry.build(options, **sizes)
-    if not isinstance(network, Forecaster):
-        raise ConfigError(f"{entry.card.title} advances no states", where="models", fix="choose a model of this task")
-    return network
-
-
-def _store(
-    output: Path,
-    spec: ModelSpec,
-    result: TrainingResult,
-    *,
-    manifests: Mapping[str, Manifest],
-    described: Mapping[str, Any],
-    facts: Mapping[str, Any],
-    code: str,
-) -> None:
-    """Store the network without the loop around it."""
-    weights = {name.removeprefix("forecaster."): value for name, value in result.weights.items()}
-    found = ("best_epoch", "stopped_epoch", "device", "precision")
     save_model(
-        output,
+        request.output,
         spec=spec,
-        weights=weights,
-        history=result.history,
-        last=result.last,
-        inputs=manifests,
-        training=described,
-        code=code,
-        extra={**facts, **{name: getattr(result, name) for name in found}, **dataset_facts(manifests)},
+        weights=found.weights,
+        history=found.history,
+        last=found.last,
+        inputs=request.manifests,
+        training=request.described,
+        code=request.code,
+        extra={**found.facts, "forecast_steps": training.forecast_steps, **dataset_facts(request.manifests)},
     )
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a training ended with, however it was done."""
+
+    weights: Mapping[str, Tensor]
+    history: pd.DataFrame
+    facts: Mapping[str, Any]
+    last: Path | None = None
+
+
+def _found(
+    request: TrainingRequest, training: TrainingOptions, network: Forecaster, train: Trajectory, validation: Trajectory
+) -> Found:
+    """Find the values of a network: by its own method, by least squares, or step by step along gradients."""
+    if issubclass(request.network_model, FittedModel):
+        states = [torch.from_numpy(trajectory.states) for trajectory in (train, validation)]
+        request.network_model.fit(network.double(), *states, horizon=training.horizon)
+        return Found(network.state_dict(), pd.DataFrame({"epoch": [], "train_loss": []}), _ON_CPU)
+    if training.optimizer == "levenberg_marquardt":
+        history = fit_least_squares(
+            Rollout(network.double(), training.horizon),
+            train.spread(training.windows),
+            validation.spread(_VALIDATION_WINDOWS),
+            iterations=training.max_epochs,
+            scale=training.loss_scale,
+        )
+        epochs = {"best_epoch": int(history["val_loss"].argmin()) + 1, "stopped_epoch": len(history)}
+        return Found(network.state_dict(), history, {**_ON_CPU, **epochs})
+    result = run_training(
+        network=Rollout(network, training.horizon),
+        problem=DynamicsProblem(training, train, validation, seed=request.seed),
+        options=training,
+        seed=request.seed,
+        folder=request.folder,
+        device=request.device,
+        devices=request.devices,
+        end=request.end,
+        run={
+            "model": f"{request.network_model.__module__}.{request.network_model.__qualname__}",
+            "options": request.model_options.model_dump(mode="json"),
+            "train data": train.identity,
+            "validation data": validation.identity,
+        },
+    )
+    weights = {name.removeprefix("forecaster."): value for name, value in result.weights.items()}
+    facts = {name: getattr(result, name) for name in ("best_epoch", "stopped_epoch", "device", "precision")}
+    return Found(weights, result.history, {**facts, "devices": request.devices}, result.last)
+
+
+def _network(request: TrainingRequest, sizes: Mapping[str, Any]) -> Forecaster:
+    """Return a network whose initial weights are a function of the seed; torch's own random state is left alone."""
+    model = request.network_model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(request.seed, "weights"))
+        network = model.build(request.model_options, **sizes)
+    if not isinstance(network, Forecaster):
+        raise ConfigError(f"{model.card.title} advances no states", where="models", fix="choose a model of this task")
+    return network
+
+
 def _trajectory(
-    manifests: Mapping[str, Manifest],
-    variable: str,
-    start: date,
-    end: date,
-    statistics: Mapping[str, Any],
-    training: TrainingOptions,
+    request: TrainingRequest, training: TrainingOptions, split: Literal["train", "validation"]
 ) -> Trajectory:
-    """States of the days from ``start`` to ``end``, normalised."""
-    datasets = [m for role, m in manifests.items() if role.startswith("dataset")]
-    ds = open_days([m for m in datasets if overlaps(m.content["period"], start, end)], start, end)
+    """States of the days of a split, normalised, with the noise that the options ask for."""
+    (variable,) = request.inputs
+    statistics = request.statistics[variable]
+    start, end = request.train if split == "train" else request.validation
+    ds = open_days([m for m in request.of("dataset") if overlaps(m.content["period"], start, end)], start, end)
     times = ds["time"].values
     step = float((times[1] - times[0]) / np.timedelta64(1, "D"))
     if not np.isclose(step, training.step, rtol=1e-6):
         raise ConfigError(
             f"is {training.step:g}, the states are {step:g} apart", where="training.step", fix="correct it"
         )
-    states = (ds[variable].values - statistics["mean"]) / statistics["std"]
-    return Trajectory(states.reshape(len(times), -1).astype(np.float32), times, training.horizon)
+    states = ds[variable].values.reshape(len(times), -1).astype(np.float64)
+    if training.noise:
+        states += training.noise * generator(request.seed, "noise", split).standard_normal(states.shape)
+    states = (states - statistics["mean"]) / statistics["std"]
+    exact = (
+        training.precision == "float64"
+        or training.optimizer == "levenberg_marquardt"
+        or issubclass(request.network_model, FittedModel)
+    )
+    return Trajectory(states.astype(np.float64 if exact else np.float32), times, training.horizon)

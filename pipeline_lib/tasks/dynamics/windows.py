@@ -24,14 +24,14 @@ class Trajectory:
     Attributes
     ----------
     states
-        float32 (time, dimension).
+        float32 or float64 (time, dimension).
     times
         datetime64 (time,), evenly spaced.
     horizon
         States that follow the first one in a window.
     """
 
-    states: NDArray[np.float32]
+    states: NDArray[np.float32] | NDArray[np.float64]
     times: NDArray[np.datetime64]
     horizon: int
 
@@ -62,10 +62,20 @@ class Trajectory:
         states = torch.from_numpy(self.states[index])
         return Batch(states[:, 0], states[:, 1:], torch.from_numpy(starts[:, None]))
 
+    def spread(self, count: int | None = None) -> Batch:
+        """Return so many windows as one batch, evenly spread, or all of them."""
+        count = min(count or self.windows, self.windows)
+        return self.cut(spread(self.windows, count))
+
     def describe(self, samples: Tensor) -> str:
         """Name windows by the time of their first state."""
         starts = samples[:, 0].tolist()
         return "; ".join(str(np.datetime_as_string(self.times[start], unit="s")) for start in starts)
+
+
+def spread(available: int, count: int) -> NDArray[np.int64]:
+    """Return ``count`` numbers from 0 to ``available`` - 1, evenly spread."""
+    return np.linspace(0, available - 1, count).round().astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,7 @@ class Windows:
     def _samples(self) -> NDArray[np.int64]:
         available = self.trajectory.windows
         if self.seed is None:
-            return np.linspace(0, available - 1, self.count).round().astype(np.int64)
+            return spread(available, self.count)
         rng = generator(self.seed, "windows", self.epoch)
         rounds = [rng.permutation(available) for _ in range(-(-self.count // available))]
         return np.concatenate(rounds)[: self.count].astype(np.int64)

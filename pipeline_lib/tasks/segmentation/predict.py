@@ -108,10 +108,11 @@ def _cf(codes: xr.DataArray, probability: xr.DataArray | None) -> xr.Dataset:
 
 def network_function(network: nn.Module, device: torch.device, precision: Precision) -> Predict:
     """Return a network as a function from NumPy inputs (batch, channel, h, w) to class probabilities."""
-    network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    dtype = torch.float64 if precision == "float64" else torch.float32
+    network = network.to(device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def predict(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        x = torch.from_numpy(inputs).to(device, memory_format=torch.channels_last)
+        x = torch.from_numpy(inputs).to(device, dtype, memory_format=torch.channels_last)
         with torch.inference_mode(), autocast(device, precision), memory_advice(_OUT_OF_MEMORY, where="prediction"):
             logits = network(x)
         return torch.softmax(logits.float(), dim=1).cpu().numpy()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -19,11 +17,9 @@ from pipeline_lib.data.grids import is_periodic
 from pipeline_lib.data.periods import overlaps
 from pipeline_lib.errors import ConfigError, TrainingError
 from pipeline_lib.io.atomic import write_bytes
-from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.model_store import InputVariable, ModelSpec, dataset_facts, save_model
 from pipeline_lib.models.base import NetworkModel
-from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
 from pipeline_lib.tasks.segmentation.arrays import Normalisation, TrainingArrays
 from pipeline_lib.tasks.segmentation.classes import CLASSES
@@ -33,6 +29,7 @@ from pipeline_lib.tasks.segmentation.scores import SegmentationScores
 from pipeline_lib.tasks.segmentation.training_options import TrainingOptions
 from pipeline_lib.train.loop import run_training
 from pipeline_lib.train.problem import Batch
+from pipeline_lib.train.request import TrainingRequest
 from pipeline_lib.train.seeds import torch_seed
 from pipeline_lib.train.share import Share
 
@@ -205,78 +202,37 @@ def fit(
     )
 
 
-def train(
-    *,
-    model: str,
-    model_options: Options,
-    training: Options,
-    inputs: tuple[str, ...],
-    days: tuple[tuple[date, date], tuple[date, date]],
-    seed: int,
-    manifests: Mapping[str, Manifest],
-    folder: Path,
-    output: Path,
-    described: Mapping[str, Any],
-    device: Device,
-    devices: int,
-    threads: int | None,
-    end: float | None,
-    code: str,
-) -> None:
+def train(request: TrainingRequest) -> None:
     """Train a network on stored periods and store it; the door that the train stage knows.
-
-    Parameters
-    ----------
-    model, model_options, training
-        Registered model and validated options.
-    inputs
-        Dataset variables, in the order of the channels.
-    days
-        First and last day of training and of validation.
-    seed
-        Base seed.
-    manifests
-        What the model is made from, by role: ``dataset <period>``, ``labels <period>``, ``statistics``.
-    folder, output
-        Where checkpoints lie meanwhile; the manifest to write.
-    described
-        What defines the run, for the manifest.
-    device, devices, threads, code
-        Where to compute, in how many processes; CPU threads in all (``None``: all); fingerprint of the code.
-    end
-        Unix time at which this job will be ended, if known.
 
     Raises
     ------
     Interrupted, TrainingError, ConfigError, DataError
         As :func:`fit`; also if datasets, labels and statistics do not fit together.
     """
+    training, inputs = request.training, request.inputs
     if not isinstance(training, TrainingOptions):
         raise TypeError("training must be TrainingOptions")
-    network_model = MODELS.get(model)
-    if not issubclass(network_model, NetworkModel):
-        raise TypeError(f"{model} has no network")
-    if threads is not None:
-        torch.set_num_threads(threads)
-    values = json.loads(manifests["statistics"].file("statistics.values.json").read_text(encoding="utf-8"))
+    if request.threads is not None:
+        torch.set_num_threads(request.threads)
+    values = request.statistics
     standard = training.normalisation == "standard"
     normalisation = Normalisation.from_statistics(values, inputs) if standard else Normalisation.identity(inputs)
-    arrays = [_arrays(manifests, *split, normalisation) for split in days]
     result = fit(
-        model=network_model,
-        options=model_options,
+        model=request.network_model,
+        options=request.model_options,
         training=training,
-        train=arrays[0],
-        validation=arrays[1],
-        seed=seed,
-        folder=folder,
-        device=device,
-        devices=devices,
-        end=end,
+        train=_arrays(request, *request.train, normalisation),
+        validation=_arrays(request, *request.validation, normalisation),
+        seed=request.seed,
+        folder=request.folder,
+        device=request.device,
+        devices=request.devices,
+        end=request.end,
     )
     spec = ModelSpec(
-        model=model,
-        options=model_options.model_dump(mode="json"),
+        model=request.model,
+        options=request.model_options.model_dump(mode="json"),
         task="segmentation",
         inputs=tuple(
             InputVariable(name=name, units=values[name]["units"], mean=mean, scale=scale)
@@ -287,32 +243,31 @@ def train(
         parameters=sum(p.numel() for p in result.network.parameters()),
     )
     save_model(
-        output,
+        request.output,
         spec=spec,
         weights=result.network.state_dict(),
         history=result.history,
         last=result.last,
-        inputs=manifests,
-        training=described,
-        code=code,
+        inputs=request.manifests,
+        training=request.described,
+        code=request.code,
         extra={
             "best_epoch": result.best_epoch,
             "stopped_epoch": result.stopped_epoch,
             "device": result.device,
-            "devices": devices,
+            "devices": request.devices,
             "precision": result.precision,
-            **dataset_facts(manifests),
+            **dataset_facts(request.manifests),
         },
     )
 
 
-def _arrays(manifests: Mapping[str, Manifest], start: date, end: date, normalisation: Normalisation) -> TrainingArrays:
+def _arrays(request: TrainingRequest, start: date, end: date, normalisation: Normalisation) -> TrainingArrays:
     """Arrays of the days from ``start`` to ``end``, read from the periods that hold them."""
-    opened = {}
-    for kind in ("dataset", "labels"):
-        of_kind = [m for role, m in manifests.items() if role.startswith(kind)]
-        chosen = [m for m in of_kind if overlaps(m.content["period"], start, end)]
-        opened[kind] = open_days(chosen, start, end)
+    opened = {
+        kind: open_days([m for m in request.of(kind) if overlaps(m.content["period"], start, end)], start, end)
+        for kind in ("dataset", "labels")
+    }
     return TrainingArrays.from_dataset(
         opened["dataset"],
         opened["labels"]["eddy_class"],

@@ -1,0 +1,120 @@
+"""Second-order fit of a network that advances states: nonlinear least squares over all windows at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult, least_squares
+from torch import Tensor
+from torch.func import functional_call, jvp, vmap
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from pipeline_lib.errors import TrainingError
+from pipeline_lib.learning.forecaster import Rollout
+from pipeline_lib.train.problem import Batch
+
+logger = logging.getLogger(__name__)
+
+_TOLERANCE = 1e-15
+"""Relative change of cost and parameters below which the fit ends: as far as float64 goes."""
+_COLUMNS = 16
+"""Columns of the Jacobian that are computed at once."""
+
+Values = NDArray[np.float64]
+
+
+def fit_least_squares(
+    network: Rollout, train: Batch, validation: Batch, *, iterations: int, scale: float
+) -> pd.DataFrame:
+    """Fit the parameters of a network by a trust-region Levenberg-Marquardt method and leave the best in it.
+
+    The Jacobian is exact, by forward differentiation. The step is that of Branch, Coleman and Li (1999, SIAM J. Sci.
+    Comput. 21, 1-23) without bounds, by a singular value decomposition, so that parameters of which only a
+    combination matters do no harm.
+
+    Parameters
+    ----------
+    network
+        In float64; changed in place.
+    train, validation
+        All windows of each, in float64.
+    iterations
+        Evaluations of the forecasts at most.
+    scale
+        Losses in the history are mean squared errors times this.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per iteration: epoch, train_loss, val_loss, val_rmse. The parameters kept are those of the least
+        ``val_loss``.
+
+    Raises
+    ------
+    TrainingError
+        If a forecast is not finite, or cannot be differentiated forwards.
+    """
+    shapes = {name: value.shape for name, value in network.named_parameters()}
+    rows: list[dict[str, float]] = []
+    best: Tensor | None = None
+
+    def misfit(vector: Tensor) -> Tensor:
+        return (_forecast(network, shapes, vector, train.inputs) - train.target).flatten()
+
+    def jacobian(vector: Tensor) -> Tensor:
+        columns = vmap(lambda direction: jvp(misfit, (vector,), (direction,))[1], chunk_size=_COLUMNS)
+        found: Tensor = columns(torch.eye(len(vector), dtype=vector.dtype))
+        return found.T
+
+    def note(intermediate_result: OptimizeResult) -> None:
+        nonlocal best
+        vector = torch.from_numpy(intermediate_result.x.copy())
+        with torch.no_grad():
+            error = float((_forecast(network, shapes, vector, validation.inputs) - validation.target).square().mean())
+        loss = scale * 2 * float(intermediate_result.cost) / train.target.numel()
+        if best is None or scale * error < min(row["val_loss"] for row in rows):
+            best = vector
+        rows.append({"epoch": len(rows) + 1, "train_loss": loss, "val_loss": scale * error, "val_rmse": error**0.5})
+        logger.info("iteration %d: train loss %.4g, validation rmse %.4g", len(rows), loss, error**0.5)
+
+    start = parameters_to_vector(network.parameters()).detach().numpy()
+    try:
+        with torch.no_grad():
+            least_squares(
+                _numpy(misfit),
+                start,
+                jac=_numpy(jacobian),
+                x_scale="jac",
+                method="trf",
+                ftol=_TOLERANCE,
+                xtol=_TOLERANCE,
+                gtol=_TOLERANCE,
+                max_nfev=iterations,
+                callback=note,
+            )
+    except (NotImplementedError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"cannot be differentiated forwards: {reason}", where="levenberg_marquardt", fix="set optimizer: adam"
+        ) from error
+    except ValueError as error:  # of the library, on residuals that are not finite
+        raise TrainingError(f"no fit: {error}", where="levenberg_marquardt", fix="set optimizer: adam") from error
+    if best is not None:
+        vector_to_parameters(best, network.parameters())
+    return pd.DataFrame(rows)
+
+
+def _forecast(network: Rollout, shapes: dict[str, torch.Size], vector: Tensor, inputs: Tensor) -> Tensor:
+    values = torch.split(vector, [size.numel() for size in shapes.values()])
+    parameters = {name: value.view(shapes[name]) for name, value in zip(shapes, values, strict=True)}
+    found: Tensor = functional_call(network, parameters, (inputs,))
+    return found
+
+
+def _numpy(function: Callable[[Tensor], Tensor]) -> Callable[[Values], Values]:
+    return lambda vector: function(torch.from_numpy(vector)).numpy()

@@ -1,0 +1,185 @@
+"""Models that are found in one go: analogs, sparse regression, nonlinear least squares."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.preprocessing import PolynomialFeatures
+
+from pipeline_lib.errors import DataError, TrainingError
+from pipeline_lib.learning.forecaster import Rollout, forecast_error
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.state_networks import OdeStep
+from pipeline_lib.solvers.lorenz63 import Lorenz63
+from pipeline_lib.solvers.lorenz96 import Lorenz96
+from pipeline_lib.solvers.schemes import RK4, integrate
+from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
+from pipeline_lib.tasks.dynamics.windows import Trajectory
+
+STEP, MEAN, SCALE = 0.01, 8.0, 14.0
+
+
+def build(name, dimension=3, **options):
+    model = MODELS.get(name)
+    network = model.build(model.Options(**options), dimension=dimension, step=STEP, mean=MEAN, scale=SCALE)
+    return model, network.double()
+
+
+@pytest.fixture(scope="module")
+def states():
+    """4,000 normalised states of the Lorenz 1963 system, made by RK4."""
+    start = torch.tensor([8.0, 0.0, 30.0], dtype=torch.float64)
+    return (integrate(Lorenz63(), start, dt=STEP, steps=4499, scheme=RK4)[500:] - MEAN) / SCALE
+
+
+def windows(states, horizon):
+    times = np.arange(len(states)).astype("datetime64[s]")
+    return Trajectory(states.numpy(), times, horizon).spread()
+
+
+def fitted(network, train, validation, horizon, iterations):
+    return fit_least_squares(
+        Rollout(network, horizon),
+        windows(train, horizon),
+        windows(validation, horizon),
+        iterations=iterations,
+        scale=1000.0,
+    )
+
+
+# ---- least squares -----------------------------------------------------------------------------------------
+
+
+def test_least_squares_finds_the_equations_behind_runge_kutta_data_to_round_off(states):
+    torch.manual_seed(0)
+    _, network = build("bilinear")
+    history = fitted(network, states[:1500], states[2000:2500], 1, 200)
+    assert history["val_loss"].iloc[-1] < 1e-20 * history["val_loss"].iloc[0]
+    assert SCALE * forecast_error(network, states[3000:], 8) < 1e-9
+    physical = states[3000:3010] * SCALE + MEAN
+    torch.testing.assert_close(network.tendency(states[3000:3010]) * SCALE, Lorenz63()(physical, 0.0))
+
+
+def test_a_stencil_finds_lorenz_96_from_few_states():
+    torch.manual_seed(0)
+    system, sites = Lorenz96(8.0), 8
+    start = 8.0 + torch.randn(sites, dtype=torch.float64)
+    truth = (integrate(system, start, dt=STEP, steps=500, scheme=RK4)[100:] - MEAN) / SCALE
+    _, network = build("bilinear_stencil", dimension=sites)
+    fitted(network, truth[:200], truth[200:], 1, 200)
+    physical = truth[-5:] * SCALE + MEAN
+    torch.testing.assert_close(network.tendency(truth[-5:]) * SCALE, system(physical, 0.0), atol=1e-6, rtol=0)
+
+
+def test_the_kept_parameters_are_those_of_the_best_validation(states):
+    torch.manual_seed(0)
+    _, network = build("ode_network", hidden=3)
+    train, validation = states[:60], states[3000:3300]  # so few that the fit will suit nothing else
+    history = fitted(network, train, validation, 2, 60)
+    found = forecast_error(network, validation, 2)
+    assert found == pytest.approx(history["val_rmse"].min(), rel=0.05)  # the error looks at evenly spread starts
+    assert history["epoch"].tolist() == list(range(1, len(history) + 1))
+
+
+def test_least_squares_says_what_it_cannot_fit(states):
+    _, network = build("lorenz63_ode", initial=[1e200, 1e200, 1e200])
+    with pytest.raises(TrainingError, match=r"levenberg_marquardt: no fit: .*set optimizer: adam"):
+        fitted(network, states[:50], states[100:150], 3, 5)
+
+
+# ---- analogs -----------------------------------------------------------------------------------------------
+
+
+def linear_states(count=400):
+    """States that a rotation with damping carries round, kept alive by kicks: each follows a linear map exactly."""
+    generator = torch.Generator().manual_seed(0)
+    map_ = torch.tensor([[0.9, -0.3], [0.3, 0.9]], dtype=torch.float64)
+    starts = torch.randn(count, 2, generator=generator, dtype=torch.float64)
+    return starts, starts @ map_.T + 0.5, map_
+
+
+def filled(method, near, after, count):
+    _, network = build("analog", dimension=2, catalogue=len(near), neighbours=[count], method=method)
+    network.states.copy_(near)
+    network.successors.copy_(after)
+    return network
+
+
+def test_local_regression_is_exact_for_a_linear_map_and_increments_for_a_translation():
+    near, after, map_ = linear_states()
+    queries = torch.randn(20, 2, dtype=torch.float64) * 0.5
+    found, _ = filled("local_linear", near, after, 15).advance(queries, None)
+    torch.testing.assert_close(found, queries @ map_.T + 0.5)
+    found, _ = filled("locally_incremental", near, near + 0.25, 15).advance(queries, None)
+    torch.testing.assert_close(found, queries + 0.25)
+    found, _ = filled("locally_constant", near, torch.full_like(after, 3.0), 15).advance(queries, None)
+    torch.testing.assert_close(found, torch.full_like(found, 3.0))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12))
+def test_forecasts_are_those_of_a_plain_search(seed, count):
+    rng = np.random.default_rng(seed)
+    near, after, query = (rng.standard_normal((n, 2)) for n in (40, 40, 1))
+    found, _ = filled("locally_constant", torch.tensor(near), torch.tensor(after), count).advance(
+        torch.tensor(query), None
+    )
+    distance = np.linalg.norm(near - query, axis=1)
+    chosen = np.argsort(distance)[:count]
+    squares = distance[chosen] ** 2
+    weights = np.exp(-squares / np.sort(squares)[(count - 1) // 2])
+    np.testing.assert_allclose(found[0], (weights[:, None] * after[chosen]).sum(0) / weights.sum(), rtol=1e-9)
+
+
+def test_a_tree_and_a_search_of_everything_find_the_same(monkeypatch):
+    near, after, _ = linear_states()
+    queries = torch.randn(30, 2, dtype=torch.float64)
+    network = filled("local_linear", near, after, 9)
+    by_tree = network._nearest(queries, 9)
+    monkeypatch.setattr("pipeline_lib.models.analog.network._TREE_DIMENSIONS", 1)
+    assert torch.equal(by_tree, network._nearest(queries, 9))
+
+
+def test_the_number_of_analogs_is_the_one_that_validation_likes_best(states):
+    model, network = build("analog", catalogue=2000, neighbours=[3, 30, 300])
+    model.fit(network, states[:2500], states[3000:], horizon=4)
+    chosen, errors = int(network.neighbours), {}
+    for count in (3, 30, 300):
+        network.neighbours.fill_(count)
+        errors[count] = forecast_error(network, states[3000:], 4)
+    assert chosen == min(errors, key=errors.get)
+    torch.testing.assert_close(network.states, states[499:2499])
+    torch.testing.assert_close(network.successors, states[500:2500])
+
+
+def test_a_catalogue_larger_than_the_training_is_refused(states):
+    model, network = build("analog", catalogue=1000)
+    with pytest.raises(DataError, match=r"analog.catalogue: 1000 training states have 999 successors"):
+        model.fit(network, states[:1000], states[1000:], horizon=2)
+
+
+# ---- sparse regression -------------------------------------------------------------------------------------
+
+
+def test_sparse_regression_finds_the_seven_terms_of_lorenz(states):
+    model, network = build("sparse_regression")
+    model.fit(network, states[:3000], states[3200:], horizon=5)
+    found = network.tendency.coefficients
+    assert int((found != 0).sum()) == 7
+    names = PolynomialFeatures(2).fit(np.zeros((1, 3))).get_feature_names_out(["x", "y", "z"]).tolist()
+    terms = [("x", 0, -10.0), ("y", 0, 10.0), ("x", 1, 28.0), ("y", 1, -1.0), ("x z", 1, -1.0), ("z", 2, -8 / 3)]
+    for name, row, value in [*terms, ("x y", 2, 1.0)]:
+        assert float(found[row, names.index(name)]) == pytest.approx(value, rel=0.05)
+
+
+def test_coefficients_are_in_the_unit_of_the_states_whatever_the_normalisation(states):
+    physical = states * SCALE + MEAN
+    model = MODELS.get("sparse_regression")
+    plain = model.build(model.Options(), dimension=3, step=STEP, mean=0.0, scale=1.0)
+    model.fit(plain, physical[:3000], physical[3200:], horizon=5)
+    _, network = build("sparse_regression")
+    model.fit(network, states[:3000], states[3200:], horizon=5)
+    torch.testing.assert_close(plain.tendency.coefficients, network.tendency.coefficients, rtol=1e-6, atol=1e-9)
+    assert isinstance(network, OdeStep)
