@@ -1,10 +1,23 @@
-"""Options of the intervals."""
+"""Options of scoring that all tasks share."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from pipeline_lib.options import Options
+
+
+def _once(metrics: list[str]) -> list[str]:
+    twice = sorted({name for name in metrics if metrics.count(name) > 1})
+    if twice:
+        raise ValueError(f"metric {twice[0]!r} is listed twice")
+    return metrics
+
+
+MetricNames = Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
+"""Different registered metrics."""
 
 
 class IntervalOptions(Options):

@@ -19,7 +19,7 @@ from pipeline_lib.train.problem import Batch, Batches, Problem
 from pipeline_lib.train.seeds import torch_seed
 from pipeline_lib.train.share import Share
 
-_ADAM = {"betas": (0.9, 0.999), "eps": 1e-8}
+_ADAM: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8}
 
 
 def learning_rate(options: LoopOptions, step: int, total: int) -> float:
@@ -29,6 +29,9 @@ def learning_rate(options: LoopOptions, step: int, total: int) -> float:
         return options.learning_rate * (step + 1) / math.ceil(warm)
     if options.schedule == "constant":
         return options.learning_rate
+    if options.schedule == "steps":
+        passed = sum(step >= milestone * total for milestone in options.milestones)
+        return options.learning_rate * 0.1**passed
     return options.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(total - warm, 1)))
 
 
@@ -89,16 +92,8 @@ class TrainingModule(pl.LightningModule):
         return self.network if self.average is None else self.average
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam over the network's parameters, in the state of the checkpoint if one was read."""
-        options = self.loop_options
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=options.learning_rate,
-            betas=_ADAM["betas"],  # type: ignore[arg-type]
-            eps=_ADAM["eps"],  # type: ignore[arg-type]
-            weight_decay=options.weight_decay,
-            fused=True,
-        )
+        """Return the optimizer over the network's parameters, in the state of the checkpoint if one was read."""
+        optimizer = _optimizer(self.network, self.loop_options)
         if self.saved_optimizer is not None:
             optimizer.load_state_dict(self.saved_optimizer)
         return optimizer
@@ -211,6 +206,13 @@ class TrainingModule(pl.LightningModule):
             f"{what} is not finite in epoch {self.epoch + 1}, step {self.step + 1}; batch: {samples}",
             fix="look at these samples, or lower the learning rate",
         )
+
+
+def _optimizer(network: nn.Module, options: LoopOptions) -> torch.optim.Optimizer:
+    common: dict[str, Any] = {"lr": options.learning_rate, "weight_decay": options.weight_decay, "fused": True}
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), momentum=options.momentum, **common)
+    return torch.optim.AdamW(network.parameters(), **_ADAM, **common)
 
 
 MAPS = 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,18 +13,25 @@ from pipeline_lib.options import Options
 class LoopOptions(Options):
     """How long and how fast to train; the defaults are plain Adam with early stopping."""
 
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Adam, or stochastic gradient descent with ``momentum``."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Of ``sgd``: share of the last step that is taken again."""
     max_epochs: int = Field(default=100, gt=0)
     """Epochs at most."""
     patience: int | None = Field(default=5, gt=0)
     """Stop after this many epochs without a better validation loss; null trains to the end."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """Largest learning rate of Adam."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """``cosine`` lets the learning rate fall to zero along half a cosine over all epochs."""
+    """Largest learning rate."""
+    schedule: Literal["constant", "cosine", "steps"] = "constant"
+    """``cosine`` lets the learning rate fall to zero along half a cosine over all epochs; ``steps`` divides it by 10 at
+    each of ``milestones``."""
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
+    """Of ``steps``: shares of all steps, whatever their order."""
     warm_up: float = Field(default=0.0, ge=0, lt=1)
     """Share of all steps in which the learning rate rises linearly to its largest value."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled weight decay (AdamW); 0 is plain Adam."""
+    """Decoupled weight decay of Adam (AdamW), a penalty in the gradient with ``sgd``; 0 is none."""
     gradient_clip: float | None = Field(default=None, gt=0)
     """Scale gradients down to this norm at most."""
     averaging: float = Field(default=0.0, ge=0, lt=1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from pipeline_lib.errors import TrainingError
 from pipeline_lib.learning.precision import resolve_device, resolve_precision
@@ -162,6 +163,30 @@ def test_learning_rate_of_every_step():
     np.testing.assert_allclose(cosine[10:], 1 + np.cos(np.pi * np.arange(90) / 90), atol=1e-12)
     assert (np.diff(cosine[10:]) < 0).all()
     assert cosine[-1] < 0.002
+    steps = rates(schedule="steps", warm_up=0.1, milestones=(0.75, 0.5))
+    np.testing.assert_allclose(steps[10:], np.repeat([2.0, 0.2, 0.02], [40, 25, 25]))
+    np.testing.assert_allclose(rates(total=8, schedule="steps"), [2.0] * 4 + [0.2] * 2 + [0.02] * 2)
+    with pytest.raises(ValidationError, match="less than 1"):
+        LoopOptions(milestones=[0.5, 1.0])
+
+
+def test_stochastic_gradient_descent_takes_the_steps_of_its_formula():
+    """v <- m v + g + w x, x <- x - r v."""
+    options = LoopOptions(optimizer="sgd", learning_rate=0.5, momentum=0.8, weight_decay=0.1)
+    network = torch.nn.Linear(3, 2).double()
+    module = TrainingModule(
+        network, SegmentationProblem(tiny_problem.options(), *[tiny_problem.arrays()] * 2, seed=0), options, 0
+    )
+    optimizer = module.configure_optimizers()
+    expected = [p.detach().clone() for p in network.parameters()]
+    speeds = [torch.zeros_like(p) for p in expected]
+    for step in range(4):
+        for parameter, x, v in zip(network.parameters(), expected, speeds, strict=True):
+            parameter.grad = torch.full_like(parameter, step - 1.0)
+            v.mul_(0.8).add_(step - 1.0 + 0.1 * x)
+            x.sub_(0.5 * v)
+        optimizer.step()
+    torch.testing.assert_close([p.detach() for p in network.parameters()], expected)
 
 
 def test_average_of_weights_is_the_exponential_mean_of_their_history():

@@ -25,6 +25,13 @@ RECIPES = {
         "warm_up": 0.2,
         "gradient_clip": 0.05,
     },
+    "momentum, falling in steps": {
+        "max_epochs": 12,
+        "optimizer": "sgd",
+        "learning_rate": 0.02,
+        "schedule": "steps",
+        "weight_decay": 1e-4,
+    },
     "stopped early": {"max_epochs": 40, "patience": 2, "learning_rate": 0.05},
 }
 

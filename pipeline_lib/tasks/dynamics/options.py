@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from pipeline_lib.options import Options
-from pipeline_lib.score.options import IntervalOptions
+from pipeline_lib.score.options import IntervalOptions, MetricNames
 from pipeline_lib.train.options import LoopOptions
 
 
@@ -27,9 +27,11 @@ class TrainingOptions(LoopOptions):
     noise: float = Field(default=0.0, ge=0)
     """Standard deviation, in the unit of the states, of white noise that is added once to the states of training and
     validation: a model that learns from observations. The test stays as it is."""
-    optimizer: Literal["adam", "levenberg_marquardt"] = "adam"
-    """``levenberg_marquardt`` fits all windows at once, in float64 and on the CPU, in up to ``max_epochs`` iterations:
-    for networks of a few hundred parameters. It is not interrupted ahead of a time limit; it starts again."""
+    # One choice more than the loop has, which never sees it.
+    optimizer: Literal["adam", "sgd", "levenberg_marquardt"] = "adam"  # type: ignore[assignment]
+    """Adam, or stochastic gradient descent with ``momentum``. ``levenberg_marquardt`` fits all windows at once, in
+    float64 and on the CPU, in up to ``max_epochs`` iterations: for networks of a few hundred parameters. It is not
+    interrupted ahead of a time limit; it starts again."""
     loss_scale: float = Field(default=1000.0, gt=0)
     """The loss is the mean squared error of normalised states, times this."""
 
@@ -37,18 +39,12 @@ class TrainingOptions(LoopOptions):
 class ScoringOptions(Options):
     """What is scored, and how."""
 
-    metrics: list[str] = Field(
-        default=["explained_variance_1", "explained_variance_10", "explained_variance_20", "explained_variance_28"],
-        min_length=1,
-    )
+    metrics: MetricNames = [  # noqa: RUF012 - pydantic copies it
+        "explained_variance_1",
+        "explained_variance_10",
+        "explained_variance_20",
+        "explained_variance_28",
+    ]
     """Registered metrics, in the order of the leaderboard."""
     intervals: IntervalOptions = IntervalOptions()
     """How intervals and ties are made."""
-
-    @field_validator("metrics")
-    @classmethod
-    def _once(cls, metrics: list[str]) -> list[str]:
-        twice = sorted({name for name in metrics if metrics.count(name) > 1})
-        if twice:
-            raise ValueError(f"metric {twice[0]!r} is listed twice")
-        return metrics

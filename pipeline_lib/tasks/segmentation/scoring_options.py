@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from pipeline_lib.options import Options
-from pipeline_lib.score.options import IntervalOptions
+from pipeline_lib.score.options import IntervalOptions, MetricNames
 
 DEFAULT_METRICS = [
     "mean_dice",
@@ -54,7 +54,7 @@ class PatchOptions(Options):
 class ScoringOptions(Options):
     """What is scored, and how."""
 
-    metrics: list[str] = Field(default=DEFAULT_METRICS, min_length=1)
+    metrics: MetricNames = DEFAULT_METRICS
     """Registered metrics, in the order of the leaderboard."""
     sea_variable: str = "adt"
     """Dataset variable that is finite exactly where there is sea."""
@@ -64,11 +64,3 @@ class ScoringOptions(Options):
     """The published patch protocol."""
     intervals: IntervalOptions = IntervalOptions()
     """How intervals and ties are made."""
-
-    @field_validator("metrics")
-    @classmethod
-    def _once(cls, metrics: list[str]) -> list[str]:
-        twice = sorted({name for name in metrics if metrics.count(name) > 1})
-        if twice:
-            raise ValueError(f"metric {twice[0]!r} is listed twice")
-        return metrics
