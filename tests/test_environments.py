@@ -18,15 +18,22 @@ from tests.conda.names import PIP_NAME
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("fetch", "simulate", "preprocess", "label", "train", "predict", "score", "report")
+
+
+def task(stage: str) -> list[str]:
+    """The module of each task that does a stage."""
+    return [f"tasks.{name}.{stage}" for name in ("segmentation", "dynamics", "classification")]
+
+
 ROOTS = {
     "fetch": ["fetch.stage", "fetch.drivers.pypi", "fetch.drivers.http", "fetch.drivers.file", "cli.app"],
-    "simulate": ["fetch.stage", "fetch.drivers.simulate", "simulations.lorenz63", "cli.app"],
+    "simulate": ["fetch.stage", "fetch.drivers.simulate", "simulations.lorenz63", "simulations.digits", "cli.app"],
     "preprocess": ["preprocess.stage", "preprocess.statistics", "preparations.gridded_ssh", "cli.app"],
     "label": ["label.stage", "label.labellers.pet14", "label.labellers.okubo_weiss", "cli.app"],
-    "train": ["train.stage", "tasks.segmentation.train", "models.eddynet", "models.unet", "cli.app"],
-    "predict": ["predict.stage", "tasks.segmentation.predict", "models.eddynet", "models.okubo_weiss", "cli.app"],
-    "score": ["score.stage", "tasks.segmentation.score", "cli.app"],
-    "report": ["report.stage", "tasks.segmentation.report", "cli.app"],
+    "train": ["train.stage", *task("train"), "models.eddynet", "models.unet", "models.scheme_resnet", "cli.app"],
+    "predict": ["predict.stage", *task("predict"), "models.eddynet", "models.okubo_weiss", "cli.app"],
+    "score": ["score.stage", *task("score"), "cli.app"],
+    "report": ["report.stage", *task("report"), "cli.app"],
 }
 SITE = Path(f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages")
 LAZY = {"cli.app"}

@@ -12,8 +12,8 @@ from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.forecaster import Forecaster, Rollout
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import resolve_device
+from pipeline_lib.tasks.dynamics.names import VARIABLE
 
-VARIABLE = "forecast"
 _SEED = 0
 """Of what a network draws when it begins a forecast."""
 

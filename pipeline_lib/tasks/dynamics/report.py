@@ -15,7 +15,7 @@ from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.leaderboard import draw_leaderboard
 from pipeline_lib.report.figures.loss_curves import draw_loss_curves
 from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure, panel_grid
-from pipeline_lib.tasks.dynamics.predict import VARIABLE
+from pipeline_lib.tasks.dynamics.names import VARIABLE
 
 LEADERBOARD_METRICS = ("explained_variance_1", "explained_variance_28", "rmse_28")
 """Metrics of the leaderboard figure, where the table holds them."""
