@@ -51,6 +51,33 @@ class OdeStep(Forecaster):
         return self._take(lambda x, _: self.tendency(x), state, 0.0, self._step), memory
 
 
+class MultistepStep(Forecaster):
+    """x_next = (1 - k) x + k x_before + h F(x), a linear scheme of two steps whose weight k is learned.
+
+    The scheme is consistent with x' = F(x) / (1 + k) (Lu et al. 2018, ICML, the modified equation of LM-ResNet). Its
+    first step, which has no state before, is one of Euler for that equation.
+
+    Parameters
+    ----------
+    tendency
+        F: maps states (batch, dimension) to the same shape.
+    step
+        Length h of a step.
+    """
+
+    def __init__(self, tendency: nn.Module, step: float) -> None:
+        super().__init__()
+        self.tendency, self._step = tendency, step
+        self.k = nn.Parameter(torch.zeros(()))
+
+    def advance(self, state: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the state one step later, and the present one, which is all that is remembered."""
+        change: Tensor = self._step * self.tendency(state)
+        if memory is None:
+            return state + change / (1 + self.k), state
+        return state + self.k * (memory - state) + change, state
+
+
 class Perceptron(nn.Sequential):
     """Hidden layers of equal size."""
 

@@ -1,0 +1,57 @@
+"""An ordinary differential equation in a linear multistep scheme that is learned with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.options import Options as BaseOptions
+
+if TYPE_CHECKING:
+    import torch
+
+
+@MODELS.register("multistep_ode")
+class MultistepOde(NetworkModel):
+    """x_next = (1 - k) x + k x_before + h F(x), F a perceptron, k learned: the step of an LM-ResNet."""
+
+    card: ClassVar[ModelCard] = ModelCard(
+        title="Multistep ODE",
+        summary="A perceptron gives the change of the state; a linear scheme of two steps with one learned weight makes"
+        " a forecast of it, as the blocks of an LM-ResNet do. With weight 0 it is Euler's scheme, with 1 leapfrog.",
+        task="dynamics",
+        citation="Lu, Zhong, Li, Dong, Beyond finite layer neural networks: bridging deep architectures and numerical"
+        " differential equations, ICML 2018",
+        year=2018,
+        arxiv="1710.10121",
+        parameters=PublishedCount(
+            total=144,
+            counts="trainable values for three components, 20 hidden neurons: the perceptron's and k; a count of ours",
+            confidence="verified",
+        ),
+        limits=(
+            "A forecast starts from a single state, so its first step is one of Euler.",
+            "The scheme is stable for k above -1 and up to 1 only, and of second order for 1 alone; nothing holds a"
+            " learned k there.",
+        ),
+    )
+
+    class Options(BaseOptions):
+        """Options of this model."""
+
+        hidden: int = Field(20, gt=0)
+        """Neurons of a hidden layer."""
+        layers: int = Field(1, gt=0)
+        """Hidden layers."""
+        activation: Literal["relu", "tanh"] = "relu"
+        """Of the hidden layers."""
+
+    @classmethod
+    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - normalised
+        """Return the network."""
+        from pipeline_lib.models.state_networks import MultistepStep, Perceptron
+
+        return MultistepStep(Perceptron(dimension, options.hidden, options.layers, options.activation), step)

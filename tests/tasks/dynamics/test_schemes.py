@@ -1,0 +1,92 @@
+"""Forecasters as integration schemes: with the true equations, the error of a step shows the order of the scheme."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+from torch import nn
+
+from pipeline_lib.learning.forecaster import Rollout
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.state_networks import MultistepStep, OdeStep
+
+STEPS = (0.02, 0.01, 0.005, 0.0025)
+MEAN, SCALE = 8.25, 13.5
+BETA = float(np.float32(8 / 3))
+"""As the network holds it."""
+
+
+def after(states: np.ndarray, dt: float) -> np.ndarray:
+    """The equations of Lorenz (1963), followed by another integrator to round-off."""
+
+    def tendency(_, s):
+        x, y, z = s.reshape(3, -1)
+        return np.concatenate([10 * (y - x), x * (28 - z) - y, x * y - BETA * z])
+
+    solved = solve_ivp(tendency, (0, dt), states.T.ravel(), method="DOP853", rtol=1e-13, atol=1e-13)
+    return solved.y[:, -1].reshape(3, -1).T
+
+
+@pytest.fixture(scope="module")
+def states() -> np.ndarray:
+    """States of the attractor."""
+    rng = np.random.default_rng(0)
+    return after(rng.standard_normal((30, 3)) + np.array([0, 0, 25]), 6.0)
+
+
+def true_network(step: float, scheme: str = "rk4") -> nn.Module:
+    model = MODELS.get("lorenz63_ode")
+    options = model.Options(initial=(10.0, 28.0, 8 / 3), scheme=scheme)
+    return model.build(options, dimension=3, step=step, mean=MEAN, scale=SCALE).double()
+
+
+def slope(errors: list[float]) -> float:
+    return float(np.polyfit(np.log(STEPS), np.log(errors), 1)[0])
+
+
+@pytest.mark.parametrize(("scheme", "expected"), [("euler", 2), ("midpoint", 3), ("heun", 3), ("rk4", 5)])
+def test_the_error_of_one_step_has_the_slope_of_its_scheme(scheme, expected, states):
+    errors = []
+    for step in STEPS:
+        found = Rollout(true_network(step, scheme), 1)(torch.from_numpy((states - MEAN) / SCALE))[:, 0]
+        forecast = found.detach().numpy() * SCALE + MEAN
+        errors.append(float(np.sqrt(((forecast - after(states, step)) ** 2).mean())))
+    assert slope(errors) == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize(("k", "expected"), [(-0.4, 2), (0.5, 2), (1.0, 3)])
+def test_a_multistep_forecast_follows_its_own_equation_and_leapfrog_one_order_further(k, expected, states):
+    """From two exact states; the tendency is (1 + k) times that of the equations."""
+    errors = []
+    for step in STEPS:
+        equations = true_network(step).tendency
+        network = MultistepStep(lambda x, f=equations: (1 + k) * f(x), step).double()
+        with torch.no_grad():
+            network.k.fill_(k)
+        before, now, then = ((s - MEAN) / SCALE for s in (states, after(states, step), after(states, 2 * step)))
+        found, memory = network.advance(torch.from_numpy(now), torch.from_numpy(before))
+        assert torch.equal(memory, torch.from_numpy(now))
+        errors.append(float(np.sqrt(((found.detach().numpy() - then) ** 2).mean())))
+    assert slope(errors) == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize("k", [-0.4, 0.5])
+def test_the_first_step_is_of_euler_whatever_k(k, states):
+    equations = true_network(0.01).tendency
+    network = MultistepStep(lambda x: (1 + k) * equations(x), 0.01).double()
+    with torch.no_grad():
+        network.k.fill_(k)
+    x = torch.from_numpy((states - MEAN) / SCALE)
+    euler = OdeStep(equations, "euler", 0.01)
+    torch.testing.assert_close(network.advance(x, network.begin(x))[0], euler.advance(x, None)[0])
+
+
+def test_without_k_a_multistep_forecast_is_euler_s(states):
+    model = MODELS.get("multistep_ode")
+    torch.manual_seed(0)
+    network = model.build(model.Options(), dimension=3, step=0.01, mean=MEAN, scale=SCALE)
+    x = torch.from_numpy((states - MEAN) / SCALE).float()
+    euler = OdeStep(network.tendency, "euler", 0.01)
+    torch.testing.assert_close(Rollout(network, 5)(x), Rollout(euler, 5)(x), rtol=0, atol=1e-6)
