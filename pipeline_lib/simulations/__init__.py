@@ -1,1 +1,1 @@
-"""Simulations: what the fetch driver ``simulate`` can run, one file each."""
+"""Simulations, and data out of installed packages: what the fetch driver ``simulate`` can run, one file each."""

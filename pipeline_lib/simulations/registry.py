@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Simulation(Protocol):
-    """Makes the data of a source by integrating a model; equal options give equal bytes on the same processor."""
+    """Makes the data of a source: integrates a model, or takes what an installed package holds.
+
+    Equal options give equal bytes on the same processor.
+    """
 
     Options: ClassVar[type[Options]]
     """Options of the ``options`` block of the driver."""
