@@ -1,0 +1,30 @@
+"""Classification: an image in, one class for the whole of it out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline_lib.options import Options
+from pipeline_lib.tasks.classification.options import ScoringOptions, TrainingOptions
+from pipeline_lib.tasks.registry import TASKS
+
+__all__ = ["Classification"]
+
+
+@TASKS.register("classification")
+class Classification:
+    """Images in, the probability of each class out; the truth is a variable of the dataset, one class per image."""
+
+    TrainingOptions = TrainingOptions
+    ScoringOptions = ScoringOptions
+    needs_labels = False
+
+    @staticmethod
+    def reach_days(training: Options) -> int:  # noqa: ARG004 - whatever the options
+        """Return 0: an image says nothing of its neighbours in the order."""
+        return 0
+
+    @staticmethod
+    def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - none matters
+        """Return nothing: the same is counted of every image, whatever is shown of it."""
+        return {}

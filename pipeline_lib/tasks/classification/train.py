@@ -1,0 +1,158 @@
+"""Training of a classifier of images."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline_lib.data.datasets import open_days
+from pipeline_lib.data.periods import overlaps
+from pipeline_lib.errors import DataError
+from pipeline_lib.learning.model_store import InputVariable, ModelSpec, dataset_facts, save_model
+from pipeline_lib.tasks.classification.images import ImageBatches, Images, classes_of, pixels_of
+from pipeline_lib.tasks.classification.options import TrainingOptions
+from pipeline_lib.train.loop import run_training
+from pipeline_lib.train.problem import Batch
+from pipeline_lib.train.request import TrainingRequest
+from pipeline_lib.train.seeds import torch_seed
+from pipeline_lib.train.share import Share
+
+
+class ClassificationScores:
+    """Mean cross entropy and share of wrong answers: validation scores."""
+
+    def __init__(self) -> None:
+        self._entropy, self._wrong, self._count = 0.0, 0, 0
+
+    def update(self, output: Tensor, batch: Batch) -> None:
+        """Take one batch in."""
+        self._entropy += float(nn.functional.cross_entropy(output.double(), batch.target, reduction="sum"))
+        self._wrong += int((output.argmax(dim=1) != batch.target).sum())
+        self._count += len(batch.target)
+
+    def totals(self) -> Tensor:
+        """Return the sums and the number of their terms."""
+        return torch.tensor([self._entropy, self._wrong, self._count], dtype=torch.float64)
+
+    def replace(self, totals: Tensor) -> None:
+        """Take such sums in place of the own ones."""
+        self._entropy, self._wrong, self._count = float(totals[0]), int(totals[1]), int(totals[2])
+
+    def result(self) -> dict[str, float]:
+        """Return the cross entropy, which is the loss, and the error rate."""
+        count = max(self._count, 1)
+        return {"loss": self._entropy / count, "error_rate": self._wrong / count}
+
+
+class ClassificationProblem:
+    """Batches and loss of one training; a :class:`~pipeline_lib.train.problem.Problem`."""
+
+    def __init__(self, options: TrainingOptions, train: Images, validation: Images, *, seed: int) -> None:
+        self._options, self._train, self._validation, self._seed = options, train, validation, seed
+        self.steps_per_epoch = len(train) // options.batch_size
+        if not self.steps_per_epoch:
+            raise DataError(
+                f"{len(train)} training images fill no batch of {options.batch_size}",
+                where="training.batch_size",
+                fix="reduce it, or choose more training days",
+            )
+
+    def training_batches(self, epoch: int, share: Share) -> ImageBatches:
+        """Return the images of an epoch in an order of its own."""
+        return ImageBatches(self._train, self._options.batch_size, self._seed, epoch, share)
+
+    def validation_batches(self, share: Share) -> ImageBatches:
+        """Return all validation images."""
+        return ImageBatches(self._validation, self._options.batch_size, share=share)
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """Return the mean cross entropy."""
+        return nn.functional.cross_entropy(output, batch.target)
+
+    def new_scores(self) -> ClassificationScores:
+        """Return empty scores."""
+        return ClassificationScores()
+
+    def describe(self, samples: Tensor) -> str:
+        """Name training images."""
+        return self._train.describe(samples)
+
+
+def train(request: TrainingRequest) -> None:
+    """Train a classifier on stored periods and store it; the door that the train stage knows.
+
+    Raises
+    ------
+    Interrupted, TrainingError
+        As :func:`~pipeline_lib.train.loop.run_training`.
+    DataError
+        If the dataset holds no images or no classes, or too few.
+    """
+    training = request.training
+    if not isinstance(training, TrainingOptions):
+        raise TypeError("training must be TrainingOptions")
+    if request.threads is not None:
+        torch.set_num_threads(request.threads)
+    images = _images(request, training, "train"), _images(request, training, "validation")
+    sizes = {"in_channels": images[0].pixels.shape[1], "classes": training.classes}
+    network = _network(request, sizes)
+    result = run_training(
+        network=network,
+        problem=ClassificationProblem(training, *images, seed=request.seed),
+        options=training,
+        seed=request.seed,
+        folder=request.folder,
+        device=request.device,
+        devices=request.devices,
+        end=request.end,
+        run={
+            "model": f"{request.network_model.__module__}.{request.network_model.__qualname__}",
+            "options": request.model_options.model_dump(mode="json"),
+            "train data": images[0].identity,
+            "validation data": images[1].identity,
+        },
+    )
+    statistics = request.statistics
+    spec = ModelSpec(
+        model=request.model,
+        options=request.model_options.model_dump(mode="json"),
+        task="classification",
+        inputs=tuple(
+            InputVariable(name=n, units=v["units"], mean=v["mean"], scale=v["std"])
+            for n, v in ((name, statistics[name]) for name in request.inputs)
+        ),
+        classes=tuple(map(str, range(training.classes))),
+        sizes=sizes,
+        parameters=sum(p.numel() for p in network.parameters()),
+    )
+    facts = {name: getattr(result, name) for name in ("best_epoch", "stopped_epoch", "device", "precision")}
+    save_model(
+        request.output,
+        spec=spec,
+        weights=result.weights,
+        history=result.history,
+        last=result.last,
+        inputs=request.manifests,
+        training=request.described,
+        code=request.code,
+        extra={**facts, "devices": request.devices, "target": training.target, **dataset_facts(request.manifests)},
+    )
+
+
+def _network(request: TrainingRequest, sizes: dict[str, int]) -> nn.Module:
+    """Return a network whose initial weights are a function of the seed; torch's own random state is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(request.seed, "weights"))
+        return request.network_model.build(request.model_options, **sizes)
+
+
+def _images(request: TrainingRequest, training: TrainingOptions, split: Literal["train", "validation"]) -> Images:
+    """Images of the days of a split, normalised, with their classes."""
+    start, end = request.train if split == "train" else request.validation
+    ds = open_days([m for m in request.of("dataset") if overlaps(m.content["period"], start, end)], start, end)
+    dtype = np.float64 if training.precision == "float64" else np.float32
+    pixels = pixels_of(ds, request.inputs, request.statistics, dtype)
+    return Images(pixels, classes_of(ds, training.target, training.classes), ds["time"].values)

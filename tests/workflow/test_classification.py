@@ -1,0 +1,128 @@
+"""Images out of a package through all stages: from scikit-learn to a leaderboard."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from pandas import read_csv
+
+from pipeline_lib.io.manifest import read_manifest
+from tests.workflow.project import ROOT, edit_yaml, gyre, planned, snakemake
+
+EXPERIMENT = {
+    "title": "Tiny digits",
+    "task": "classification",
+    "source": "digits",
+    "inputs": ["image"],
+    "split": {
+        "train": ["2001-02-01", "2001-02-03"],
+        "validation": ["2001-02-04", "2001-02-04"],
+        "test": ["2001-02-05", "2001-02-06"],
+        "gap_days": 0,
+    },
+    "training": {"max_epochs": 2, "batch_size": 16, "precision": "float32"},
+    "models": [
+        {"name": "lm", "model": "scheme_resnet", "options": {"block": "multistep", "blocks": 2, "widths": [4]}},
+        {"name": "plain", "model": "scheme_resnet", "options": {"block": "plain", "blocks": 1, "widths": [4]}},
+    ],
+    "published": ["lm_resnet_2018"],
+}
+BOARD = "results/tiny/leaderboard.csv"
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    shipped = yaml.safe_load((ROOT / "config/catalog.yaml").read_text())
+    files = {
+        "config.yaml": {"experiments": ["tiny"], "device": "cpu"},
+        "catalog.yaml": {**shipped, "sources": {"digits": shipped["sources"]["digits"]}},
+        "experiments/tiny.yaml": EXPERIMENT,
+    }
+    for name, content in files.items():
+        file = folder / "config" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    snakemake(folder, "all")
+    return folder
+
+
+@pytest.fixture
+def own(digits, tmp_path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(digits, tmp_path / "own", symlinks=True))
+
+
+def test_images_are_stored_as_scikit_learn_holds_them(digits):
+    manifest = read_manifest(digits / "data/digits/dataset/2001-02.json", kind="dataset", verify="deep")
+    assert manifest.content["shape"] == [8, 8]
+    stored = xr.open_zarr(manifest.file("2001-02.zarr"))
+    assert dict(stored.sizes) == {"time": 1792, "row": 8, "column": 8}
+    raw = xr.open_dataset(digits / "data/digits/raw/digits.nc", engine="h5netcdf")
+    for name in ("image", "label"):
+        np.testing.assert_array_equal(stored[name], raw[name])  # sixteenths are exact in single precision
+
+
+def test_each_image_has_probabilities_and_the_test_is_scored(digits):
+    product = read_manifest(digits / "results/tiny/lm/seed0/products/2001-02.json", kind="product", verify="deep")
+    ds = xr.open_zarr(product.file("2001-02.zarr"))
+    assert dict(ds.log_probability.sizes) == {"time": 1792, "class": 10}
+    np.testing.assert_allclose(np.exp(ds.log_probability).sum("class"), 1, rtol=1e-5)
+    board = read_csv(digits / BOARD).set_index(["model", "metric"])
+    assert set(board.index.get_level_values("model")) == {"lm", "plain"}
+    assert board.loc[("lm", "error_rate"), "n"] == 128
+    truth = xr.open_zarr(digits / "data/digits/dataset/2001-02.zarr").label
+    wrong = (ds.log_probability.argmax("class") != truth).sel(time=slice("2001-02-05", "2001-02-06"))
+    assert board.loc[("lm", "error_rate"), "value"] == pytest.approx(float(wrong.mean()), abs=1e-6)
+    # Shown beside no number of ours, since networks and images are others.
+    assert board["published"].isna().all()
+
+
+def test_the_report_shows_what_it_should(digits):
+    page = (digits / "results/tiny/report.html").read_text()
+    for words in ("Error, depth and size", "Images that most runs got wrong", "from memory of the paper"):
+        assert words in page
+    names = {file.stem for file in (digits / "results/tiny/figures").glob("*.png")}
+    assert names == {"error_by_size", "hard_images", "leaderboard", "loss_curves"}
+
+
+def test_the_model_s_own_recipe_is_used_and_k_is_learned(digits):
+    manifest = read_manifest(digits / "results/tiny/lm/seed0/model.json", kind="model")
+    assert manifest.options["training"]["optimizer"] == "sgd"
+    history = read_csv(manifest.file("history.csv"))
+    np.testing.assert_allclose(history["learning_rate"], [0.1, 0.001])
+    assert {"val_loss", "val_error_rate"} <= set(history.columns)
+
+
+def test_a_second_run_has_nothing_to_do_and_training_again_gives_the_same_bytes(own):
+    assert planned(own, "all") == {}
+    model = own / "results/tiny/lm/seed0/model.json"
+    before = model.read_bytes()
+    model.unlink()
+    snakemake(own, str(model.relative_to(own)))
+    assert model.read_bytes() == before
+
+
+def test_a_file_from_outside_is_classified_as_the_dataset_is(digits, tmp_path):
+    out = tmp_path / "mine.zarr"
+    model, raw = digits / "results/tiny/lm/seed0/model.json", digits / "data/digits/raw/digits.nc"
+    done = gyre("predict", "--model", model, "--input", raw, "--output", out)
+    assert done.returncode == 0, done.stderr
+    product = xr.open_zarr(digits / "results/tiny/lm/seed0/products/2001-02.zarr")
+    np.testing.assert_array_equal(xr.open_zarr(out).log_probability, product.log_probability)
+
+
+def test_mistakes_are_told_in_one_line(own):
+    file = own / "config/experiments/tiny.yaml"
+    edit_yaml(file, training={**EXPERIMENT["training"], "classes": 9})
+    done = snakemake(own, "results/tiny/lm/seed0/model.json", check=False)
+    assert "target: label: holds 9, not a class from 0 to 8; correct training.classes" in done.stdout
+    shared = {"name": "rk4", "model": "scheme_resnet", "options": {"block": "rk4", "normalisation": "batch"}}
+    edit_yaml(file, training=EXPERIMENT["training"], models=[shared])
+    done = snakemake(own, BOARD, "--dry-run", check=False)
+    assert "tiny: models.rk4.options: block rk4 evaluates one F at several points" in done.stdout
