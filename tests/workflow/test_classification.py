@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 import yaml
 from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
+from pipeline_lib.learning.model_store import load_model
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.train.seeds import torch_seed
 from tests.workflow.project import ROOT, edit_yaml, gyre, planned, snakemake
 
 EXPERIMENT = {
@@ -92,6 +96,15 @@ def test_the_report_shows_what_it_should(digits):
 
 
 def test_the_model_s_own_recipe_is_used_and_k_is_learned(digits):
+    found = load_model(digits / "results/tiny/lm/seed0/model.json")
+    model = MODELS.get("scheme_resnet")
+    with torch.random.fork_rng():
+        torch.manual_seed(torch_seed(0, "weights"))
+        fresh = model.build(model.Options.model_validate(found.spec.options), **found.spec.sizes)
+    first, second = ([block.k.item() for block in network.stages[0]] for network in (fresh, found.network))
+    # Without a past k has no effect, so that only weight decay changes it.
+    assert first[0] == pytest.approx(second[0], rel=0.01)
+    assert abs(first[1] - second[1]) > 0.01
     manifest = read_manifest(digits / "results/tiny/lm/seed0/model.json", kind="model")
     assert manifest.options["training"]["optimizer"] == "sgd"
     history = read_csv(manifest.file("history.csv"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
@@ -25,6 +25,8 @@ _KIND = "block"
 """The model option of which each value is a line."""
 _ROWS, _COLUMNS = 2, 6
 """Panels of examples."""
+_MARGIN = 1.5
+"""Factor below and above the error rates, so that a tick falls in between."""
 _HEIGHT = 2.9
 """Height of a row of panels in inches."""
 
@@ -74,8 +76,13 @@ def draw_errors(context: ReportContext, *, name: str = "error_by_size") -> Repor
     left.set_xticks(depths, [str(depth) for depth in depths])
     right.set_xscale("linear")
     right.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    left.set_yscale("log")
     left.set_ylabel("Error rate (%)")
+    left.set_yscale("log")
+    low, high = min(p.errors.min() for p in points), max(p.errors.max() for p in points)
+    left.set_ylim(low / _MARGIN, high * _MARGIN)
+    left.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_locator(NullLocator())
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     caption = (
         "Error rate on the test images, on a logarithmic scale, against the number of blocks (left) and of trainable"
