@@ -110,7 +110,7 @@ def train(request: TrainingRequest) -> None:
     values = request.statistics[name]
     trajectories = _trajectory(request, training, "train"), _trajectory(request, training, "validation")
     sizes = {
-        "dimension": trajectories[0].states.shape[1],
+        "shape": list(trajectories[0].shape),
         "step": training.step,
         "mean": values["mean"],
         "scale": values["std"],
@@ -221,4 +221,5 @@ def _trajectory(
         or training.optimizer == "levenberg_marquardt"
         or issubclass(request.network_model, FittedModel)
     )
-    return Trajectory(states.astype(np.float64 if exact else np.float32), times, training.horizon)
+    dtype = np.float64 if exact else np.float32
+    return Trajectory(states.astype(dtype), times, training.horizon, shape=ds[variable].shape[1:])

@@ -24,7 +24,7 @@ STEP, MEAN, SCALE = 0.01, 8.0, 14.0
 
 def build(name, dimension=3, **options):
     model = MODELS.get(name)
-    network = model.build(model.Options(**options), dimension=dimension, step=STEP, mean=MEAN, scale=SCALE)
+    network = model.build(model.Options(**options), shape=(dimension,), step=STEP, mean=MEAN, scale=SCALE)
     return model, network.double()
 
 
@@ -177,7 +177,7 @@ def test_sparse_regression_finds_the_seven_terms_of_lorenz(states):
 def test_coefficients_are_in_the_unit_of_the_states_whatever_the_normalisation(states):
     physical = states * SCALE + MEAN
     model = MODELS.get("sparse_regression")
-    plain = model.build(model.Options(), dimension=3, step=STEP, mean=0.0, scale=1.0)
+    plain = model.build(model.Options(), shape=(3,), step=STEP, mean=0.0, scale=1.0)
     model.fit(plain, physical[:3000], physical[3200:], horizon=5)
     _, network = build("sparse_regression")
     model.fit(network, states[:3000], states[3200:], horizon=5)
