@@ -134,7 +134,12 @@ def train(request: TrainingRequest) -> None:
         inputs=request.manifests,
         training=request.described,
         code=request.code,
-        extra={**found.facts, "forecast_steps": training.forecast_steps, **dataset_facts(request.manifests)},
+        extra={
+            **found.facts,
+            "forecast_steps": training.forecast_steps,
+            "free_run_steps": None if training.free_run is None else round(training.free_run / training.step),
+            **dataset_facts(request.manifests),
+        },
     )
 
 
