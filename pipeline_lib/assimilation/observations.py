@@ -77,9 +77,9 @@ class Observations:
                 raise ValueError(f"{name}: {shapes}") from None
         if self.components is not None and self.components.shape != self.values.shape[-1:]:
             raise ValueError(f"{self.components.numel()} components for {self.values.shape[-1]} values at each time")
-        if not bool((~self.seen | torch.isfinite(self.values)).all()):
+        if not bool(torch.isfinite(self.known).all()):
             raise ValueError("an observed value is not finite: leave it out by the mask")
-        if not bool((~self.seen | (self.errors > 0)).all()):
+        if not bool((self.errors > 0).all()):
             raise ValueError("the variance of an observation is not positive")
 
     @property
@@ -91,8 +91,14 @@ class Observations:
 
     @property
     def errors(self) -> Tensor:
-        """The variances in the shape of the values."""
-        return torch.as_tensor(self.variance, dtype=self.values.dtype, device=self.values.device).expand_as(self.values)
+        """The variances in the shape of the values, 1 where nothing is observed."""
+        given = torch.as_tensor(self.variance, dtype=self.values.dtype, device=self.values.device)
+        return torch.where(self.seen, given, 1.0)
+
+    @property
+    def known(self) -> Tensor:
+        """The values, 0 where nothing is observed."""
+        return torch.where(self.seen, self.values, 0.0)
 
     @property
     def steps(self) -> int:
@@ -111,9 +117,8 @@ class Observations:
 
     def at(self, time: int) -> Observed:
         """Return what is observed at a time."""
-        mask = self.seen[..., time, :]
-        values = torch.where(mask, self.values[..., time, :], 0.0)
-        return Observed(values, mask, torch.where(mask, self.errors[..., time, :], 1.0), self.components)
+        values, mask, variance = (whole[..., time, :] for whole in (self.known, self.seen, self.errors))
+        return Observed(values, mask, variance, self.components)
 
     def on_state(self, size: int) -> tuple[Tensor, Tensor]:
         """Return values and mask on all components of the state.
@@ -133,8 +138,7 @@ class Observations:
         ValueError
             If there are components beyond the size, or one is given twice.
         """
-        values = torch.where(self.seen, self.values, 0.0)
-        components = self.components_of(size)
+        values, components = self.known, self.components_of(size)
         if len(set(components.tolist())) != components.numel():
             raise ValueError("a component is given twice: there is no one value for it")
         empty = values.new_zeros(*values.shape[:-1], size)

@@ -93,6 +93,6 @@ def interpolate(observations: Observations, size: int, *, fill: float | Tensor =
     left, right = torch.where(before < 0, after, before), torch.where(after == steps, before, after)
     left, right = left.masked_fill(never, 0), right.masked_fill(never, 0)
     start, end = values.gather(-2, left), values.gather(-2, right)
-    share = (time - left) / (right - left).clamp(min=1)
-    between = start + (end - start) * share.to(values.dtype)
+    share = (time - left).to(values.dtype) / (right - left).clamp(min=1)
+    between = start + (end - start) * share
     return torch.where(never, torch.as_tensor(fill, dtype=values.dtype, device=values.device), between)

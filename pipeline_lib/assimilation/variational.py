@@ -105,9 +105,9 @@ class StrongConstraint:
 
     def __call__(self, control: Tensor) -> Tensor:
         """Return the costs of controls."""
-        values, seen = self.observations.values, self.observations.seen
-        states = self.trajectory(control)[..., self.observations.components_of(self.background.shape[-1])]
-        misfit = torch.where(seen, (values - states) ** 2 / self.observations.errors, 0.0)
+        columns = self.observations.components_of(self.background.shape[-1])
+        states = torch.where(self.observations.seen, self.trajectory(control)[..., columns], 0.0)
+        misfit = (self.observations.known - states) ** 2 / self.observations.errors
         return (control**2).sum(-1) / 2 + misfit.sum((-1, -2)) / 2
 
 

@@ -256,9 +256,9 @@ def test_missing_observations_are_those_of_a_smaller_operator():
 def test_the_model_error_has_its_covariance():
     root = np.linalg.cholesky(PRIOR)
     nothing = Observations(torch.zeros(2, 3, dtype=torch.float64), 1.0, mask=torch.tensor(False))
-    for given, expected in [(torch.from_numpy(root @ root.T), PRIOR), (0.3, 0.3 * np.eye(3))]:
+    for covariance, expected in [(torch.from_numpy(root @ root.T), PRIOR), (0.3, 0.3 * np.eye(3))]:
         still = assimilate(
-            ETKF(), torch.zeros_like, ensemble(MANY), nothing, model_error=given, generator=generator(), keep=True
+            ETKF(), torch.zeros_like, ensemble(MANY), nothing, model_error=covariance, generator=generator(), keep=True
         )
         np.testing.assert_allclose(np.cov(still.analyses[1].numpy().T), expected, rtol=0, atol=0.03)
 
@@ -295,7 +295,8 @@ def test_one_ensemble_serves_many_windows():
     values = normal(3, 4, 3)
     found = assimilate(ETKF(), forecast, ensemble(6), Observations(values, 0.5))
     assert found.mean.shape == (3, 4, 3)
-    torch.testing.assert_close(found.mean[1], assimilate(ETKF(), forecast, ensemble(6), Observations(values[1], 0.5)).mean)
+    alone = assimilate(ETKF(), forecast, ensemble(6), Observations(values[1], 0.5))
+    torch.testing.assert_close(found.mean[1], alone.mean)
 
 
 @pytest.mark.parametrize("analysis", [EnKF(), ETKF()])
