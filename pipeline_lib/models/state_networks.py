@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pipeline_lib.learning.forecaster import Forecaster
 from pipeline_lib.solvers.lorenz63 import Lorenz63
-from pipeline_lib.solvers.schemes import SCHEMES
+from pipeline_lib.solvers.schemes import SCHEMES, Tendency
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,6 +140,18 @@ class LorenzEquations(nn.Module):
         """Return time derivatives of normalised states: a derivative is scaled, but has no mean to take off."""
         equations = Lorenz63(*self.parameters_sought.unbind())
         return equations(state * self._scale + self._mean, 0.0) / self._scale
+
+
+class KnownTendency(nn.Module):
+    """The tendency of a known system in normalised variables."""
+
+    def __init__(self, system: Tendency, mean: float, scale: float) -> None:
+        super().__init__()
+        self._system, self._mean, self._scale = system, mean, scale
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Return time derivatives of normalised states."""
+        return self._system(state * self._scale + self._mean, 0.0) / self._scale
 
 
 class RecurrentOptions(Protocol):
