@@ -22,7 +22,7 @@ STAGES = ("fetch", "simulate", "preprocess", "label", "train", "predict", "score
 
 def task(stage: str) -> list[str]:
     """The module of each task that does a stage."""
-    return [f"tasks.{name}.{stage}" for name in ("segmentation", "dynamics", "classification")]
+    return [f"tasks.{name}.{stage}" for name in ("segmentation", "dynamics", "assimilation", "classification")]
 
 
 ROOTS = {

@@ -159,7 +159,7 @@ class LoadedExperiment:
 
     def _check_model(self, entry: ModelEntry, *, trained: bool) -> None:
         card = MODELS.get(entry.model).card
-        if card.task != self.spec.task:
+        if card.task not in self.task.model_tasks:
             raise ConfigError(
                 f"model {entry.model!r} is for task {card.task}, not {self.spec.task}",
                 where=f"{self.name}: models.{entry.name}",

@@ -120,8 +120,7 @@ class NetworkModel(Model):
             An instance of this class's ``Options``.
         sizes
             What the task fixes. Segmentation: ``in_channels``, ``classes``, the numbers of input variables and of
-            output classes. Dynamics: ``dimension``, ``step``, ``mean``, ``scale``, the components of a state, the unit
-            of time between two of them, and how they are normalised.
+            output classes. Dynamics: the fields of :class:`~pipeline_lib.models.states.States`.
 
         Returns
         -------

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from pipeline_lib.models.base import Fact, ModelCard, NetworkModel, PublishedCount
+from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
 from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
-    import torch
+    from pipeline_lib.learning.forecaster import Forecaster
 
 
 @MODELS.register("bilinear")
-class BilinearNetwork(NetworkModel):
+class BilinearNetwork(StateModel):
     """A bilinear right-hand side in the stages of a Runge-Kutta step, which share it."""
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -60,9 +61,9 @@ class BilinearNetwork(NetworkModel):
         """How a step is taken."""
 
     @classmethod
-    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - normalised
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network."""
         from pipeline_lib.models.state_networks import Bilinear, OdeStep
 
-        tendency = Bilinear(dimension, linear=options.linear, products=options.products, output=options.output)
-        return OdeStep(tendency, options.scheme, step)
+        tendency = Bilinear(states.dimension, linear=options.linear, products=options.products, output=options.output)
+        return OdeStep(tendency, options.scheme, states.step)

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
+from pipeline_lib.models.base import ModelCard, PublishedCount
 from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
-    import torch
+    from pipeline_lib.learning.forecaster import Forecaster
 
 
 @MODELS.register("bilinear_stencil")
-class BilinearStencil(NetworkModel):
+class BilinearStencil(StateModel):
     """The quadratic polynomial of a site and its neighbours, in the stages of a Runge-Kutta step."""
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -39,12 +40,13 @@ class BilinearStencil(NetworkModel):
         """How a step is taken."""
 
     @classmethod
-    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - normalised
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network."""
         from pipeline_lib.models.state_networks import OdeStep, Stencil
 
-        if dimension <= 2 * options.reach:
+        if states.dimension <= 2 * options.reach:
             raise ConfigError(
-                f"{dimension} components are no ring for {options.reach} neighbours a side", where="bilinear_stencil"
+                f"{states.dimension} components are no ring for {options.reach} neighbours a side",
+                where="bilinear_stencil",
             )
-        return OdeStep(Stencil(options.reach), options.scheme, step)
+        return OdeStep(Stencil(options.reach), options.scheme, states.step)

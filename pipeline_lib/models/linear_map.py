@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
+from pipeline_lib.models.base import ModelCard, PublishedCount
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
-    import torch
+    from pipeline_lib.learning.forecaster import Forecaster
 
 
 @MODELS.register("linear_map")
-class LinearMap(NetworkModel):
+class LinearMap(StateModel):
     """One affine map, applied again and again."""
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -32,10 +33,10 @@ class LinearMap(NetworkModel):
         """Add the present state: x + W x + b."""
 
     @classmethod
-    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - the map knows no unit
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network."""
         import torch
 
         from pipeline_lib.models.state_networks import MapStep
 
-        return MapStep(torch.nn.Linear(dimension, dimension), residual=options.residual)
+        return MapStep(torch.nn.Linear(states.dimension, states.dimension), residual=options.residual)

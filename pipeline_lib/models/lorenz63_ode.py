@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
+from pipeline_lib.models.base import ModelCard, PublishedCount
 from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
-    import torch
+    from pipeline_lib.learning.forecaster import Forecaster
 
 COMPONENTS = 3
 
 
 @MODELS.register("lorenz63_ode")
-class Lorenz63Ode(NetworkModel):
+class Lorenz63Ode(StateModel):
     """Lorenz's three equations; only sigma, rho and beta are learned."""
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -38,10 +39,10 @@ class Lorenz63Ode(NetworkModel):
         """How a step is taken."""
 
     @classmethod
-    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network."""
         from pipeline_lib.models.state_networks import LorenzEquations, OdeStep
 
-        if dimension != COMPONENTS:
-            raise ConfigError(f"has {COMPONENTS} components, the states have {dimension}", where="lorenz63_ode")
-        return OdeStep(LorenzEquations(options.initial, mean, scale), options.scheme, step)
+        if states.dimension != COMPONENTS:
+            raise ConfigError(f"has {COMPONENTS} components, the states have {states.dimension}", where="lorenz63_ode")
+        return OdeStep(LorenzEquations(options.initial, states.mean, states.scale), options.scheme, states.step)

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
+from pipeline_lib.models.base import ModelCard, PublishedCount
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
-    import torch
+    from pipeline_lib.learning.forecaster import Forecaster
 
 OneStep = Literal["euler", "midpoint", "heun", "ssp3", "rk4", "rk38", "dormand_prince"]
 """Schemes that need no past."""
 
 
 @MODELS.register("ode_network")
-class OdeNetwork(NetworkModel):
+class OdeNetwork(StateModel):
     """dx/dt = F(x), F a perceptron; the stages of a scheme share it."""
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -45,8 +46,9 @@ class OdeNetwork(NetworkModel):
         """How a step is taken."""
 
     @classmethod
-    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - normalised
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network."""
         from pipeline_lib.models.state_networks import OdeStep, Perceptron
 
-        return OdeStep(Perceptron(dimension, options.hidden, options.layers, options.activation), options.scheme, step)
+        tendency = Perceptron(states.dimension, options.hidden, options.layers, options.activation)
+        return OdeStep(tendency, options.scheme, states.step)

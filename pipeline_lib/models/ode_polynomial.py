@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
+from pipeline_lib.models.base import ModelCard, PublishedCount
 from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
-    import torch
+    from pipeline_lib.learning.forecaster import Forecaster
 
 
 @MODELS.register("ode_polynomial")
-class OdePolynomial(NetworkModel):
+class OdePolynomial(StateModel):
     """dx/dt = D (A x + (B x) (C x + c)), all maps learned."""
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -40,8 +41,8 @@ class OdePolynomial(NetworkModel):
         """How a step is taken."""
 
     @classmethod
-    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - normalised
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network."""
         from pipeline_lib.models.state_networks import OdeStep, Polynomial
 
-        return OdeStep(Polynomial(dimension, options.terms), options.scheme, step)
+        return OdeStep(Polynomial(states.dimension, options.terms), options.scheme, states.step)

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
+from pipeline_lib.models.base import ModelCard, PublishedCount
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
-    import torch
+    from pipeline_lib.learning.forecaster import Forecaster
 
 
 @MODELS.register("perceptron")
-class PerceptronMap(NetworkModel):
+class PerceptronMap(StateModel):
     """A perceptron that knows of no time derivative."""
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -42,9 +43,9 @@ class PerceptronMap(NetworkModel):
         """Whether the answer is added to the present state instead of being the next one."""
 
     @classmethod
-    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - a map knows no unit
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network."""
         from pipeline_lib.models.state_networks import MapStep, Perceptron
 
-        function = Perceptron(dimension, options.hidden, options.layers, options.activation)
+        function = Perceptron(states.dimension, options.hidden, options.layers, options.activation)
         return MapStep(function, residual=options.residual)

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
+from pipeline_lib.models.base import ModelCard, PublishedCount
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
-    import torch
+    from pipeline_lib.learning.forecaster import Forecaster
 
 
 @MODELS.register("recurrent")
-class Recurrent(NetworkModel):
+class Recurrent(StateModel):
     """A recurrent cell and a linear layer that reads the next state off it."""
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -49,8 +50,8 @@ class Recurrent(NetworkModel):
         """Whether the output is added to the state instead of being it."""
 
     @classmethod
-    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - normalised
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network."""
         from pipeline_lib.models.state_networks import RecurrentStep
 
-        return RecurrentStep(dimension, options)
+        return RecurrentStep(states.dimension, options)

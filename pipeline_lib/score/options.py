@@ -1,23 +1,10 @@
-"""Options of scoring that all tasks share."""
+"""Scoring options that every task has."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import AfterValidator, Field
+from pydantic import Field, field_validator
 
 from pipeline_lib.options import Options
-
-
-def _once(metrics: list[str]) -> list[str]:
-    twice = sorted({name for name in metrics if metrics.count(name) > 1})
-    if twice:
-        raise ValueError(f"metric {twice[0]!r} is listed twice")
-    return metrics
-
-
-MetricNames = Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
-"""Different registered metrics."""
 
 
 class IntervalOptions(Options):
@@ -33,3 +20,20 @@ class IntervalOptions(Options):
     """Probability with which an interval shall hold the true value."""
     seed: int = Field(default=0, ge=0)
     """Seed of the resampling."""
+
+
+class MetricOptions(Options):
+    """What is scored; a task gives ``metrics`` its own default."""
+
+    metrics: list[str] = Field(min_length=1)
+    """Registered metrics, in the order of the leaderboard."""
+    intervals: IntervalOptions = IntervalOptions()
+    """How intervals and ties are made."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _once(cls, metrics: list[str]) -> list[str]:
+        twice = sorted({name for name in metrics if metrics.count(name) > 1})
+        if twice:
+            raise ValueError(f"metric {twice[0]!r} is listed twice")
+        return metrics

@@ -65,8 +65,11 @@ def test_forecaster_goes_on_from_its_own_answers_and_has_the_published_size(name
     model = MODELS.get(name)
     torch.manual_seed(0)
     dimension = COMPONENTS.get(name, 3)
-    net = model.build(model.Options(), dimension=dimension, step=0.01, mean=8.4, scale=13.8)
+    net = model.build(model.Options(), shape=(dimension,), step=0.01, mean=8.4, scale=13.8)
     assert sum(p.numel() for p in net.parameters()) == model.card.parameters.total
+    for parameter in net.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter)  # behind an output that starts at zero nothing has a gradient
     states = torch.randn(5, dimension)
     forecasts = Rollout(net, 4)(states)
     assert forecasts.shape == (5, 4, dimension)

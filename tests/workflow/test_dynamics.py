@@ -26,8 +26,11 @@ EXPERIMENT = {
         "test": ["2000-01-30", "2000-02-02"],
         "gap_days": 0,
     },
-    "training": {"windows": 64, "max_epochs": 2, "horizon": 3, "learning_rate": 0.01},
-    "scoring": {"metrics": ["explained_variance_1", "rmse_8"], "intervals": {"block_days": 1.0}},
+    "training": {"windows": 64, "max_epochs": 2, "horizon": 3, "learning_rate": 0.01, "free_run": 1.0},
+    "scoring": {
+        "metrics": ["explained_variance_1", "rmse_8", "valid_steps", "stable_share", "energy_drift"],
+        "intervals": {"block_days": 1.0},
+    },
     "models": [
         "lorenz63_ode",
         {"name": "lstm", "model": "recurrent"},
@@ -105,7 +108,25 @@ def test_each_state_of_the_test_has_a_forecast_and_all_are_scored(flow):
     assert {line.split(",")[0] for line in board[1:]} == {"lorenz63_ode", "lstm", "analog", "binn"}
     page = (flow / "results/lorenz/report.html").read_text()
     assert "Skill by lead" in page
-    assert len(list((flow / "results/lorenz/figures").glob("*.png"))) == 4
+    assert {figure.stem for figure in (flow / "results/lorenz/figures").glob("*.png")} == {
+        "attractor", "energy", "examples", "leaderboard", "loss_curves", "skill_by_lead",
+    }  # fmt: skip
+
+
+def test_free_runs_start_from_the_truth_and_only_complete_ones_count(flow):
+    board = read_csv(flow / "results/lorenz/leaderboard.csv").set_index(["model", "metric"])["value"]
+    assert board["binn", "valid_steps"] == 100
+    assert board["binn", "stable_share"] == 1
+    assert board["binn", "energy_drift"] == pytest.approx(0, abs=1e-6)
+    assert board["analog", "valid_steps"] < 100
+    product = read_manifest(flow / "results/lorenz/analog/seed0/products/2000-02.json", kind="product")
+    free = xr.open_zarr(product.file("2000-02.zarr"))
+    truth = read_manifest(flow / "data/flow/dataset/2000-02.json", kind="dataset")
+    states = xr.open_zarr(truth.file("2000-02.zarr")).state
+    starts = free.free_run_age.values == 0
+    assert starts.nonzero()[0].tolist() == [0, 100]
+    np.testing.assert_allclose(free.free_run.values[starts], states.values[starts], rtol=1e-12)
+    np.testing.assert_allclose(free.free_run.values[1:29], free.forecast.values[0, :28], rtol=1e-9)
 
 
 def test_a_model_that_takes_the_steps_of_the_data_is_exact_from_the_solver_to_the_score(flow):

@@ -9,16 +9,19 @@ from pydantic import Field
 from pipeline_lib.errors import DataError
 from pipeline_lib.models.base import Fact, FittedModel, ModelCard
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
     import torch
 
+    from pipeline_lib.learning.forecaster import Forecaster
+
 Method = Literal["locally_constant", "locally_incremental", "local_linear"]
 
 
 @MODELS.register("analog")
-class Analog(FittedModel):
+class Analog(StateModel, FittedModel):
     """The nearest states of a catalogue and what came after them."""
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -50,15 +53,17 @@ class Analog(FittedModel):
         """Numbers of analogs among which validation chooses."""
         method: Method = "local_linear"
         """How a forecast is made of the analogs."""
+        sampled: bool = False
+        """Draw forecasts with the spread of the analogs around their mean: for the members of an ensemble."""
 
     @classmethod
-    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - normalised
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network, its catalogue empty."""
         from pipeline_lib.models.analog.network import AnalogStep
 
         if max(options.neighbours) > options.catalogue:
             raise DataError(f"holds fewer states than {max(options.neighbours)} neighbours", where="analog.catalogue")
-        return AnalogStep(dimension, options.catalogue, tuple(options.neighbours), options.method)
+        return AnalogStep(states.dimension, options)
 
     @classmethod
     def fit(cls, network: Any, train: torch.Tensor, validation: torch.Tensor, *, horizon: int) -> None:  # noqa: ANN401 - what build returns

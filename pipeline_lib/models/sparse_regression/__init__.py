@@ -9,14 +9,17 @@ from pydantic import Field
 from pipeline_lib.models.base import FittedModel, ModelCard
 from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
     import torch
 
+    from pipeline_lib.learning.forecaster import Forecaster
+
 
 @MODELS.register("sparse_regression")
-class SparseRegression(FittedModel):
+class SparseRegression(StateModel, FittedModel):
     """Few polynomial terms whose sum is the time derivative."""
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -47,11 +50,11 @@ class SparseRegression(FittedModel):
         """How a step of a forecast is taken."""
 
     @classmethod
-    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network, all its coefficients zero."""
         from pipeline_lib.models.sparse_regression.network import SparseStep
 
-        return SparseStep(dimension, options, step=step, mean=mean, scale=scale)
+        return SparseStep(options, states)
 
     @classmethod
     def fit(cls, network: Any, train: torch.Tensor, validation: torch.Tensor, *, horizon: int) -> None:  # noqa: ANN401 - what build returns

@@ -17,6 +17,7 @@ from pipeline_lib.models.state_networks import OdeStep
 
 if TYPE_CHECKING:
     from pipeline_lib.models.sparse_regression import SparseRegression
+    from pipeline_lib.models.states import States
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +28,14 @@ class Monomials(nn.Module):
     coefficients: Tensor
     powers: Tensor
 
-    def __init__(self, dimension: int, degree: int, mean: float, scale: float) -> None:
+    def __init__(self, degree: int, states: States) -> None:
         super().__init__()
+        dimension = states.dimension
         terms = [t for d in range(degree + 1) for t in combinations_with_replacement(range(dimension), d)]
         powers = [[term.count(component) for component in range(dimension)] for term in terms]
         self.register_buffer("powers", torch.tensor(powers), persistent=False)
         self.register_buffer("coefficients", torch.zeros(dimension, len(terms), dtype=torch.float64))
-        self._mean, self._scale = mean, scale
+        self._mean, self._scale = states.mean, states.scale
 
     def forward(self, state: Tensor) -> Tensor:
         """Return time derivatives."""
@@ -47,21 +49,17 @@ class SparseStep(OdeStep):
 
     Parameters
     ----------
-    dimension
-        Components of a state.
     options
         Options of the model.
-    step, mean, scale
-        Length of a time step; normalisation of the states.
+    states
+        What is advanced.
     """
 
     tendency: Monomials
 
-    def __init__(
-        self, dimension: int, options: SparseRegression.Options, *, step: float, mean: float, scale: float
-    ) -> None:
-        super().__init__(Monomials(dimension, options.degree, mean, scale), options.scheme, step)
-        self._options, self._mean, self._scale = options, mean, scale
+    def __init__(self, options: SparseRegression.Options, states: States) -> None:
+        super().__init__(Monomials(options.degree, states), options.scheme, states.step)
+        self._options, self._mean, self._scale = options, states.mean, states.scale
 
     @torch.no_grad()
     def regress(self, train: Tensor, validation: Tensor, horizon: int) -> None:

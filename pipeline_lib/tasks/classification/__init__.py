@@ -17,6 +17,7 @@ class Classification:
 
     TrainingOptions = TrainingOptions
     ScoringOptions = ScoringOptions
+    model_tasks = ("classification",)
     needs_labels = False
 
     @staticmethod

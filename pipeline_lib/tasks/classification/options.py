@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pipeline_lib.options import Options
-from pipeline_lib.score.options import IntervalOptions, MetricNames
+from pipeline_lib.score.options import IntervalOptions, MetricOptions
 from pipeline_lib.train.options import LoopOptions
 
 _ONE_IMAGE = 1e-3
@@ -23,10 +22,10 @@ class TrainingOptions(LoopOptions):
     """Images per step; what is left over at the end of an epoch waits for another order."""
 
 
-class ScoringOptions(Options):
+class ScoringOptions(MetricOptions):
     """What is scored, and how."""
 
-    metrics: MetricNames = ["error_rate", "cross_entropy", "calibration_error"]  # noqa: RUF012 - pydantic copies it
+    metrics: list[str] = Field(default=["error_rate", "cross_entropy", "calibration_error"], min_length=1)
     """Registered metrics, in the order of the leaderboard."""
     intervals: IntervalOptions = IntervalOptions(block_days=_ONE_IMAGE)
     """How intervals and ties are made. Images in random order are independent, so blocks are single images."""

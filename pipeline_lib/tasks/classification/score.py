@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import ScoreError
-from pipeline_lib.score.exact import summable
+from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
 from pipeline_lib.tasks.classification import metrics  # noqa: F401 - counted in the stage's fingerprint
 from pipeline_lib.tasks.classification.names import TARGET, VARIABLE

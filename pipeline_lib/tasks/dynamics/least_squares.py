@@ -20,8 +20,10 @@ from pipeline_lib.train.problem import Batch
 
 logger = logging.getLogger(__name__)
 
+_COST_TOLERANCE = 1e-8
+"""Relative change of the cost below which the fit ends."""
 _TOLERANCE = 1e-15
-"""Relative change of cost and parameters below which the fit ends: as far as float64 goes."""
+"""Relative change of the parameters, and gradient, below which it ends: as far as float64 goes."""
 _COLUMNS = 16
 """Columns of the Jacobian that are computed at once."""
 
@@ -91,7 +93,7 @@ def fit_least_squares(
                 jac=_numpy(jacobian),
                 x_scale="jac",
                 method="trf",
-                ftol=_TOLERANCE,
+                ftol=_COST_TOLERANCE,
                 xtol=_TOLERANCE,
                 gtol=_TOLERANCE,
                 max_nfev=iterations,

@@ -109,3 +109,52 @@ class Rmse28(LeadError):
     """RMSE, lead 28."""
 
     lead = 28
+
+
+class FreeRunMetric:
+    """A ratio of sums over free runs."""
+
+    direction: ClassVar[Direction] = "higher"
+    unit: ClassVar[str] = "1"
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
+    has_interval: ClassVar[bool] = True
+    above: ClassVar[str]
+    below: ClassVar[str] = "runs"
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample."""
+        if cls.above not in counts:
+            raise ConfigError(
+                "needs free runs", where="scoring.metrics", fix="set training.free_run or leave the metric out"
+            )
+        return ratio(counts[cls.above], counts[cls.below])
+
+
+@METRICS.register("valid_steps")
+class ValidSteps(FreeRunMetric):
+    """Time steps until a free run loses the truth (error over half the spread of the states)."""
+
+    above = "steps_valid"
+
+
+@METRICS.register("stable_share")
+class StableShare(FreeRunMetric):
+    """Share of free runs that stay finite and within three times the range of the truth."""
+
+    bounds = (0.0, 1.0)
+    above = "runs_stable"
+
+
+@METRICS.register("energy_drift")
+class EnergyDrift(FreeRunMetric):
+    """Relative error of the mean energy of stable free runs, over their second half."""
+
+    direction = "zero"
+    bounds = (-1.0, np.inf)
+    above, below = "energy", "energy_truth"
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample: energy / energy of the truth - 1."""
+        return super().from_counts(counts) - 1

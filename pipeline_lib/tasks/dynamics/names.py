@@ -3,4 +3,6 @@
 from __future__ import annotations
 
 VARIABLE = "forecast"
-"""The product's variable (time, lead, ...)."""
+"""The product's forecasts (time, lead, ...)."""
+FREE_RUN, AGE = "free_run", "free_run_age"
+"""Its free runs (time, ...), if it has any, and how long ago each started from the truth."""

@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline_lib.options import Options
-from pipeline_lib.score.options import IntervalOptions, MetricNames
+from pipeline_lib.score.options import MetricOptions
 from pipeline_lib.train.options import LoopOptions
 
 
@@ -22,6 +21,9 @@ class TrainingOptions(LoopOptions):
     """Steps of the forecasts that the loss sees."""
     forecast_steps: int = Field(default=29, gt=0)
     """Steps of the forecasts that the trained model makes."""
+    free_run: float | None = Field(default=None, gt=0)
+    """Days (of a simulation: units of time) after which a free run starts again from the truth; null makes no free
+    runs. They go through each period from its first state on."""
     step: float = Field(default=0.01, gt=0)
     """Days (of a simulation: units of time) between two states."""
     noise: float = Field(default=0.0, ge=0)
@@ -36,15 +38,11 @@ class TrainingOptions(LoopOptions):
     """The loss is the mean squared error of normalised states, times this."""
 
 
-class ScoringOptions(Options):
+class ScoringOptions(MetricOptions):
     """What is scored, and how."""
 
-    metrics: MetricNames = [  # noqa: RUF012 - pydantic copies it
-        "explained_variance_1",
-        "explained_variance_10",
-        "explained_variance_20",
-        "explained_variance_28",
-    ]
+    metrics: list[str] = Field(
+        default=["explained_variance_1", "explained_variance_10", "explained_variance_20", "explained_variance_28"],
+        min_length=1,
+    )
     """Registered metrics, in the order of the leaderboard."""
-    intervals: IntervalOptions = IntervalOptions()
-    """How intervals and ties are made."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 
 from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
-from pipeline_lib.learning.forecaster import Forecaster, Rollout
+from pipeline_lib.learning.forecaster import Forecaster, Rollout, number_format
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import resolve_device
-from pipeline_lib.tasks.dynamics.names import VARIABLE
+from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, VARIABLE
 
 _SEED = 0
 """Of what a network draws when it begins a forecast."""
@@ -25,7 +26,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     -------
     xarray.Dataset
         ``forecast`` (time, lead, ...) in the format and unit of the states: what the state is so many steps after
-        ``time``. Leads count from 1.
+        ``time``. Leads count from 1. With free runs also ``free_run`` (time, ...): what the state is at ``time`` in a
+        run that started from the truth ``free_run_age`` (time,) steps before.
 
     Raises
     ------
@@ -40,28 +42,55 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     states = ds[described.name].load()
     if not isinstance(model.network, Forecaster):
         raise TypeError(f"{model.spec.model} advances no states")
-    steps = int(trained.content["forecast_steps"])
+    content = trained.content
+    steps, every = int(content["forecast_steps"]), content["free_run_steps"]
     target = resolve_device(device)
-    rollout = Rollout(model.network, steps).to(target).eval()
+    network = model.network.to(target).eval()
     flat = (states.values.reshape(states.sizes["time"], -1).astype(np.float64) - described.mean) / described.scale
-    with torch.inference_mode(), torch.random.fork_rng():
-        torch.manual_seed(_SEED)
-        found = rollout(torch.from_numpy(flat).to(target, _format(model.network))).cpu().double().numpy()
-    values = (found * described.scale + described.mean).astype(states.dtype)
-    dims = ("time", "lead", *states.dims[1:])
-    out = xr.Dataset(
-        {VARIABLE: (dims, values.reshape(len(values), steps, *states.shape[1:]))},
-        {**{str(d): states[d] for d in states.dims if d in states.coords}, "lead": np.arange(1, steps + 1)},
-    )
-    long_name = f"forecast of the {states.attrs.get('long_name', described.name)}"
+    found = {VARIABLE: _forecasts(network, flat, steps, target)}
+    if every is not None:
+        found[FREE_RUN] = _free_runs(network, flat, int(every), target)
+    axes = tuple(str(dim) for dim in states.dims[1:])
+    variables = {
+        name: (
+            ("time", "lead", *axes) if name == VARIABLE else ("time", *axes),
+            (values * described.scale + described.mean)
+            .astype(states.dtype)
+            .reshape(*values.shape[:-1], *states.shape[1:]),
+        )
+        for name, values in found.items()
+    }
+    coords = {str(d): states[d] for d in states.dims if d in states.coords}
+    out = xr.Dataset(variables, {**coords, "lead": np.arange(1, steps + 1)})
     out.attrs["title"] = "Forecasts"
-    out[VARIABLE].attrs = {"units": described.units, "long_name": long_name, "coverage_content_type": "modelResult"}
+    what = states.attrs.get("long_name", described.name)
+    for name, words in ((VARIABLE, "forecast"), (FREE_RUN, "free run")):
+        if name in out:
+            attrs = {"units": described.units, "long_name": f"{words} of the {what}"}
+            out[name].attrs = {**attrs, "coverage_content_type": "modelResult"}
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the state that the forecast starts from"}
     out["lead"].attrs = {"long_name": "time steps since the start of the forecast", "units": "1"}
+    if every is not None:
+        age = np.arange(len(flat)) % int(every)
+        attrs = {"units": "1", "long_name": "time steps since the start of the free run"}
+        out[AGE] = ("time", age.astype(np.int32), attrs)
     return out
 
 
-def _format(network: Forecaster) -> torch.dtype:
-    """Return the number format in which a network computes."""
-    values = (*network.parameters(), *network.buffers())
-    return next((value.dtype for value in values if value.is_floating_point()), torch.float64)
+def _forecasts(
+    network: Forecaster, states: NDArray[np.float64], steps: int, device: torch.device
+) -> NDArray[np.float64]:
+    """Forecasts (time, lead, dimension) of normalised states (time, dimension)."""
+    with torch.inference_mode(), torch.random.fork_rng():
+        torch.manual_seed(_SEED)
+        start = torch.from_numpy(states).to(device, number_format(network))
+        return np.asarray(Rollout(network, steps)(start).cpu().double().numpy())
+
+
+def _free_runs(
+    network: Forecaster, states: NDArray[np.float64], every: int, device: torch.device
+) -> NDArray[np.float64]:
+    """States (time, dimension) of runs that start from the truth at every so many times."""
+    runs = states[::every]
+    found = np.concatenate([runs[:, None], _forecasts(network, runs, every - 1, device)], axis=1)
+    return found.reshape(-1, states.shape[1])[: len(states)]

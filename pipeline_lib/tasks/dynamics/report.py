@@ -15,6 +15,7 @@ from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.leaderboard import draw_leaderboard
 from pipeline_lib.report.figures.loss_curves import draw_loss_curves
 from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure, panel_grid
+from pipeline_lib.tasks.dynamics.free_run_figures import draw_free_runs
 from pipeline_lib.tasks.dynamics.names import VARIABLE
 
 LEADERBOARD_METRICS = ("explained_variance_1", "explained_variance_28", "rmse_28")
@@ -31,6 +32,7 @@ def figures(context: ReportContext) -> list[ReportFigure]:
     return [
         draw_skill(context),
         draw_examples(context),
+        *draw_free_runs(context),
         draw_leaderboard(context, metrics=LEADERBOARD_METRICS),
         draw_loss_curves(context),
     ]

@@ -6,10 +6,11 @@ import numpy as np
 import xarray as xr
 
 from pipeline_lib.errors import ScoreError
-from pipeline_lib.score.exact import summable
+from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
 from pipeline_lib.tasks.dynamics import metrics  # noqa: F401 - counted in the stage's fingerprint
-from pipeline_lib.tasks.dynamics.names import VARIABLE
+from pipeline_lib.tasks.dynamics.free_runs import count_free_runs
+from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, VARIABLE
 from pipeline_lib.tasks.dynamics.options import ScoringOptions
 
 
@@ -36,7 +37,8 @@ def score_stores(
     -------
     xarray.Dataset
         With dimensions (time, lead), in the square of the states' unit, summed over components: ``squared_error`` of
-        the forecasts, ``persistence_error`` of the state that they start from; ``values``, the number of terms.
+        the forecasts, ``persistence_error`` of the state that they start from; ``values``, the number of terms. If
+        there are free runs also (time,) what :func:`~pipeline_lib.tasks.dynamics.free_runs.count_free_runs` counts.
 
     Raises
     ------
@@ -62,15 +64,19 @@ def score_stores(
             fix="forecast fewer steps, or train a stable model",
         )
     future = np.stack([states[1 + lead : 1 + lead + starts] for lead in range(leads)], axis=1)
-    counts = {
+    by_lead = {
         "squared_error": summable(((found - future) ** 2).sum(axis=-1)),
         "persistence_error": summable(((states[:starts, None] - future) ** 2).sum(axis=-1)),
         "values": np.full((starts, leads), float(states.shape[1])),
     }
+    counts: dict[str, xr.Variable] = {n: xr.Variable(("time", "lead"), values) for n, values in by_lead.items()}
+    if FREE_RUN in product:
+        runs = count_free_runs(product[FREE_RUN].load(), product[AGE].load(), truth)
+        counts |= {name: xr.Variable("time", summable(values[:starts])) for name, values in runs.items()}
     scored = truth.isel(time=slice(starts))
     sample = Sample.of(scored, xr.ones_like(scored, dtype=bool), method={"leads": leads})
     coords = {"time": scored.time, "lead": forecast.lead}
-    return xr.Dataset({name: (("time", "lead"), values) for name, values in counts.items()}, coords), sample
+    return xr.Dataset(counts, coords), sample
 
 
 def _state(product: xr.Dataset, dataset: xr.Dataset, where: str) -> xr.DataArray:

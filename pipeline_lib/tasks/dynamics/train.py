@@ -104,24 +104,42 @@ def train(request: TrainingRequest) -> None:
     if len(request.inputs) != 1:
         fix = f"name one of {', '.join(request.inputs)}"
         raise ConfigError("a state is one variable", where="inputs", fix=fix)
+    every = None if training.free_run is None else round(training.free_run / training.step)
+    facts = {"forecast_steps": training.forecast_steps, "free_run_steps": every}
+    train_forecaster(request, training, task="dynamics", facts=facts)
+
+
+def train_forecaster(
+    request: TrainingRequest, training: TrainingOptions, *, task: str, facts: Mapping[str, Any]
+) -> None:
+    """Train a network on the states that the first input holds, and store it for a task, with facts for its manifest.
+
+    Raises
+    ------
+    Interrupted, TrainingError, ConfigError, DataError
+        As :func:`train`.
+    """
     if request.threads is not None:
         torch.set_num_threads(request.threads)
-    (name,) = request.inputs
-    values = request.statistics[name]
-    trajectories = _trajectory(request, training, "train"), _trajectory(request, training, "validation")
+    values = request.statistics[request.inputs[0]]
+    trajectories = read_states(request, training, "train"), read_states(request, training, "validation")
     sizes = {
-        "dimension": trajectories[0].states.shape[1],
+        "shape": list(trajectories[0].shape),
         "step": training.step,
         "mean": values["mean"],
         "scale": values["std"],
     }
     network = _network(request, sizes)
     found = _found(request, training, network, *trajectories)
+    inputs = (
+        InputVariable(name=name, units=request.statistics[name]["units"], mean=values["mean"], scale=values["std"])
+        for name in request.inputs
+    )
     spec = ModelSpec(
         model=request.model,
         options=request.model_options.model_dump(mode="json"),
-        task="dynamics",
-        inputs=(InputVariable(name=name, units=values["units"], mean=values["mean"], scale=values["std"]),),
+        task=task,
+        inputs=tuple(inputs),
         sizes=sizes,
         parameters=sum(p.numel() for p in network.parameters()),
     )
@@ -134,7 +152,7 @@ def train(request: TrainingRequest) -> None:
         inputs=request.manifests,
         training=request.described,
         code=request.code,
-        extra={**found.facts, "forecast_steps": training.forecast_steps, **dataset_facts(request.manifests)},
+        extra={**found.facts, **facts, **dataset_facts(request.manifests)},
     )
 
 
@@ -198,11 +216,11 @@ def _network(request: TrainingRequest, sizes: Mapping[str, Any]) -> Forecaster:
     return network
 
 
-def _trajectory(
+def read_states(
     request: TrainingRequest, training: TrainingOptions, split: Literal["train", "validation"]
 ) -> Trajectory:
-    """States of the days of a split, normalised, with the noise that the options ask for."""
-    (variable,) = request.inputs
+    """Return the states of the days of a split, normalised, with the noise that the options ask for."""
+    variable = request.inputs[0]
     statistics = request.statistics[variable]
     start, end = request.train if split == "train" else request.validation
     ds = open_days([m for m in request.of("dataset") if overlaps(m.content["period"], start, end)], start, end)
@@ -221,4 +239,5 @@ def _trajectory(
         or training.optimizer == "levenberg_marquardt"
         or issubclass(request.network_model, FittedModel)
     )
-    return Trajectory(states.astype(np.float64 if exact else np.float32), times, training.horizon)
+    dtype = np.float64 if exact else np.float32
+    return Trajectory(states.astype(dtype), times, training.horizon, shape=ds[variable].shape[1:])

@@ -29,11 +29,14 @@ class Trajectory:
         datetime64 (time,), evenly spaced.
     horizon
         States that follow the first one in a window.
+    shape
+        Sizes of a state's axes.
     """
 
     states: NDArray[np.float32] | NDArray[np.float64]
     times: NDArray[np.datetime64]
     horizon: int
+    shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.windows < 1:

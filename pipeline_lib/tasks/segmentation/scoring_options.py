@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline_lib.options import Options
-from pipeline_lib.score.options import IntervalOptions, MetricNames
+from pipeline_lib.score.options import MetricOptions
 
 DEFAULT_METRICS = [
     "mean_dice",
@@ -51,10 +51,10 @@ class PatchOptions(Options):
     """Rows and columns of a patch."""
 
 
-class ScoringOptions(Options):
+class ScoringOptions(MetricOptions):
     """What is scored, and how."""
 
-    metrics: MetricNames = DEFAULT_METRICS
+    metrics: list[str] = Field(default=DEFAULT_METRICS, min_length=1)
     """Registered metrics, in the order of the leaderboard."""
     sea_variable: str = "adt"
     """Dataset variable that is finite exactly where there is sea."""
@@ -62,5 +62,3 @@ class ScoringOptions(Options):
     """How eddies are cut out of class maps and matched."""
     patches: PatchOptions = PatchOptions()
     """The published patch protocol."""
-    intervals: IntervalOptions = IntervalOptions()
-    """How intervals and ties are made."""

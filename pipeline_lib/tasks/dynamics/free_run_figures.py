@@ -1,0 +1,186 @@
+"""Figures of free runs: the attractor, how fields develop, energy and spectra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pipeline_lib.report.context import ReportContext, ReportFigure
+from pipeline_lib.report.style import INK, anomaly_colours, new_figure, panel_grid
+from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN
+
+_COLUMNS = 3
+_PANEL_HEIGHT = 2.1
+_LINE_HEIGHT = 2.9
+_MOST_PANELS = 9
+"""Of a figure with a panel for each competitor, the truth included."""
+_FEWEST_SITES = 8
+"""Sites on one axis from which on a state is drawn as a field."""
+_MOST_ATTRACTOR = 4
+"""Components up to which a state is drawn as a point."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FreeRun:
+    """The first free run of a competitor that starts in the test.
+
+    ``states`` (time, ...) in the unit of the source; infinite values are missing.
+    """
+
+    title: str
+    colour: str
+    states: Values
+
+
+def draw_free_runs(context: ReportContext) -> list[ReportFigure]:
+    """Return the figures that suit the states; none if no model was run freely."""
+    runs, truth = first_runs(context)
+    if not runs:
+        return []
+    figures = [draw_energy(runs, truth)]
+    if truth.states.ndim == 2 and truth.states.shape[1] <= _MOST_ATTRACTOR and truth.states.shape[1] > 1:
+        figures.insert(0, draw_attractor(runs, truth))
+    elif truth.states.ndim == 2 and truth.states.shape[1] >= _FEWEST_SITES:
+        figures = [draw_hovmoeller(runs, truth), draw_spectra(runs, truth), *figures]
+    return figures
+
+
+def first_runs(context: ReportContext) -> tuple[list[FreeRun], FreeRun]:
+    """Return the first complete run of each competitor's first seed, and the truth at the same times."""
+    found, empty = [], FreeRun("truth", INK, np.empty((0, 0)))
+    truth = empty
+    for competitor in context.valid:
+        product = context.product(competitor.runs[0]) if competitor.runs else None
+        if product is None or FREE_RUN not in product or context.dataset is None:
+            continue
+        starts = np.flatnonzero(product[AGE].values == 0)
+        if not len(starts):
+            continue
+        length = int(np.diff(starts).max(initial=0)) or product.sizes["time"] - int(starts[0])
+        window = slice(int(starts[0]), int(starts[0]) + length)
+        values = np.asarray(product[FREE_RUN].isel(time=window).values, dtype=np.float64)
+        values[~np.isfinite(values)] = np.nan
+        found.append(FreeRun(competitor.title, competitor.colour, values))
+        states = context.dataset[context.spec.inputs[0]].isel(time=window)
+        truth = FreeRun("truth", INK, np.asarray(states.values, dtype=np.float64))
+    return found, truth
+
+
+def draw_attractor(runs: list[FreeRun], truth: FreeRun, *, name: str = "attractor") -> ReportFigure:
+    """Draw the first component against the last, a panel for each run."""
+    figure, panels = _panels(runs, sharex=True, sharey=True)
+    low, high = truth.states.min(axis=0), truth.states.max(axis=0)
+    margin = 0.15 * (high - low)
+    for ax, run in zip(panels, [truth, *runs], strict=False):
+        ax.plot(run.states[:, 0], run.states[:, -1], color=run.colour, linewidth=0.5)
+        ax.set_title(run.title)
+        ax.set_xlim(low[0] - margin[0], high[0] + margin[0])
+        ax.set_ylim(low[-1] - margin[-1], high[-1] + margin[-1])
+    figure.supxlabel("First component", fontsize="medium")
+    figure.supylabel("Last component", fontsize="medium")
+    caption = (
+        f"The truth and a free run of each model (first seed) over the same {len(truth.states)} states of the test,"
+        f" from the same start, as points in the plane of first and last component.{_left_out(runs)}"
+    )
+    return ReportFigure(name, "Attractor", caption, figure)
+
+
+def draw_hovmoeller(runs: list[FreeRun], truth: FreeRun, *, name: str = "hovmoeller") -> ReportFigure:
+    """Draw states of one axis against time, a panel for each run."""
+    figure, panels = _panels(runs, sharex=True, sharey=True)
+    centre, reach = truth.states.mean(), np.abs(truth.states - truth.states.mean()).max()
+    image = None
+    for ax, run in zip(panels, [truth, *runs], strict=False):
+        image = ax.imshow(
+            run.states,
+            aspect="auto",
+            origin="lower",
+            interpolation="nearest",
+            cmap=anomaly_colours(),
+            vmin=centre - reach,
+            vmax=centre + reach,
+        )
+        ax.set_title(run.title)
+    figure.supxlabel("Site", fontsize="medium")
+    figure.supylabel("Time steps", fontsize="medium")
+    if image is not None:
+        figure.colorbar(image, ax=panels, shrink=0.7)
+    caption = (
+        f"The truth and a free run of each model (first seed) over the same {len(truth.states)} states of the test,"
+        f" from the same start; colours are values of the state.{_left_out(runs)}"
+    )
+    return ReportFigure(name, "Free runs", caption, figure)
+
+
+def draw_spectra(runs: list[FreeRun], truth: FreeRun, *, name: str = "spectra") -> ReportFigure:
+    """Draw the mean energy of each wavenumber over the second half of the runs."""
+    figure = new_figure(_LINE_HEIGHT)
+    ax = figure.subplots()
+    for run in (truth, *runs):
+        half = run.states[len(run.states) // 2 :]
+        # By Parseval the sum over wavenumbers is half the mean square.
+        power = np.abs(np.fft.rfft(half, axis=1) / half.shape[1]) ** 2
+        power[:, 1 : (half.shape[1] + 1) // 2] *= 2
+        spectrum = 0.5 * power.mean(axis=0)
+        _line(ax, np.arange(len(spectrum))[1:], spectrum[1:], run)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel("Wavenumber")
+    ax.set_ylabel("Energy")
+    _legend(figure, ax)
+    caption = "Energy (half the mean square of the states) by wavenumber over the second half of the free runs."
+    return ReportFigure(name, "Spectra", caption, figure)
+
+
+def draw_energy(runs: list[FreeRun], truth: FreeRun, *, name: str = "energy") -> ReportFigure:
+    """Draw half the mean square of the components against time."""
+    figure = new_figure(_LINE_HEIGHT)
+    ax = figure.subplots()
+    true = _energy(truth)
+    for run in (truth, *runs):
+        _line(ax, np.arange(len(run.states)), _energy(run), run)
+    ax.set_ylim(0, 2 * float(true.max()))
+    ax.set_xlabel("Time steps since the start")
+    ax.set_ylabel("Energy")
+    _legend(figure, ax)
+    caption = (
+        "Half the mean square over the components of the state in a free run of each model (first seed) and in the"
+        " truth; lines that leave the panel have left twice the largest energy of the truth."
+    )
+    return ReportFigure(name, "Energy of free runs", caption, figure)
+
+
+def _panels(runs: list[FreeRun], **options: bool) -> tuple[Figure, list[Axes]]:
+    count = min(1 + len(runs), _MOST_PANELS)
+    rows = -(-count // _COLUMNS)
+    figure = new_figure(0.4 + _PANEL_HEIGHT * rows)
+    panels = list(panel_grid(figure, rows, min(count, _COLUMNS), **options))
+    for ax in panels[count:]:
+        ax.set_axis_off()
+    return figure, panels[:count]
+
+
+def _left_out(runs: list[FreeRun]) -> str:
+    more = 1 + len(runs) - _MOST_PANELS
+    return f" The {more} models lowest in the ranking are left out." if more > 0 else ""
+
+
+def _energy(run: FreeRun) -> Values:
+    with np.errstate(over="ignore"):
+        return np.asarray(0.5 * (run.states.reshape(len(run.states), -1) ** 2).mean(axis=1))
+
+
+def _line(ax: Axes, x: NDArray[np.int64], y: Values, run: FreeRun) -> None:
+    thick = run.colour == INK
+    ax.plot(x, y, color=run.colour, linewidth=2.2 if thick else 1.0, alpha=0.35 if thick else 1.0, label=run.title)
+    ax.grid(visible=True, axis="y")
+
+
+def _legend(figure: Figure, ax: Axes) -> None:
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
