@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline_lib.models.base import ModelCard, NetworkModel, PublishedCount
+from pipeline_lib.models.base import ModelCard, PublishedCount
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
-    import torch
+    from pipeline_lib.learning.forecaster import Forecaster
 
 
 @MODELS.register("multistep_ode")
-class MultistepOde(NetworkModel):
+class MultistepOde(StateModel):
     """x_next = (1 - k) x + k x_before + h F(x), F a perceptron, k learned: the step of an LM-ResNet."""
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -50,8 +51,9 @@ class MultistepOde(NetworkModel):
         """Of the hidden layers."""
 
     @classmethod
-    def build(cls, options: Options, *, dimension: int, step: float, mean: float, scale: float) -> torch.nn.Module:  # noqa: ARG003 - normalised
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network."""
         from pipeline_lib.models.state_networks import MultistepStep, Perceptron
 
-        return MultistepStep(Perceptron(dimension, options.hidden, options.layers, options.activation), step)
+        tendency = Perceptron(states.dimension, options.hidden, options.layers, options.activation)
+        return MultistepStep(tendency, states.step)

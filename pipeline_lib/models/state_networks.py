@@ -70,12 +70,16 @@ class MultistepStep(Forecaster):
         self.tendency, self._step = tendency, step
         self.k = nn.Parameter(torch.zeros(()))
 
-    def advance(self, state: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor]:
+    def begin(self, state: Tensor) -> tuple[Tensor, ...]:
+        """Return a memory without a state in it."""
+        return ()
+
+    def advance(self, state: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the state one step later, and the present one, which is all that is remembered."""
         change: Tensor = self._step * self.tendency(state)
-        if memory is None:
-            return state + change / (1 + self.k), state
-        return state + self.k * (memory - state) + change, state
+        if not memory:
+            return state + change / (1 + self.k), (state,)
+        return state + self.k * (memory[0] - state) + change, (state,)
 
 
 class Perceptron(nn.Sequential):

@@ -8,9 +8,11 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import nn
 
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.learning.forecaster import Rollout
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.state_networks import MultistepStep, OdeStep
+from pipeline_lib.tasks.assimilation.methods import forecast_operator
 
 STEPS = (0.02, 0.01, 0.005, 0.0025)
 MEAN, SCALE = 8.25, 13.5
@@ -39,7 +41,7 @@ def states() -> np.ndarray:
 def true_network(step: float, scheme: str = "rk4") -> nn.Module:
     model = MODELS.get("lorenz63_ode")
     options = model.Options(initial=(10.0, 28.0, 8 / 3), scheme=scheme)
-    return model.build(options, dimension=3, step=step, mean=MEAN, scale=SCALE).double()
+    return model.build(options, shape=(3,), step=step, mean=MEAN, scale=SCALE).double()
 
 
 def slope(errors: list[float]) -> float:
@@ -66,8 +68,8 @@ def test_a_multistep_forecast_follows_its_own_equation_and_leapfrog_one_order_fu
         with torch.no_grad():
             network.k.fill_(k)
         before, now, then = ((s - MEAN) / SCALE for s in (states, after(states, step), after(states, 2 * step)))
-        found, memory = network.advance(torch.from_numpy(now), torch.from_numpy(before))
-        assert torch.equal(memory, torch.from_numpy(now))
+        found, memory = network.advance(torch.from_numpy(now), (torch.from_numpy(before),))
+        assert torch.equal(memory[0], torch.from_numpy(now))
         errors.append(float(np.sqrt(((found.detach().numpy() - then) ** 2).mean())))
     assert slope(errors) == pytest.approx(expected, abs=0.1)
 
@@ -86,7 +88,13 @@ def test_the_first_step_is_of_euler_whatever_k(k, states):
 def test_without_k_a_multistep_forecast_is_euler_s(states):
     model = MODELS.get("multistep_ode")
     torch.manual_seed(0)
-    network = model.build(model.Options(), dimension=3, step=0.01, mean=MEAN, scale=SCALE)
+    network = model.build(model.Options(), shape=(3,), step=0.01, mean=MEAN, scale=SCALE)
     x = torch.from_numpy((states - MEAN) / SCALE).float()
     euler = OdeStep(network.tendency, "euler", 0.01)
     torch.testing.assert_close(Rollout(network, 5)(x), Rollout(euler, 5)(x), rtol=0, atol=1e-6)
+
+
+def test_assimilation_refuses_a_scheme_that_remembers():
+    network = MultistepStep(nn.Identity(), 0.01)
+    with pytest.raises(ConfigError, match="has a memory of its forecasts"):
+        forecast_operator(network)
