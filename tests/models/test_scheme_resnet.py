@@ -155,7 +155,7 @@ def test_reversible_blocks_are_undone(dtype, tolerance):
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_of_a_network_are_those_of_finite_differences(kind):
     torch.manual_seed(0)
-    network = build(block=kind, blocks=2, widths=(4,), classes=2).double()
+    network = build(block=kind, blocks=2, widths=(4,), classes=2).double().eval()
     x = torch.randn(1, 1, 3, 3, dtype=torch.float64, requires_grad=True)
     names, values = zip(*((n, p.detach().clone().requires_grad_()) for n, p in network.named_parameters()), strict=True)
     chosen = [i for i, name in enumerate(names) if name.endswith((".k", ".bias"))]

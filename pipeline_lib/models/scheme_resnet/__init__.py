@@ -89,7 +89,8 @@ class SchemeResNet(NetworkModel):
         18 blocks are the published networks for CIFAR of 20 to 110 layers."""
         normalisation: Literal["batch", "group", "none"] = "group"
         """Before each convolution of a block. ``batch`` is the published one; it is refused for blocks that evaluate
-        one F several times (heun, rk4, poly2, implicit): its running statistics would mix those of different inputs."""
+        one F several times (heun, rk4, poly2, implicit): its running statistics would mix those of different inputs.
+        What comes out of the last block is normalised over batches in either case, with ``none`` not at all."""
         groups: int = Field(2, gt=0)
         """Groups of channels of ``normalisation: group``."""
         iterations: int = Field(5, gt=0)

@@ -55,7 +55,9 @@ class SchemeResNet(nn.Module):
             self.transitions.append(Transition(fine, coarse, options))
             self.stages.append(Stage(_blocks(coarse, options.blocks - 1, options)))
         self.head = nn.Sequential(
-            _normalisation(widths[-1], options),
+            # Used once for each image, so that batch statistics mix nothing. Group normalisation here takes from each
+            # image what the mean over it could tell: trainings start late, or never.
+            nn.Identity() if options.normalisation == "none" else nn.BatchNorm2d(widths[-1]),
             nn.ReLU(),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
