@@ -57,8 +57,8 @@ class SchemeResNet(NetworkModel):
                  confidence="slides"),
         ),
         limits=(
-            "On scikit-learn's digits the kinds of block cannot be told apart, but for a deep network without skips,"
-            " which fails; nothing follows for larger images.",
+            "On scikit-learn's digits a deep network without skips fails, and the other kinds of block differ by no"
+            " more than seeds do; nothing follows from that for larger images.",
             "Equal numbers of values are not equal work: Heun and poly-2 evaluate F twice in a block, RK4 four times,"
             " backward Euler as often as it iterates.",
             "No stochastic depth, and no published score of CIFAR can be tried here: no source holds these images.",
