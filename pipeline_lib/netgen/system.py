@@ -53,8 +53,9 @@ class System:
         Coordinates with walls in place of a period, and for each the condition of every prognostic field, and of other
         fields where the gradient does not vanish. Walls lie half a spacing before the first point and behind the last:
         points are centres of cells. Fields continue behind a wall as in a mirror, even for a vanishing gradient and odd
-        about the imposed value otherwise. That is of second order whatever the order of the stencils, unless the
-        solution has the symmetry itself. Behind a corner, the first axis is continued first.
+        about the imposed value otherwise, and terms are made of the continued fields. Unless the solution has that
+        symmetry itself, its error is of second order whatever the order of the stencils. Behind a corner, the first
+        axis is continued first.
     title
         One line about the system.
     notes
@@ -111,7 +112,7 @@ class System:
     def _check_equations(self) -> None:
         if not self.equations:
             raise ConfigError("there is no equation", where=self.name, fix="write one for each prognostic function")
-        first: dict[str, str] = {}
+        seen: set[str] = set()
         for equation in self.equations:
             lhs = equation.lhs if isinstance(equation, sp.Eq) else equation
             of_time = isinstance(lhs, sp.Derivative) and lhs.variables == (self.time,)
@@ -119,12 +120,12 @@ class System:
                 what = f"{shown(lhs)} is not the first time derivative of a function"
                 raise ConfigError(what, where=self.name, fix=f"write Eq(Derivative(u, {self.time}), right-hand side)")
             unknown, name = lhs.expr, lhs.expr.func.__name__
-            if name in first:
+            if name in seen:
                 raise ConfigError(f"{shown(unknown)} has two equations", where=self.name, fix="keep one")
             if set(unknown.args) != {self.time, *self.axes} or len(unknown.args) != 1 + len(self.axes):
                 needs = ", ".join(map(str, (self.time, *self.axes)))
                 raise ConfigError(f"{shown(unknown)} is not a function of {needs}", where=self.name)
-            first[name] = name
+            seen.add(name)
 
     def _check_names(self) -> None:
         check_name(self.name, where=self.name)

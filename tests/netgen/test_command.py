@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import runpy
+import textwrap
+from pathlib import Path
 
 import pytest
 import torch
 
 from pipeline_lib.cli.app import main
-from pipeline_lib.netgen.source import generate
+from pipeline_lib.netgen.source import build, generate
 from pipeline_lib.netgen.system_file import EXAMPLES, example_names, find_system, read_system
+from pipeline_lib.solvers.schemes import integrate
 
 
 def test_an_example_is_shown(capsys):
@@ -53,3 +56,16 @@ def test_what_cannot_be_is_one_line(arguments, message, capsys, tmp_path, monkey
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not list(tmp_path.iterdir())
+
+
+def test_the_page_shows_a_system_that_works(tmp_path):
+    """The example of docs/how-to/netgen.md."""
+    page = (Path(__file__).parents[2] / "docs/how-to/netgen.md").read_text(encoding="utf-8")
+    lines = page.split("\n    name: ")[1].split("\n\n")[0]
+    path = tmp_path / "heat.yaml"
+    path.write_text("name: " + textwrap.dedent(f"    {lines}").strip())
+    system, grid = read_system(path)
+    field = torch.ones(grid, dtype=torch.float64)
+    network = torch.nn.Conv1d(2, 1, 3, padding=1, padding_mode="circular").double()
+    module = build(system, grid, f=field, C=network)
+    assert integrate(module, torch.ones(2, 1, 100, dtype=torch.float64), dt=1e-5, steps=3).shape == (4, 2, 1, 100)

@@ -180,6 +180,36 @@ def test_the_error_falls_with_the_order_in_space(order):
     assert np.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.15)
 
 
+def steady(order: int, size: int, force: np.ndarray, wall: tuple[float | None, float | None]) -> np.ndarray:
+    """The solution of u_xx - u + f = 0 between walls at 0 and 1."""
+    right = D(u, x, 2) - u + f
+    system = System("steady", {x: 1.0}, [sp.Eq(D(u, t), right)], exogenous=[f], walls={x: {"u": wall}})
+    module = build(system, (size,), order=order, f=torch.from_numpy(force))
+    nothing = torch.zeros(1, size, dtype=torch.float64)
+    matrix = torch.autograd.functional.jacobian(lambda state: module(state, 0.0), nothing).reshape(size, size)
+    return torch.linalg.solve(matrix, -module(nothing, 0.0)[0]).numpy()
+
+
+@pytest.mark.parametrize(
+    ("order", "wall", "exact", "expected"),
+    [
+        (2, (1.0, 4.0), (1 + x) ** 2, 2),
+        (4, (1.0, 4.0), (1 + x) ** 2, 2),
+        (4, (2.0, 2.0), 2 + sp.sin(2 * sp.pi * x), 4),
+        (4, (None, None), sp.cos(sp.pi * x), 4),
+        (6, (None, -0.5), sp.cos(sp.pi * x / 2) - sp.Rational(1, 2), 6),
+    ],
+)
+def test_the_order_of_solutions_between_walls(order, wall, exact, expected):
+    """That of the stencils for a solution with the symmetry of the walls, and the second for any other."""
+    solution, force = (sp.lambdify(x, term, "numpy") for term in (exact, exact - exact.diff(x, 2)))
+    errors = []
+    for size in (20, 40):
+        points = (np.arange(size) + 0.5) / size
+        errors.append(np.abs(steady(order, size, force(points), wall) - solution(points)).max())
+    assert np.log2(errors[0] / errors[1]) == pytest.approx(expected, abs=0.25)
+
+
 def test_the_error_falls_with_the_fourth_power_of_the_step():
     system, _ = read_system(find_system("burgers"))
     module = build(system, (40,))
@@ -310,19 +340,16 @@ def test_the_source_stands_alone_in_a_file(tmp_path):
 
 
 def test_the_source_is_the_same_whatever_the_order_of_hashes():
+    names = ("burgers_uncertainty", "shallow_water")
     code = (
         "import sys; from pipeline_lib.netgen.system_file import *; from pipeline_lib.netgen.source import generate\n"
-        "for name in ('burgers_uncertainty', 'shallow_water'):\n"
-        "    sys.stdout.write(generate(*read_system(find_system(name))))"
+        f"for name in {names}: sys.stdout.write(generate(*read_system(find_system(name))))"
     )
-    run = lambda seed: subprocess.run(  # noqa: E731
-        [sys.executable, "-c", code],
-        capture_output=True,
-        check=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONHASHSEED": seed},
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}  # here it is another one
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
     )
-    assert run("1").stdout == run("2").stdout
+    assert done.stdout == "".join(generate(*read_system(find_system(name))) for name in names)
 
 
 @pytest.mark.parametrize("name", example_names())
