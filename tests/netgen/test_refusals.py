@@ -100,8 +100,11 @@ def test_declarations(name):
     assert "\n" not in caught.value.line
 
 
-def test_a_grid_given_later_is_checked_as_well():
-    module = build(system(D(u, x, 3), closures=[]), (9,))
+@pytest.mark.parametrize("right", [(D(u, x, 3), D(v, x)), (D(u, x), D(v, x, 3))])
+def test_a_grid_given_later_is_checked_as_well(right):
+    equations = [sp.Eq(D(unknown, t), term) for unknown, term in zip((u, v), right, strict=True)]
+    module = build(system(equations=equations, closures=[]), (9,))
+    type(module)(shape=(5,))
     with pytest.raises(ValueError, match="less than the stencils need"):
         type(module)(shape=(4,))
 

@@ -361,7 +361,12 @@ def test_the_source_is_readable(name):
     assert " ".join(system.title.split()) in source
 
 
+def test_numbers_keep_all_their_digits():
+    module = build(line(u=u * sp.Float(0.1 + 0.2)), (5,))
+    assert module(torch.ones(1, 5, dtype=torch.float64), 0.0).unique().item() == 0.1 + 0.2
+
+
 def test_free_text_cannot_end_the_docstring():
-    title = 'end""" + __import__("os").abort() + """ \\'
+    title = 'end""" + __import__("os").abort() + """ \\N{no} \\x \\'
     system = System("s", {x: 1.0}, [sp.Eq(D(u, t), u)], title=title, notes=title)
     assert build(system, (5,))(random(1, 5), 0.0).shape == (1, 5)
