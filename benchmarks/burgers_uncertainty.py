@@ -22,6 +22,7 @@ from pipeline_lib.netgen.system_file import find_system, read_system
 from pipeline_lib.solvers.schemes import integrate
 
 POINTS, DT, STEPS, KEPT = 241, 0.002, 500, 100
+TOLD_EVERY = 10
 ERRORS = {"deviation": 0.005, "correlation_length": 0.02}
 
 
@@ -39,19 +40,20 @@ def main() -> None:
     model = build(read_system(find_system("burgers"))[0], (POINTS,))
     unknown = build(read_system(find_system("burgers_uncertainty"))[0], (POINTS,))
     before, after = [], []
-    start = time.perf_counter()
+    start = time.process_time()
     with torch.no_grad():
-        for _ in range(args.trajectories):
+        for number in range(1, args.trajectories + 1):
             background = around + perturbations(generator, (), POINTS, **ERRORS)
             ensemble = background + perturbations(generator, (args.members,), POINTS, **ERRORS)
             late = integrate(model, ensemble.unsqueeze(-2), dt=DT, steps=STEPS - KEPT, every=STEPS - KEPT)[-1]
             series = moments(integrate(model, late, dt=DT, steps=KEPT).squeeze(-2))
             before.append(series[:-1])
             after.append(series[1:])
-    made = time.perf_counter() - start
-    found = least_squares(unknown, torch.cat(before), torch.cat(after), DT)
-    print(f"{args.trajectories} trajectories of {args.members} members: {made:.0f} s")
-    print(f"{sum(map(len, before))} pairs:", ", ".join(f"{name} = {value:.4f}" for name, value in found.items()))
+            if number % TOLD_EVERY == 0 or number == args.trajectories:
+                found = least_squares(unknown, torch.cat(before), torch.cat(after), DT)
+                values = ", ".join(f"{name} = {value:.4f}" for name, value in found.items())
+                spent = time.process_time() - start
+                print(f"{number} trajectories, {number * KEPT} pairs, {spent:.0f} s: {values}", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def convolved(field: Tensor, kernel: Tensor, axis: int) -> Tensor:
     weights = kernel.unbind()
     total = weights[0] * field.narrow(axis, 0, size)
     for shift, weight in enumerate(weights[1:], start=1):
-        total = total + weight * field.narrow(axis, shift, size)
+        total = torch.addcmul(total, weight, field.narrow(axis, shift, size))
     return total
 
 
