@@ -115,18 +115,20 @@ class _Lowering:
         self.loaded = {f: sp.Symbol(f.func.__name__) for f in (*system.fields, *system.exogenous)}
 
     def run(self) -> Lowered:
+        rights = [_without_zeros(equation.rhs) for equation in self.system.equations]
         trends = []
-        for unknown, equation in zip(self.system.fields, self.system.equations, strict=True):
+        for unknown, right in zip(self.system.fields, rights, strict=True):
             wish = f"{unknown.func.__name__}_{self.system.time}"
-            trends.append(self.make(wish, Algebra(self.algebra(equation.rhs, self.none))))
+            trends.append(self.make(wish, Algebra(self.algebra(right, self.none))))
         self.share()
-        equations = zip(trends, self.system.equations, strict=True)
         return Lowered(
             steps=self.sorted(trends),
             kernels=self.kernels,
             trends=tuple(symbol.name for symbol in trends),
             least=tuple(2 * reach + 1 for reach in self.reach),
-            uniform=frozenset(trend.name for trend, equation in equations if not equation.rhs.atoms(AppliedUndef)),
+            uniform=frozenset(
+                trend.name for trend, right in zip(trends, rights, strict=True) if not right.atoms(AppliedUndef)
+            ),
         )
 
     def make(self, wish: str, step: Step) -> sp.Symbol:
@@ -160,6 +162,9 @@ class _Lowering:
     def networked(self, call: AppliedUndef) -> sp.Symbol:
         key = (call, self.none)
         if key not in self.made:
+            for argument in call.args:
+                if not argument.atoms(AppliedUndef):
+                    raise ConfigError(f"an argument of {shown(call)} is the same everywhere", where=self.system.name)
             inputs = tuple(self.tensor(argument, self.none) for argument in call.args)
             self.made[key] = self.make(f"{call.func.__name__}_field", Network(call.func.__name__, inputs))
         return self.made[key]
@@ -178,8 +183,6 @@ class _Lowering:
         return self.made[key]
 
     def derivative(self, term: sp.Derivative, halo: Halo) -> sp.Expr:
-        if not term.expr.atoms(AppliedUndef):
-            return sp.Integer(0)
         key = (term, halo)
         if key not in self.made:
             counts = {axis: term.variables.count(axis) for axis in self.system.axes if axis in term.variables}
@@ -245,6 +248,16 @@ class _Lowering:
         for trend in trends:
             visit(trend)
         return found
+
+
+def _without_zeros(term: sp.Expr) -> sp.Expr:
+    """Return a term in which derivatives of what holds no field are 0; SymPy leaves them as they are."""
+    if not term.args:
+        return term
+    arguments = [_without_zeros(argument) if isinstance(argument, sp.Expr) else argument for argument in term.args]
+    if isinstance(term, sp.Derivative) and not arguments[0].atoms(AppliedUndef):
+        return sp.Integer(0)
+    return term.func(*arguments)
 
 
 def _needs(step: Step) -> set[sp.Symbol]:

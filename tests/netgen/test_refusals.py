@@ -86,6 +86,9 @@ DECLARATIONS = {
         r"Derivative\(u\(t, x\), \(x, 3\)\) at order 4 needs 7 points along x; the grid has 6",
     ),
     "nested on a small grid": (lambda: generate(system(D(u * D(u, x), x)), (4,)), "needs 5 points along x"),
+    "closure of a number": (
+        lambda: generate(system(C(u * D(u / u, x))), (9,)), r"an argument of C\(0\) is the same everywhere",
+    ),
     "another grid": (lambda: generate(system(), (9, 9)), r"the grid \(9, 9\) has 2 axes, the system 1"),
     "no network": (lambda: build(system(C(u)), (9,)), "C is not given"),
     "no part": (lambda: build(system(), (9,), C=torch.nn.Identity(), w=1.0), "w is no part of the system"),
