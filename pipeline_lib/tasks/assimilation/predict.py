@@ -16,10 +16,9 @@ from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.forecaster import Forecaster, number_format
 from pipeline_lib.learning.model_store import InputVariable, LoadedModel, load_model
 from pipeline_lib.learning.precision import resolve_device
+from pipeline_lib.tasks.assimilation.filling import Filler, first_guess
 from pipeline_lib.tasks.assimilation.methods import Prior, analyse, forecast_operator
 from pipeline_lib.tasks.assimilation.options import MethodOptions
-from pipeline_lib.tasks.assimilation.windows import Filler, first_guess
-from pipeline_lib.train.seeds import torch_seed
 
 ANALYSIS, SPREAD = "analysis", "spread"
 _WINDOWS = 64
@@ -113,10 +112,11 @@ def _with_forecasts(
     else:
         known = (torch.tensor(content["climatology"][name], dtype=torch.float64) for name in ("mean", "covariance"))
         prior = Prior(*known)
-    seed, first = int(content["seed"]), str(states.time.values[0])
-    generator = torch.Generator().manual_seed(torch_seed(seed, "assimilation", first))
+    # Of the model's seed and the period, so that no two draw the same.
+    drawn = (int(content["draws"]) + int(states.time.values[0].astype(np.int64))) % 2**63
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_seed(seed, "forecasts", first))
+        torch.manual_seed(drawn)
+        generator = torch.Generator().manual_seed(drawn)
         return analyse(forecast_operator(network.double()), observations, prior, options, generator)
 
 

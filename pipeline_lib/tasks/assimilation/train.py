@@ -13,8 +13,9 @@ from pipeline_lib.data.periods import overlaps
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import FittedModel
 from pipeline_lib.models.windows import WindowModel
+from pipeline_lib.tasks.assimilation.filling import Filler
 from pipeline_lib.tasks.assimilation.options import TrainingOptions
-from pipeline_lib.tasks.assimilation.windows import Filler, ObservedTrajectory, WindowProblem
+from pipeline_lib.tasks.assimilation.windows import ObservedTrajectory, WindowProblem
 from pipeline_lib.tasks.dynamics.train import (
     NO_HISTORY,
     ON_CPU,
@@ -28,6 +29,7 @@ from pipeline_lib.tasks.dynamics.train import (
 )
 from pipeline_lib.train.loop import run_training
 from pipeline_lib.train.request import Days, TrainingRequest
+from pipeline_lib.train.seeds import torch_seed
 
 
 def train(request: TrainingRequest) -> None:
@@ -51,7 +53,7 @@ def train(request: TrainingRequest) -> None:
     states = read_states(request, training, "train").states.astype(np.float64)
     climatology = {"mean": states.mean(axis=0).tolist(), "covariance": np.cov(states.T).tolist()}
     method = training.assimilation.model_dump(mode="json")
-    facts = {"assimilation": method, "climatology": climatology, "seed": request.seed}
+    facts = {"assimilation": method, "climatology": climatology, "draws": torch_seed(request.seed, "assimilation")}
     train_forecaster(request, training, task="assimilation", facts=facts)
 
 
@@ -73,7 +75,7 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
     }
     network = initialised(request, sizes)
     method = training.assimilation.model_dump(mode="json")
-    facts = {"assimilation": method, "seed": request.seed}
+    facts = {"assimilation": method, "draws": torch_seed(request.seed, "assimilation")}
     if issubclass(request.network_model, FittedModel):
         store(
             request, network, sizes, Found(network.state_dict(), NO_HISTORY, ON_CPU), task="assimilation", facts=facts

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from pipeline_lib.errors import DataError
+from pipeline_lib.tasks.assimilation.filling import Filler, first_guess
 from pipeline_lib.tasks.assimilation.options import TrainingOptions
-from pipeline_lib.tasks.assimilation.windows import Filler, ObservedTrajectory, WindowProblem, first_guess
+from pipeline_lib.tasks.assimilation.windows import ObservedTrajectory, WindowProblem
 from pipeline_lib.train.share import Share
 
 
