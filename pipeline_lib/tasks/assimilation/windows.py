@@ -61,7 +61,10 @@ class ObservedTrajectory:
         return digest.hexdigest()
 
     def cut(self, starts: NDArray[np.int64]) -> Batch:
-        """Return windows from ``starts`` on: inputs (batch, 4, component, time) as :class:`~pipeline_lib.tasks.assimilation.filling.Filler` takes them."""
+        """Return windows from ``starts`` on.
+
+        Inputs are (batch, 4, component, time): first guess, values, mask and the true states.
+        """
         index = starts[:, None] + np.arange(self.length)
         states = torch.from_numpy(self.states[index]).mT
         filled = first_guess(torch.from_numpy(self.observation[index]))
