@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -82,20 +83,20 @@ class Observations:
         if not bool((self.errors > 0).all()):
             raise ValueError("the variance of an observation is not positive")
 
-    @property
+    @cached_property
     def seen(self) -> Tensor:
         """The mask in the shape of the values."""
         if self.mask is None:
             return torch.ones_like(self.values, dtype=torch.bool)
         return self.mask.to(torch.bool).expand(self.values.shape)
 
-    @property
+    @cached_property
     def errors(self) -> Tensor:
         """The variances in the shape of the values, 1 where nothing is observed."""
         given = torch.as_tensor(self.variance, dtype=self.values.dtype, device=self.values.device)
         return torch.where(self.seen, given, 1.0)
 
-    @property
+    @cached_property
     def known(self) -> Tensor:
         """The values, 0 where nothing is observed."""
         return torch.where(self.seen, self.values, 0.0)
