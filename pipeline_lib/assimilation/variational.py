@@ -60,9 +60,7 @@ def three_d_var(
             mask = observed.mask.to(state.dtype)
             inner = between[columns] * mask.unsqueeze(-1) * mask.unsqueeze(-2) + torch.diag_embed(observed.variance)
             innovation = (observed.values - observed.of(state)) * mask
-            state = (
-                state + (solve_positive(inner, innovation.unsqueeze(-1)) * mask.unsqueeze(-1)).squeeze(-1) @ between.mT
-            )
+            state = state + solve_positive(inner, innovation.unsqueeze(-1)).squeeze(-1) @ between.mT
         found.append(state)
     return torch.stack(found, -2)
 
