@@ -90,16 +90,20 @@ class Observations:
             return torch.ones_like(self.values, dtype=torch.bool)
         return self.mask.to(torch.bool).expand(self.values.shape)
 
-    @cached_property
+    @property
     def errors(self) -> Tensor:
         """The variances in the shape of the values, 1 where nothing is observed."""
-        given = torch.as_tensor(self.variance, dtype=self.values.dtype, device=self.values.device)
-        return torch.where(self.seen, given, 1.0)
+        return torch.where(self.seen, self._variances, 1.0)
 
-    @cached_property
+    @property
     def known(self) -> Tensor:
         """The values, 0 where nothing is observed."""
         return torch.where(self.seen, self.values, 0.0)
+
+    @property
+    def _variances(self) -> Tensor:
+        given = torch.as_tensor(self.variance, dtype=self.values.dtype, device=self.values.device)
+        return given.expand_as(self.values)
 
     @property
     def steps(self) -> int:
@@ -118,8 +122,9 @@ class Observations:
 
     def at(self, time: int) -> Observed:
         """Return what is observed at a time."""
-        values, mask, variance = (whole[..., time, :] for whole in (self.known, self.seen, self.errors))
-        return Observed(values, mask, variance, self.components)
+        # One time is cut out first: a long run would copy all of it at each.
+        values, mask, variance = (whole[..., time, :] for whole in (self.values, self.seen, self._variances))
+        return Observed(torch.where(mask, values, 0.0), mask, torch.where(mask, variance, 1.0), self.components)
 
     def on_state(self, size: int) -> tuple[Tensor, Tensor]:
         """Return values and mask on all components of the state.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -89,7 +88,7 @@ class StrongConstraint:
     covariance: float | Tensor
     observations: Observations
 
-    @cached_property
+    @property
     def root(self) -> Tensor:
         """L, ``(n, n)``."""
         return covariance_root(self.covariance, self.background.shape[-1], self.background)

@@ -337,6 +337,18 @@ def test_gradients(method, count, taper):
     assert torch.autograd.gradcheck(work, [x.requires_grad_() for x in inputs], fast_mode=True)
 
 
+def test_observations_made_without_gradients_pass_them_on():
+    """And more than once: nothing of a graph is kept in them."""
+    values = normal(2, 3).requires_grad_()
+    with torch.no_grad():
+        observations = Observations(values, 0.5)
+        assimilate(ETKF(), forecast, ensemble(5), observations)
+    for _ in range(2):
+        found = assimilate(ETKF(), forecast, ensemble(5), observations).mean.sum() + observations.known.sum()
+        (gradient,) = torch.autograd.grad(found, values)
+        assert gradient.abs().min() > 0
+
+
 # What they refuse.
 
 GOOD = Observations(torch.zeros(2, 3, dtype=torch.float64), 1.0)

@@ -66,6 +66,14 @@ def test_the_adjoint_of_autograd_is_the_slope_of_the_cost():
     assert torch.autograd.gradgradcheck(cost, control)
 
 
+def test_a_covariance_that_is_learned_gets_its_gradient_each_time():
+    covariance = COVARIANCE.clone().requires_grad_()
+    cost = StrongConstraint(forecast, MEAN, covariance, problem())
+    for _ in range(2):
+        (gradient,) = torch.autograd.grad(cost(torch.ones(3, dtype=torch.float64)), covariance)
+        assert gradient.abs().max() > 0
+
+
 def test_the_cost_is_the_formula():
     cost, control = lorenz_cost(), torch.tensor([[0.3, -0.2, 0.5]], dtype=torch.float64)
     states = cost.trajectory(control)[0].numpy()
