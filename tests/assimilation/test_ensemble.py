@@ -311,7 +311,7 @@ def test_a_run_that_diverges_leaves_the_others_alone(analysis):
     assert not torch.isfinite(smoothed.mean[1, 0]).any()
 
 
-@pytest.mark.parametrize("analysis", [EnKF(), ETKF(), ETKF(torch.ones(3, 3)), EnKF(torch.ones(3, 3))])
+@pytest.mark.parametrize("analysis", [EnKF(), ETKF(), ETKF(torch.ones(3, 3).double()), EnKF(torch.ones(3, 3).double())])
 def test_single_precision_is_near_double(analysis):
     exact = problem()
     single = Observations(exact.values.float(), exact.errors.float(), exact.components, exact.seen)
@@ -361,6 +361,8 @@ GOOD = Observations(torch.zeros(2, 3, dtype=torch.float64), 1.0)
         (lambda: run(EnKF(), ensemble(5)[:1], GOOD), "two or more"),
         (lambda: run(EnKF(), ensemble(5).float(), GOOD), "bring them to one"),
         (lambda: run(EnKF(), ensemble(5)[:, :2], GOOD), "2 components"),
+        (lambda: run(EnKF(torch.ones(2, 2)), ensemble(5), GOOD), "taper of shape"),
+        (lambda: run(ETKF(torch.ones(3, 2)), ensemble(5), GOOD), "taper of shape"),
         (lambda: run(EnKF(), ensemble(5), GOOD, inflation=0.0), "inflation"),
         (lambda: run(EnKF(), ensemble(5), GOOD, lag=-1), "lag"),
         (lambda: run(EnKF(), ensemble(5), GOOD, model_error=-1.0), "at least 0"),
