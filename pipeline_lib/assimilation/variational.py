@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -60,9 +59,7 @@ def three_d_var(
             mask = observed.mask.to(state.dtype)
             inner = between[columns] * mask.unsqueeze(-1) * mask.unsqueeze(-2) + torch.diag_embed(observed.variance)
             innovation = (observed.values - observed.of(state)) * mask
-            state = (
-                state + (solve_positive(inner, innovation.unsqueeze(-1)) * mask.unsqueeze(-1)).squeeze(-1) @ between.mT
-            )
+            state = state + solve_positive(inner, innovation.unsqueeze(-1)).squeeze(-1) @ between.mT
         found.append(state)
     return torch.stack(found, -2)
 
@@ -91,7 +88,7 @@ class StrongConstraint:
     covariance: float | Tensor
     observations: Observations
 
-    @cached_property
+    @property
     def root(self) -> Tensor:
         """L, ``(n, n)``."""
         return covariance_root(self.covariance, self.background.shape[-1], self.background)
