@@ -25,7 +25,8 @@ def test_splits_are_apart_by_the_gap_and_by_what_a_sample_reaches(tmp_path, monk
 def test_a_model_s_own_training_changes_single_options_of_a_block(tmp_path):
     tiny = experiment()
     twin = {
-        **{key: tiny[key] for key in ("title", "source", "split")},
+        **{key: tiny[key] for key in ("title", "source")},
+        "split": {**tiny["split"], "gap_days": 0},
         "task": "assimilation",
         "inputs": ["state", "observation"],
         "training": {"assimilation": {"window": 200, "members": 30}},
