@@ -114,6 +114,7 @@ def strong_constraint(
     covariance: float | Tensor,
     observations: Observations,
     *,
+    start: Tensor | None = None,
     iterations: int = 100,
     tolerance: float = 1e-6,
 ) -> tuple[Tensor, Minimum]:
@@ -123,6 +124,9 @@ def strong_constraint(
     ----------
     forecast, background, covariance, observations
         As in :class:`StrongConstraint`; leading dimensions are independent windows.
+    start
+        Initial states ``(..., n)`` from which the minimisation starts; ``None`` for the background. The cost of a
+        chaotic model has many minima.
     iterations, tolerance
         As in :func:`~pipeline_lib.assimilation.minimisation.lbfgs`.
 
@@ -135,7 +139,10 @@ def strong_constraint(
     """
     batch = observations.batch(background.shape[:-1])
     cost = StrongConstraint(forecast, background.expand(*batch, -1), covariance, observations)
-    minimum = lbfgs(cost, torch.zeros_like(cost.background), iterations=iterations, tolerance=tolerance)
+    control = torch.zeros_like(cost.background)
+    if start is not None:
+        control = torch.linalg.solve(cost.root, (start - cost.background).unsqueeze(-1)).squeeze(-1)
+    minimum = lbfgs(cost, control, iterations=iterations, tolerance=tolerance)
     with torch.no_grad():
         return cost.trajectory(minimum.state), minimum
 

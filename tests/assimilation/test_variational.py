@@ -51,6 +51,15 @@ def test_four_d_var_is_the_kalman_smoother():
         np.testing.assert_allclose(found[seed], expected, rtol=0, atol=1e-7)
 
 
+def test_four_d_var_starts_where_it_is_told_and_a_convex_cost_does_not_mind():
+    start = torch.randn(4, len(MEAN), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found, _ = strong_constraint(forecast, MEAN, COVARIANCE, windows(4), start=start, tolerance=1e-9)
+    expected, _ = strong_constraint(forecast, MEAN, COVARIANCE, windows(4), tolerance=1e-9)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    unmoved, _ = strong_constraint(forecast, MEAN, COVARIANCE, windows(4), start=start, iterations=0)
+    torch.testing.assert_close(unmoved[:, 0], start)
+
+
 def lorenz_cost(window: int = 16, *, batch: int = 1) -> StrongConstraint:
     generator = torch.Generator().manual_seed(0)
     values = 5 * torch.randn(batch, window, 1, dtype=torch.float64, generator=generator)
