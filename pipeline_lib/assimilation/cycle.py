@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline_lib.assimilation.ensemble import Analysis
 from pipeline_lib.assimilation.linear_algebra import covariance_root
-from pipeline_lib.assimilation.observations import Observations
+from pipeline_lib.assimilation.observations import Observations, Observed
 from pipeline_lib.solvers.schemes import RK4, Scheme, Tendency, integrate
 
 Forecast = Callable[[Tensor], Tensor]
@@ -35,9 +35,26 @@ class Estimate:
     forecasts: Tensor | None = None
 
 
-def estimate(analyses: Tensor, forecasts: Tensor | None = None) -> Estimate:
-    """Return mean and spread of ensembles ``(..., T, N, n)``, and the ensembles."""
-    return Estimate(analyses.mean(-2), analyses.std(-2), analyses, forecasts)
+class Record:
+    """Collects what ensembles ``(..., N, n)`` say, time after time; the ensembles themselves only where wanted."""
+
+    def __init__(self, *, keep: bool) -> None:
+        self._keep = keep
+        self._means: list[Tensor] = []
+        self._spreads: list[Tensor] = []
+        self._members: list[Tensor] = []
+
+    def add(self, members: Tensor) -> None:
+        """Take the ensemble of the next time."""
+        self._means.append(members.mean(-2))
+        self._spreads.append(members.std(-2))
+        if self._keep:
+            self._members.append(members)
+
+    def estimate(self, forecasts: Sequence[Tensor] = ()) -> Estimate:
+        """Return all that was taken, with the forecasts of all times if there are any."""
+        kept = [torch.stack(tuple(members), -3) if members else None for members in (self._members, forecasts)]
+        return Estimate(torch.stack(self._means, -2), torch.stack(self._spreads, -2), *kept)
 
 
 def ode_forecast(tendency: Tendency, *, dt: float, steps: int = 1, scheme: Scheme = RK4) -> Forecast:
@@ -114,35 +131,51 @@ def assimilate(
     ValueError
         If shapes, dtypes or values do not fit.
     """
-    size = _checked(members, observations, inflation, lag)
+    _check(members, observations, inflation, lag)
+    if model_error is not None:
+        forecast = _erring(forecast, covariance_root(model_error, members.shape[-1], members), generator)
     members = members.expand(*observations.batch(members.shape[:-2]), *members.shape[-2:])
-    noise = None if model_error is None else covariance_root(model_error, size, members)
-    analyses: list[Tensor] = []
-    forecasts: list[Tensor] = []
+    record, forecasts = Record(keep=keep), []
+    recent: list[Tensor] = []  # what later observations may still move
     for time, seen in enumerate(observations.times()):
-        if time:
-            members = forecast(members)
-            if noise is not None:
-                drawn = torch.randn(members.shape, generator=generator, dtype=members.dtype, device=members.device)
-                members = members + drawn @ noise.mT
+        members = forecast(members) if time else members
         if keep:
             forecasts.append(members)
         if seen:
-            first = 0 if lag is None else max(0, time - lag)
-            members = inflated(members, inflation)
             observed = observations.at(time)
-            # Past and present on one dimension, block after block.
-            states = torch.cat([*analyses[first:], members], -1)
-            moved = analysis(states, observed.of(members), observed, generator)
-            *analyses[first:], members = moved.reshape(*members.shape[:-1], -1, size).unbind(-2)
-        analyses.append(members)
-    if not keep:
-        return Estimate(torch.stack([m.mean(-2) for m in analyses], -2), torch.stack([m.std(-2) for m in analyses], -2))
-    return estimate(torch.stack(analyses, -3), torch.stack(forecasts, -3))
+            *recent, members = _moved(analysis, recent, inflated(members, inflation), observed, generator)
+        recent.append(members)
+        if lag is not None and len(recent) > lag:
+            record.add(recent.pop(0))
+    for members in recent:
+        record.add(members)
+    return record.estimate(forecasts)
 
 
-def _checked(members: Tensor, observations: Observations, inflation: float, lag: int | None) -> int:
-    """Return the number of components, or say what does not fit."""
+def _erring(forecast: Forecast, root: Tensor, generator: torch.Generator | None) -> Forecast:
+    """Return the forecast with a random error, whose covariance has this root, after it."""
+
+    def erring(states: Tensor) -> Tensor:
+        states = forecast(states)
+        drawn = torch.randn(states.shape, generator=generator, dtype=states.dtype, device=states.device)
+        return states + drawn @ root.mT
+
+    return erring
+
+
+def _moved(
+    analysis: Analysis, past: list[Tensor], members: Tensor, observed: Observed, generator: torch.Generator | None
+) -> tuple[Tensor, ...]:
+    """Return past and present members after the observations of the present."""
+    # All times on one dimension, block after block.
+    states = torch.cat([*past, members], -1) if past else members
+    found = analysis(states, observed.of(members), observed, generator)
+    times: tuple[Tensor, ...] = found.reshape(*members.shape[:-1], -1, members.shape[-1]).unbind(-2)
+    return times
+
+
+def _check(members: Tensor, observations: Observations, inflation: float, lag: int | None) -> None:
+    """Say what does not fit."""
     if members.ndim < 2 or members.shape[-2] < 2:
         raise ValueError(f"members of shape {tuple(members.shape)}: expected (..., members, components), two or more")
     if members.dtype != observations.values.dtype or members.device != observations.values.device:
@@ -153,4 +186,3 @@ def _checked(members: Tensor, observations: Observations, inflation: float, lag:
     if lag is not None and lag < 0:
         raise ValueError(f"lag {lag}: must be 0 for a filter, above 0, or None for all times")
     observations.components_of(members.shape[-1])
-    return members.shape[-1]

@@ -65,7 +65,7 @@ class EnKF:
         between = (states - states.mean(-2, keepdim=True)).mT @ seen / (count - 1)
         among = seen.mT @ seen / (count - 1)
         if self.taper is not None:
-            rows = observed.of(self.taper)
+            rows = _rows(self.taper, states, observed)
             between = between * rows.repeat(states.shape[-1] // len(rows), 1)
             among = among * observed.of(rows.mT)
         noise = torch.randn(equivalents.shape, generator=generator, dtype=equivalents.dtype, device=equivalents.device)
@@ -103,7 +103,7 @@ class ETKF:
         scaled = (equivalents - expected) * precision.unsqueeze(-2) / math.sqrt(count - 1)
         if self.taper is None:
             return mean + _transformed(states - mean, scaled, innovation)
-        rows = observed.of(self.taper)
+        rows = _rows(self.taper, states, observed)
         # Each component's own observations: those with a weight.
         weights, near = rows.topk(max(1, int((rows > 0).sum(-1).max())), dim=-1)
         scaled = scaled[..., near].movedim(-3, -2) * weights.sqrt().unsqueeze(-2)
@@ -111,6 +111,14 @@ class ETKF:
         blocks = (states - mean).reshape(*states.shape[:-1], -1, len(rows))  # (..., N, k, n)
         moved = _transformed(blocks.movedim(-1, -3), scaled, innovation)
         return mean + moved.movedim(-3, -1).flatten(-2)
+
+
+def _rows(taper: Tensor, states: Tensor, observed: Observed) -> Tensor:
+    """Return the factors between components and observed ones, ``(n, m)``, or say that the taper does not fit."""
+    size = len(taper)
+    if taper.shape != (size, size) or states.shape[-1] % size:
+        raise ValueError(f"taper of shape {tuple(taper.shape)} for states of {states.shape[-1]} components")
+    return observed.of(taper.to(states))
 
 
 def _transformed(anomalies: Tensor, scaled: Tensor, innovation: Tensor) -> Tensor:

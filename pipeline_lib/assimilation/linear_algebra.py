@@ -40,6 +40,8 @@ def finite_part(matrix: Tensor) -> tuple[Tensor, Tensor]:
     LAPACK refuses a whole batch for one of them.
     """
     finite = torch.isfinite(matrix).all(-1, keepdim=True).all(-2, keepdim=True)
+    if bool(finite.all()):
+        return matrix, finite
     unit = torch.eye(matrix.shape[-2], matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     return torch.where(finite, matrix, unit), finite
 

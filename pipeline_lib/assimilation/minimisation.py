@@ -134,8 +134,6 @@ def lbfgs(cost: Cost, start: Tensor, *, iterations: int, tolerance: float = 1e-8
         # Before any curvature is known, a step of length one at most.
         first = 1 / gradient.abs().sum(-1, keepdim=True).clamp(min=1.0) if not past else 1.0
         direction = _direction(gradient, past) * first
-        uphill = (direction * gradient).sum(-1, keepdim=True) >= 0
-        direction = torch.where(uphill, -gradient, direction)
         moved, new_value, new_gradient, active = _halved(problems, rows, value, gradient, direction, active)
         past = [*past, _pair(moved - rows, new_gradient - gradient)][-PAIRS:]
         rows, value, gradient = moved, new_value, new_gradient

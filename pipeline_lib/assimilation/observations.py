@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -82,7 +83,7 @@ class Observations:
         if not bool((self.errors > 0).all()):
             raise ValueError("the variance of an observation is not positive")
 
-    @property
+    @cached_property
     def seen(self) -> Tensor:
         """The mask in the shape of the values."""
         if self.mask is None:
@@ -92,13 +93,17 @@ class Observations:
     @property
     def errors(self) -> Tensor:
         """The variances in the shape of the values, 1 where nothing is observed."""
-        given = torch.as_tensor(self.variance, dtype=self.values.dtype, device=self.values.device)
-        return torch.where(self.seen, given, 1.0)
+        return torch.where(self.seen, self._variances, 1.0)
 
     @property
     def known(self) -> Tensor:
         """The values, 0 where nothing is observed."""
         return torch.where(self.seen, self.values, 0.0)
+
+    @property
+    def _variances(self) -> Tensor:
+        given = torch.as_tensor(self.variance, dtype=self.values.dtype, device=self.values.device)
+        return given.expand_as(self.values)
 
     @property
     def steps(self) -> int:
@@ -117,8 +122,9 @@ class Observations:
 
     def at(self, time: int) -> Observed:
         """Return what is observed at a time."""
-        values, mask, variance = (whole[..., time, :] for whole in (self.known, self.seen, self.errors))
-        return Observed(values, mask, variance, self.components)
+        # One time is cut out first: a long run would copy all of it at each.
+        values, mask, variance = (whole[..., time, :] for whole in (self.values, self.seen, self._variances))
+        return Observed(torch.where(mask, values, 0.0), mask, torch.where(mask, variance, 1.0), self.components)
 
     def on_state(self, size: int) -> tuple[Tensor, Tensor]:
         """Return values and mask on all components of the state.

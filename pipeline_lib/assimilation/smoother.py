@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline_lib.assimilation.cycle import Estimate, estimate
+from pipeline_lib.assimilation.cycle import Estimate, Record
 from pipeline_lib.assimilation.linear_algebra import finite_part
 
 
@@ -42,7 +42,10 @@ def rauch_tung_striebel(filtered: Estimate, *, spectrum: float = 0.9999) -> Esti
     smoothed = [analyses[-1]]
     for analysis, forecast in zip(analyses[-2::-1], forecasts[:0:-1], strict=True):
         smoothed.append(analysis + _regressed(analysis, forecast, smoothed[-1] - forecast, spectrum))
-    return estimate(torch.stack(smoothed[::-1], -3))
+    record = Record(keep=True)
+    for members in reversed(smoothed):
+        record.add(members)
+    return record.estimate()
 
 
 def _regressed(analysis: Tensor, forecast: Tensor, change: Tensor, spectrum: float) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -60,9 +59,7 @@ def three_d_var(
             mask = observed.mask.to(state.dtype)
             inner = between[columns] * mask.unsqueeze(-1) * mask.unsqueeze(-2) + torch.diag_embed(observed.variance)
             innovation = (observed.values - observed.of(state)) * mask
-            state = (
-                state + (solve_positive(inner, innovation.unsqueeze(-1)) * mask.unsqueeze(-1)).squeeze(-1) @ between.mT
-            )
+            state = state + solve_positive(inner, innovation.unsqueeze(-1)).squeeze(-1) @ between.mT
         found.append(state)
     return torch.stack(found, -2)
 
@@ -91,7 +88,7 @@ class StrongConstraint:
     covariance: float | Tensor
     observations: Observations
 
-    @cached_property
+    @property
     def root(self) -> Tensor:
         """L, ``(n, n)``."""
         return covariance_root(self.covariance, self.background.shape[-1], self.background)
@@ -117,6 +114,7 @@ def strong_constraint(
     covariance: float | Tensor,
     observations: Observations,
     *,
+    start: Tensor | None = None,
     iterations: int = 100,
     tolerance: float = 1e-6,
 ) -> tuple[Tensor, Minimum]:
@@ -126,6 +124,9 @@ def strong_constraint(
     ----------
     forecast, background, covariance, observations
         As in :class:`StrongConstraint`; leading dimensions are independent windows.
+    start
+        Initial states ``(..., n)`` from which the minimisation starts; ``None`` for the background. The cost of a
+        chaotic model has many minima.
     iterations, tolerance
         As in :func:`~pipeline_lib.assimilation.minimisation.lbfgs`.
 
@@ -138,7 +139,10 @@ def strong_constraint(
     """
     batch = observations.batch(background.shape[:-1])
     cost = StrongConstraint(forecast, background.expand(*batch, -1), covariance, observations)
-    minimum = lbfgs(cost, torch.zeros_like(cost.background), iterations=iterations, tolerance=tolerance)
+    control = torch.zeros_like(cost.background)
+    if start is not None:
+        control = torch.linalg.solve(cost.root, (start - cost.background).unsqueeze(-1)).squeeze(-1)
+    minimum = lbfgs(cost, control, iterations=iterations, tolerance=tolerance)
     with torch.no_grad():
         return cost.trajectory(minimum.state), minimum
 

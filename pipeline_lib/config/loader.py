@@ -84,7 +84,7 @@ class LoadedExperiment:
         """Validated training options of a competitor: the model's recommendation, the experiment's, its own on top."""
         entry = self.spec.entry(name)
         recommended = getattr(MODELS.get(entry.model), "training", {})
-        merged = {**recommended, **self.spec.training, **entry.training}
+        merged = _merge(_merge(recommended, self.spec.training), entry.training)
         return validate(self.task.TrainingOptions, merged, where=f"{self.name}: models.{name}.training")
 
     @property

@@ -183,4 +183,5 @@ def test_errors_are_the_same_within_what_chance_allows(twins, name, label, recor
     record_property("errors", message)
     # Repeats that scatter more could not tell one method from another.
     assert chance < 0.1 * float(theirs.mean()), message
-    assert abs(float(difference.mean())) < 4 * chance, message
+    # DAPPER inflates after the analysis: after a nonlinear step, that is not quite the same as before the next one.
+    assert abs(float(difference.mean())) < 4 * chance + 0.005 * float(theirs.mean()), message

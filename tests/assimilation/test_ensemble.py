@@ -311,7 +311,7 @@ def test_a_run_that_diverges_leaves_the_others_alone(analysis):
     assert not torch.isfinite(smoothed.mean[1, 0]).any()
 
 
-@pytest.mark.parametrize("analysis", [EnKF(), ETKF(), ETKF(torch.ones(3, 3)), EnKF(torch.ones(3, 3))])
+@pytest.mark.parametrize("analysis", [EnKF(), ETKF(), ETKF(torch.ones(3, 3).double()), EnKF(torch.ones(3, 3).double())])
 def test_single_precision_is_near_double(analysis):
     exact = problem()
     single = Observations(exact.values.float(), exact.errors.float(), exact.components, exact.seen)
@@ -337,6 +337,18 @@ def test_gradients(method, count, taper):
     assert torch.autograd.gradcheck(work, [x.requires_grad_() for x in inputs], fast_mode=True)
 
 
+def test_observations_made_without_gradients_pass_them_on():
+    """And more than once: nothing of a graph is kept in them."""
+    values = normal(2, 3).requires_grad_()
+    with torch.no_grad():
+        observations = Observations(values, 0.5)
+        assimilate(ETKF(), forecast, ensemble(5), observations)
+    for _ in range(2):
+        found = assimilate(ETKF(), forecast, ensemble(5), observations).mean.sum() + observations.known.sum()
+        (gradient,) = torch.autograd.grad(found, values)
+        assert gradient.abs().min() > 0
+
+
 # What they refuse.
 
 GOOD = Observations(torch.zeros(2, 3, dtype=torch.float64), 1.0)
@@ -349,6 +361,8 @@ GOOD = Observations(torch.zeros(2, 3, dtype=torch.float64), 1.0)
         (lambda: run(EnKF(), ensemble(5)[:1], GOOD), "two or more"),
         (lambda: run(EnKF(), ensemble(5).float(), GOOD), "bring them to one"),
         (lambda: run(EnKF(), ensemble(5)[:, :2], GOOD), "2 components"),
+        (lambda: run(EnKF(torch.ones(2, 2)), ensemble(5), GOOD), "taper of shape"),
+        (lambda: run(ETKF(torch.ones(3, 2)), ensemble(5), GOOD), "taper of shape"),
         (lambda: run(EnKF(), ensemble(5), GOOD, inflation=0.0), "inflation"),
         (lambda: run(EnKF(), ensemble(5), GOOD, lag=-1), "lag"),
         (lambda: run(EnKF(), ensemble(5), GOOD, model_error=-1.0), "at least 0"),

@@ -182,10 +182,12 @@ def test_the_stochastic_filter_on_lorenz63_every_25_steps(members, inflation, ex
 
 
 @pytest.mark.slow
-def test_many_isolated_windows_of_lorenz63():
-    truth, _, filtered, smoothed = climatological_windows(150, [0])
-    assert mean_square(filtered.mean, truth) == pytest.approx(9.9, rel=0.2)
-    assert mean_square(smoothed.mean, truth) == pytest.approx(2.16, rel=0.2)
-    truth, _, filtered, smoothed = climatological_windows(150, None)
-    assert mean_square(filtered.mean, truth) == pytest.approx(6.6, rel=0.2)
-    assert mean_square(smoothed.mean, truth) == pytest.approx(1.57, rel=0.2)
+@pytest.mark.parametrize(("components", "filtered_at", "smoothed_at"), [([0], 9.9, 2.16), (None, 6.6, 1.57)])
+def test_many_isolated_windows_of_lorenz63(components, filtered_at, smoothed_at):
+    """The expected values come from overlapping windows of 5,000 steps, which hold 25 independent ones.
+
+    Ours scatter by 4 and 7 % over 150; over 25, by 10 and 18 %.
+    """
+    truth, _, filtered, smoothed = climatological_windows(150, components)
+    assert mean_square(filtered.mean, truth) == pytest.approx(filtered_at, rel=0.2)
+    assert mean_square(smoothed.mean, truth) == pytest.approx(smoothed_at, rel=0.35)

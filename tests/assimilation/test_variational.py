@@ -51,6 +51,15 @@ def test_four_d_var_is_the_kalman_smoother():
         np.testing.assert_allclose(found[seed], expected, rtol=0, atol=1e-7)
 
 
+def test_four_d_var_starts_where_it_is_told_and_a_convex_cost_does_not_mind():
+    start = torch.randn(4, len(MEAN), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found, _ = strong_constraint(forecast, MEAN, COVARIANCE, windows(4), start=start, tolerance=1e-9)
+    expected, _ = strong_constraint(forecast, MEAN, COVARIANCE, windows(4), tolerance=1e-9)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    unmoved, _ = strong_constraint(forecast, MEAN, COVARIANCE, windows(4), start=start, iterations=0)
+    torch.testing.assert_close(unmoved[:, 0], start)
+
+
 def lorenz_cost(window: int = 16, *, batch: int = 1) -> StrongConstraint:
     generator = torch.Generator().manual_seed(0)
     values = 5 * torch.randn(batch, window, 1, dtype=torch.float64, generator=generator)
@@ -64,6 +73,14 @@ def test_the_adjoint_of_autograd_is_the_slope_of_the_cost():
     control = torch.tensor([[0.3, -0.2, 0.5]], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(cost, control)
     assert torch.autograd.gradgradcheck(cost, control)
+
+
+def test_a_covariance_that_is_learned_gets_its_gradient_each_time():
+    covariance = COVARIANCE.clone().requires_grad_()
+    cost = StrongConstraint(forecast, MEAN, covariance, problem())
+    for _ in range(2):
+        (gradient,) = torch.autograd.grad(cost(torch.ones(3, dtype=torch.float64)), covariance)
+        assert gradient.abs().max() > 0
 
 
 def test_the_cost_is_the_formula():
@@ -84,15 +101,17 @@ def test_four_d_var_of_lorenz_finds_what_scipy_finds():
 # 3D-Var.
 
 
-def test_three_d_var_is_the_kalman_analysis_with_one_covariance():
-    observations = problem()
-    found = three_d_var(forecast, MEAN, observations, COVARIANCE)
+@pytest.mark.parametrize("seed", range(4))
+def test_three_d_var_is_the_kalman_analysis_with_one_covariance(seed):
+    observations = problem(seed=seed)
+    background = PRIOR + 0.2  # the observed components must know of each other
+    found = three_d_var(forecast, MEAN, observations, torch.from_numpy(background))
     state = PRIOR_MEAN
     for time in range(observations.steps):
         state = DYNAMICS @ state if time else state
         seen = observations.seen[time].numpy()
         operator, error = np.eye(3)[COMPONENTS][seen], np.diag(observations.errors[time].numpy()[seen])
-        gain = PRIOR @ operator.T @ np.linalg.inv(operator @ PRIOR @ operator.T + error)
+        gain = background @ operator.T @ np.linalg.inv(operator @ background @ operator.T + error)
         state = state + gain @ (observations.values[time].numpy()[seen] - operator @ state)
         np.testing.assert_allclose(found[time], state, rtol=0, atol=1e-12)
 
@@ -232,6 +251,13 @@ def test_single_precision_stops_where_nothing_is_gained():
     minimum = lbfgs(rosenbrock, starts(4, torch.float32), iterations=500, tolerance=0.0)
     assert minimum.iterations < 500
     torch.testing.assert_close(minimum.state, torch.ones(4, 4), rtol=0, atol=1e-2)
+
+
+def test_a_cost_that_curves_the_wrong_way_is_still_minimised():
+    """A well in a plain: outside of it, curvature is negative."""
+    well = lambda x: -torch.exp(-(x**2).sum(-1) / 2)  # noqa: E731
+    minimum = lbfgs(well, torch.tensor([[2.5, 1.0], [0.1, -3.0]], dtype=torch.float64), iterations=100)
+    torch.testing.assert_close(minimum.state, torch.zeros(2, 2, dtype=torch.float64), rtol=0, atol=1e-6)
 
 
 def test_a_cost_that_becomes_infinite_is_backed_away_from():

@@ -16,6 +16,7 @@ from tests.workflow.test_dynamics import SOURCE
 
 OBSERVED = {"variable": "state", "every": 8, "components": [0, 2], "variance": 1.0}
 TRUTH = {"name": "truth", "model": "known_dynamics"}
+WINDOWS = {"assimilation": {"window": 48}}
 EXPERIMENT = {
     "title": "Tiny twin",
     "task": "assimilation",
@@ -24,7 +25,7 @@ EXPERIMENT = {
     "split": {
         "train": ["2000-01-01", "2000-01-05"],
         "validation": ["2000-01-07", "2000-01-08"],
-        "test": ["2000-01-30", "2000-02-02"],
+        "test": ["2000-02-01", "2000-02-02"],
         "gap_days": 0,
     },
     "training": {"horizon": 1, "assimilation": {"members": 30}},
@@ -38,6 +39,13 @@ EXPERIMENT = {
             "training": {"assimilation": {"method": "strong_4dvar", "window": 50, "start": "truth"}},
         },
         {"name": "analog", "model": "analog", "options": {"catalogue": 300, "neighbours": [8]}},
+        {"name": "interpolation", "model": "time_interpolation", "training": WINDOWS},
+        {
+            "name": "solver",
+            "model": "fourdvarnet",
+            "options": {"features": 3, "kernel": 3, "hidden": 4, "iterations": 2},
+            "training": {**WINDOWS, "windows": 64, "batch_size": 16, "max_epochs": 2},
+        },
     ],
 }
 
@@ -90,6 +98,20 @@ def test_the_smoother_beats_the_filter_and_both_beat_the_observations(twin):
     assert "spread" not in xr.open_zarr(product.file("2000-02.zarr"))
     page = (twin / "results/twin/report.html").read_text()
     assert "Analyses" in page
+
+
+def test_networks_fill_windows_from_an_interpolation(twin):
+    products = {}
+    for name in ("interpolation", "solver"):
+        manifest = read_manifest(twin / f"results/twin/{name}/seed0/products/2000-02.json", kind="product")
+        products[name] = xr.open_zarr(manifest.file("2000-02.zarr")).analysis.values
+    manifest = read_manifest(twin / "data/flow/dataset/2000-02.json", kind="dataset")
+    seen = xr.open_zarr(manifest.file("2000-02.zarr")).observation.values
+    known = np.isfinite(seen)
+    np.testing.assert_allclose(products["interpolation"][known], seen[known], rtol=1e-6)
+    assert not np.allclose(products["solver"], products["interpolation"])
+    model = read_manifest(twin / "results/twin/solver/seed0/model.json", kind="model").content
+    assert model["best_epoch"] <= 2
 
 
 def test_analyses_made_again_are_equal_to_the_byte(twin):

@@ -77,20 +77,27 @@ def analyse(
 
     All values are normalised, ``model_error`` of the options included.
     """
-    size = prior.mean.shape[-1]
-    if options.method == "weak_4dvar":
-        values, mask = observations.on_state(size)
-        weight = options.model_weight**0.5
-        cost = WeakConstraint(values, mask, flow_prior(forecast), prior_weight=weight)
-        start = interpolate(observations, size, fill=prior.mean)
-        return lbfgs(cost, start, iterations=options.iterations).state, None
     batch = observations.batch(prior.mean.shape[:-1])
-    if options.method == "strong_4dvar":
-        mean = prior.mean.expand(*batch, size)
-        found, _ = strong_constraint(forecast, mean, prior.covariance, observations, iterations=options.iterations)
-        return found, None
+    if options.method in {"strong_4dvar", "weak_4dvar"}:
+        return _by_minimisation(forecast, observations, prior, options), None
     estimate = _by_ensemble(forecast, observations, prior.draw(options.members, batch, generator), options, generator)
     return estimate.mean, estimate.spread
+
+
+def _by_minimisation(forecast: Forecast, observations: Observations, prior: Prior, options: MethodOptions) -> Tensor:
+    """Return the minimum of a variational cost, looked for from the observations interpolated in time."""
+    size = prior.mean.shape[-1]
+    batch = observations.batch(prior.mean.shape[:-1])
+    guess = interpolate(observations, size, fill=prior.mean)
+    if options.method == "weak_4dvar":
+        values, mask = observations.on_state(size)
+        cost = WeakConstraint(values, mask, flow_prior(forecast), prior_weight=options.model_weight**0.5)
+        return lbfgs(cost, guess, iterations=options.iterations).state
+    mean, start = prior.mean.expand(*batch, size), guess[..., 0, :].expand(*batch, size)
+    found, _ = strong_constraint(
+        forecast, mean, prior.covariance, observations, start=start, iterations=options.iterations
+    )
+    return found
 
 
 def _by_ensemble(

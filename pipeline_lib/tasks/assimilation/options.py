@@ -53,6 +53,8 @@ class TrainingOptions(DynamicsOptions):
 
     assimilation: MethodOptions = MethodOptions()
     """How observations are brought in."""
+    prior_loss: float = Field(default=0.1, ge=0)
+    """Of networks with a prior: weight of its error on found and true states against the error of the states."""
 
 
 class ScoringOptions(MetricOptions):
