@@ -183,6 +183,29 @@ class QuasiGeostrophic(nn.Module):
         return spectral.values(spectral.scaled_to(q, self._energies(q), spectrum, self.sizes), self.sizes)
 
 
+def subgrid_term(fine: QuasiGeostrophic, coarse: QuasiGeostrophic, state: Tensor, time: float = 0.0) -> Tensor:
+    """Return what the tendency of a fine grid, its high modes cut off, holds beyond the tendency of the coarse grid.
+
+    A closure that returned it would make the coarse equations those of the filtered state.
+
+    Parameters
+    ----------
+    fine, coarse
+        The equations on either grid.
+    state
+        Fine state, shape ``(..., y, x)``.
+    time
+        Time of the state.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(..., *coarse grid)``; its mean is 0 if both grids are forced alike.
+    """
+    filtered = spectral.cut_off(torch.stack((state, fine(state, time))), coarse.sizes)
+    return filtered[1] - coarse(filtered[0], time)
+
+
 class DriftingForcing(nn.Module):
     """Large-scale forcing cos(4 y + phase_y(t)) - cos(4 x + phase_x(t)) of constant variance, with swinging phases.
 

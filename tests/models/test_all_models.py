@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 import textwrap
 
@@ -24,8 +25,8 @@ TRAINED = [name for name in MODELS.names() if issubclass(MODELS.get(name), Netwo
 NETWORKS = [name for name in TRAINED if MODELS.get(name).card.task == "segmentation"]
 DYNAMICS = [name for name in TRAINED if MODELS.get(name).card.task == "dynamics"]
 FORECASTERS = [name for name in DYNAMICS if not issubclass(MODELS.get(name), FittedModel)]
-COMPONENTS = {"bilinear_stencil": 8}
-"""Of a state, where three are too few."""
+SHAPES = {"bilinear_stencil": (8,), "burgers_closure": (2, 8), "quasigeostrophic_closure": (8, 8)}
+"""Of a state, where three components will not do."""
 
 
 def test_expected_models_are_there():
@@ -64,9 +65,13 @@ def test_network_takes_many_channels_and_gives_finite_logits_and_gradients(name)
 def test_forecaster_goes_on_from_its_own_answers_and_has_the_published_size(name):
     model = MODELS.get(name)
     torch.manual_seed(0)
-    dimension = COMPONENTS.get(name, 3)
-    net = model.build(model.Options(), shape=(dimension,), step=0.01, mean=8.4, scale=13.8)
+    shape = SHAPES.get(name, (3,))
+    dimension = math.prod(shape)
+    net = model.build(model.Options(), shape=shape, step=0.01, mean=8.4, scale=13.8)
     assert sum(p.numel() for p in net.parameters()) == model.card.parameters.total
+    with torch.no_grad():
+        for values in net.parameters():  # some start from zeros
+            values += 0.01 * torch.randn_like(values)
     states = torch.randn(5, dimension)
     forecasts = Rollout(net, 4)(states)
     assert forecasts.shape == (5, 4, dimension)

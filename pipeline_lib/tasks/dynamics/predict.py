@@ -79,10 +79,9 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
 
 def _forecasts(network: Forecaster, states: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
     """Forecasts (time, lead, dimension) of normalised states (time, dimension)."""
-    values = next(iter((*network.parameters(), *network.buffers())))
     with torch.inference_mode(), torch.random.fork_rng():
         torch.manual_seed(_SEED)
-        start = torch.from_numpy(states).to(values.device, _format(network))
+        start = torch.from_numpy(states).to(*_place(network))
         return np.asarray(Rollout(network, steps)(start).cpu().double().numpy())
 
 
@@ -93,7 +92,7 @@ def _free_runs(network: Forecaster, states: NDArray[np.float64], every: int) -> 
     return found.reshape(-1, states.shape[1])[: len(states)]
 
 
-def _format(network: Forecaster) -> torch.dtype:
-    """Return the number format in which a network computes."""
-    values = (*network.parameters(), *network.buffers())
-    return next((value.dtype for value in values if value.is_floating_point()), torch.float64)
+def _place(network: Forecaster) -> tuple[torch.device, torch.dtype]:
+    """Return where and in which number format a network computes; one without values could anywhere and does exactly."""
+    values = [value for value in (*network.parameters(), *network.buffers()) if value.is_floating_point()]
+    return (values[0].device, values[0].dtype) if values else (torch.device("cpu"), torch.float64)

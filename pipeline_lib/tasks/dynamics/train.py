@@ -29,6 +29,8 @@ from pipeline_lib.train.share import Share
 
 _ON_CPU = {"device": "cpu", "precision": "float64"}
 """Where and how a fit in one go computes."""
+_NO_HISTORY = pd.DataFrame({"epoch": [], "train_loss": []})
+"""Of what was not found step by step."""
 _VALIDATION_WINDOWS = 2000
 """Validation windows at most, evenly spread."""
 
@@ -157,10 +159,12 @@ def _found(
     request: TrainingRequest, training: TrainingOptions, network: Forecaster, train: Trajectory, validation: Trajectory
 ) -> Found:
     """Find the values of a network: by its own method, by least squares, or step by step along gradients."""
+    if not any(True for _ in network.parameters()) and not issubclass(request.network_model, FittedModel):
+        return Found(network.state_dict(), _NO_HISTORY, _ON_CPU)  # equations in which nothing is unknown
     if issubclass(request.network_model, FittedModel):
         states = [torch.from_numpy(trajectory.states) for trajectory in (train, validation)]
         request.network_model.fit(network.double(), *states, horizon=training.horizon)
-        return Found(network.state_dict(), pd.DataFrame({"epoch": [], "train_loss": []}), _ON_CPU)
+        return Found(network.state_dict(), _NO_HISTORY, _ON_CPU)
     if training.optimizer == "levenberg_marquardt":
         history = fit_least_squares(
             Rollout(network.double(), training.horizon),
