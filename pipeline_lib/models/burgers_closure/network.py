@@ -76,7 +76,7 @@ class BurgersStep(Forecaster):
         """Return the next state."""
         mean, scale, step = self._states.mean, self._states.scale, self._states.step
         frequencies, substep = self._options.frequencies, step / self._options.substeps
-        velocity, force = (state * scale + mean).unflatten(-1, self._states.shape).unbind(-2)
+        velocity, force = (state * scale + mean).reshape(*state.shape[:-1], *self._states.shape).unbind(-2)
         system = FiniteVolumeBurgers(
             self._options.viscosity,
             self._options.length,

@@ -93,6 +93,6 @@ def _free_runs(network: Forecaster, states: NDArray[np.float64], every: int) -> 
 
 
 def _place(network: Forecaster) -> tuple[torch.device, torch.dtype]:
-    """Return where and in which number format a network computes; one without values could anywhere and does exactly."""
+    """Return where and in which number format a network computes: exactly if it holds no values."""
     values = [value for value in (*network.parameters(), *network.buffers()) if value.is_floating_point()]
     return (values[0].device, values[0].dtype) if values else (torch.device("cpu"), torch.float64)
