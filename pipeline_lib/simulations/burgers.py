@@ -42,7 +42,7 @@ class BurgersSimulation:
         refinement: int = Field(16, gt=0)
         """Fine cells in a coarse one."""
         frequencies: tuple[float, ...] = FREQUENCIES
-        """omega_k of the force, the sum over k = 1, 2, ... of amplitude sin(2 pi k x / length + omega_k t + phase_k)."""
+        """omega_k of the force, the sum over k from 1 on of amplitude sin(2 pi k x / length + omega_k t + phase_k)."""
         amplitude: float = 0.6
         """Of each of the waves."""
         seed: int = 0

@@ -25,7 +25,7 @@ TRAINED = [name for name in MODELS.names() if issubclass(MODELS.get(name), Netwo
 NETWORKS = [name for name in TRAINED if MODELS.get(name).card.task == "segmentation"]
 DYNAMICS = [name for name in TRAINED if MODELS.get(name).card.task == "dynamics"]
 FORECASTERS = [name for name in DYNAMICS if not issubclass(MODELS.get(name), FittedModel)]
-SHAPES = {"bilinear_stencil": (8,), "burgers_closure": (2, 8), "quasigeostrophic_closure": (8, 8)}
+SHAPES = {"bilinear_stencil": (8,), "burgers_closure": (2, 12), "quasigeostrophic_closure": (8, 8)}
 """Of a state, where three components will not do."""
 
 

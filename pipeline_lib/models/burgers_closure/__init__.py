@@ -77,9 +77,10 @@ class BurgersClosure(StateModel):
         """Return the network."""
         from pipeline_lib.models.burgers_closure.network import BurgersStep
 
-        if len(states.shape) != len(FIELDS) or states.shape[0] != len(FIELDS) or states.shape[1] < options.width:
+        fewest = max(options.width, 2 * len(options.frequencies) + 1)
+        if len(states.shape) != len(FIELDS) or states.shape[0] != len(FIELDS) or states.shape[1] < fewest:
             raise ConfigError(
-                f"states {states.shape} are not {' and '.join(FIELDS)} on at least {options.width} cells",
+                f"states {states.shape} are not {' and '.join(FIELDS)} on at least {fewest} cells",
                 where="burgers_closure",
                 fix="take a source of the simulation burgers",
             )

@@ -214,8 +214,8 @@ def draw_energy(runs: list[FreeRun], truth: FreeRun, *, name: str = "energy") ->
     _legend(figure, ax)
     caption = (
         "Half the mean square over the components of the state (of its first field, if it has several) in a free run of"
-        " each model (first seed) and in the truth; lines that leave the panel have left twice the largest energy of the"
-        " truth."
+        " each model (first seed) and in the truth; lines that leave the panel have left twice the largest energy of"
+        " the truth."
     )
     return ReportFigure(name, "Energy of free runs", caption, figure)
 
