@@ -35,7 +35,7 @@ def test_every_command_has_help(command):
 
 def test_list_names_what_is_registered():
     done = gyre("list")
-    assert re.search("model: eddynet, eddynet_s, .*okubo_weiss, .*unet", done.stdout)
+    assert re.search("model: .*eddynet, eddynet_s, .*okubo_weiss, .*unet", done.stdout)
     assert "labeller: okubo_weiss, pet14" in done.stdout
 
 
