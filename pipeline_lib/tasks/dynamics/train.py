@@ -159,11 +159,11 @@ def _found(
     request: TrainingRequest, training: TrainingOptions, network: Forecaster, train: Trajectory, validation: Trajectory
 ) -> Found:
     """Find the values of a network: by its own method, by least squares, or step by step along gradients."""
-    if not any(True for _ in network.parameters()) and not issubclass(request.network_model, FittedModel):
-        return Found(network.state_dict(), _NO_HISTORY, _ON_CPU)  # equations in which nothing is unknown
     if issubclass(request.network_model, FittedModel):
         states = [torch.from_numpy(trajectory.states) for trajectory in (train, validation)]
         request.network_model.fit(network.double(), *states, horizon=training.horizon)
+        return Found(network.state_dict(), _NO_HISTORY, _ON_CPU)
+    if next(network.parameters(), None) is None:  # equations in which nothing is unknown
         return Found(network.state_dict(), _NO_HISTORY, _ON_CPU)
     if training.optimizer == "levenberg_marquardt":
         history = fit_least_squares(
