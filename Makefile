@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system system-slurm demo full all test test-slow test-kill test-mutations test-soak test-crate test-conda test-slurm lint format reference dry-run report clean
+.PHONY: help install install-dev system system-slurm demo full all test test-slow test-kill test-mutations test-soak test-crate test-assimilation test-conda test-slurm lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -72,6 +72,14 @@ test-conda: install-dev .venv/conda-tools  ## snakemake --sdm conda, with wheels
 
 test-crate: install-dev .venv-crate/.installed  ## The RO-Crate of a run against the community's validator
 	$(RUN) python -m pytest -m crate
+
+.venv-dapper/.installed: requirements-dapper.txt
+	$(PYTHON) -m venv .venv-dapper
+	.venv-dapper/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-dapper.txt
+	touch $@
+
+test-assimilation: install-dev .venv-dapper/.installed  ## Ensemble methods against DAPPER; long twins
+	$(RUN) python -m pytest -m "dapper or slow" tests/assimilation
 
 test-soak: install-dev  ## Thirty simulated nights of arrivals, with an outage, a re-issue and a late day
 	$(RUN) python -m pytest -m soak -n 0 -rP

@@ -9,7 +9,17 @@ import sys
 from collections.abc import Sequence
 
 from pipeline_lib import __version__
-from pipeline_lib.cli import cluster, data, evaluation, learning, operations, provenance, reference, verification
+from pipeline_lib.cli import (
+    cluster,
+    data,
+    evaluation,
+    learning,
+    netgen,
+    operations,
+    provenance,
+    reference,
+    verification,
+)
 from pipeline_lib.errors import GyreError
 from pipeline_lib.log import set_up
 
@@ -28,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument("--log", metavar="FILE", help="write the log to this file as well")
     common.add_argument("--verbose", action="store_true", help="log details")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (data, learning, evaluation, operations, provenance, verification, cluster, reference):
+    for group in (data, learning, evaluation, netgen, operations, provenance, verification, cluster, reference):
         group.add_commands(commands, common)
     return parser
 

@@ -84,7 +84,7 @@ class LoadedExperiment:
         """Validated training options of a competitor: the model's recommendation, the experiment's, its own on top."""
         entry = self.spec.entry(name)
         recommended = getattr(MODELS.get(entry.model), "training", {})
-        merged = {**recommended, **self.spec.training, **entry.training}
+        merged = _merge(_merge(recommended, self.spec.training), entry.training)
         return validate(self.task.TrainingOptions, merged, where=f"{self.name}: models.{name}.training")
 
     @property
@@ -159,7 +159,7 @@ class LoadedExperiment:
 
     def _check_model(self, entry: ModelEntry, *, trained: bool) -> None:
         card = MODELS.get(entry.model).card
-        if card.task != self.spec.task:
+        if card.task not in self.task.model_tasks:
             raise ConfigError(
                 f"model {entry.model!r} is for task {card.task}, not {self.spec.task}",
                 where=f"{self.name}: models.{entry.name}",

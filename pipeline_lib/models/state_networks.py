@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pipeline_lib.learning.forecaster import Forecaster
 from pipeline_lib.solvers.lorenz63 import Lorenz63
-from pipeline_lib.solvers.schemes import SCHEMES
+from pipeline_lib.solvers.schemes import SCHEMES, Tendency
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,6 +142,18 @@ class LorenzEquations(nn.Module):
         return equations(state * self._scale + self._mean, 0.0) / self._scale
 
 
+class KnownTendency(nn.Module):
+    """The tendency of a known system in normalised variables."""
+
+    def __init__(self, system: Tendency, mean: float, scale: float) -> None:
+        super().__init__()
+        self._system, self._mean, self._scale = system, mean, scale
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Return time derivatives of normalised states."""
+        return self._system(state * self._scale + self._mean, 0.0) / self._scale
+
+
 class RecurrentOptions(Protocol):
     """What the network needs to know."""
 
@@ -173,3 +185,47 @@ class RecurrentStep(Forecaster):
         memory = list(found) if self._parts > 1 else [found]
         following: Tensor = self.out(memory[0])
         return (state + following if self._residual else following), memory
+
+
+class AttentionOptions(Protocol):
+    """What the network needs to know."""
+
+    window: int
+    width: int
+    heads: int
+    layers: int
+    hidden: int
+
+
+class AttentionStep(Forecaster):
+    """Causal self-attention over the last states; it remembers those before the present one, oldest first."""
+
+    def __init__(self, dimension: int, options: AttentionOptions) -> None:
+        super().__init__()
+        self.embed = nn.Linear(dimension, options.width)
+        self.positions = nn.Parameter(0.02 * torch.randn(options.window, options.width))
+        layer = nn.TransformerEncoderLayer(
+            options.width, options.heads, options.hidden, dropout=0.0, batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, options.layers, enable_nested_tensor=False)
+        self.out = nn.Linear(options.width, dimension)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        self._window = options.window
+
+    def begin(self, state: Tensor) -> Tensor:
+        """Return an empty window."""
+        return state[:, None][:, :0]
+
+    def increments(self, states: Tensor) -> Tensor:
+        """Return what follows each state (batch, time, dimension) of a window, minus that state."""
+        count = states.shape[1]
+        mask = nn.Transformer.generate_square_subsequent_mask(count, device=states.device, dtype=states.dtype)
+        tokens = self.embed(states) + self.positions[:count]
+        found: Tensor = self.out(self.layers(tokens, mask=mask, is_causal=True))
+        return found
+
+    def advance(self, state: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the next state and the window that ends with the present one."""
+        seen = torch.cat([memory, state[:, None]], dim=1)[:, -self._window :]
+        return state + self.increments(seen)[:, -1], seen

@@ -21,6 +21,7 @@ from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.label.registry import LABELLERS
 from pipeline_lib.models.base import ModelCard
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.netgen.system_file import SystemFile
 from pipeline_lib.preparations.registry import PREPARATIONS
 from pipeline_lib.tasks.registry import TASKS
 
@@ -61,6 +62,7 @@ def _configuration_page() -> str:
         parts += _section(f"`fetch:` with driver {name}", DRIVERS.get(name).Options)
     for name in PREPARATIONS.names():
         parts += _section(f"`preparation.options:` of {name}", PREPARATIONS.get(name).Options)
+    parts += _section("A system for `python -m pipeline_lib netgen`", SystemFile)
     return "".join(parts)
 
 

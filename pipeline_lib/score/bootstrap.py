@@ -46,7 +46,19 @@ _CALIBRATION_SEED = 20170
 _HALF_BLOCK = 2.0
 """A block is this many times the 1/e decorrelation time (see IntervalOptions.block_days)."""
 
+_EXACT_BITS = 50
+"""Sums of so many bits are exact in double precision, with room for resamples that are larger than the sample."""
+
 Draws = NDArray[np.float64]
+
+
+def summable(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values rounded to multiples of a power of two so coarse that sums are exact, whatever their order."""
+    total = float(values.sum())
+    if total == 0:
+        return values
+    quantum = 2.0 ** (np.ceil(np.log2(total)) - _EXACT_BITS)
+    return np.asarray(np.round(values / quantum) * quantum)
 
 
 def block_length(times: NDArray[np.datetime64], block_days: float) -> int:

@@ -1,8 +1,8 @@
-"""Options of the intervals."""
+"""Scoring options that every task has."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline_lib.options import Options
 
@@ -20,3 +20,20 @@ class IntervalOptions(Options):
     """Probability with which an interval shall hold the true value."""
     seed: int = Field(default=0, ge=0)
     """Seed of the resampling."""
+
+
+class MetricOptions(Options):
+    """What is scored; a task gives ``metrics`` its own default."""
+
+    metrics: list[str] = Field(min_length=1)
+    """Registered metrics, in the order of the leaderboard."""
+    intervals: IntervalOptions = IntervalOptions()
+    """How intervals and ties are made."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _once(cls, metrics: list[str]) -> list[str]:
+        twice = sorted({name for name in metrics if metrics.count(name) > 1})
+        if twice:
+            raise ValueError(f"metric {twice[0]!r} is listed twice")
+        return metrics

@@ -19,6 +19,8 @@ class Task(Protocol):
     """Options of the ``training:`` block of an experiment and of its models."""
     ScoringOptions: ClassVar[type[Options]]
     """Options of the ``scoring:`` block of an experiment."""
+    model_tasks: ClassVar[tuple[str, ...]]
+    """Tasks whose models this one takes, by the name on their cards."""
     needs_labels: ClassVar[bool]
     """Whether the label stage runs for experiments of this kind."""
 

@@ -204,6 +204,7 @@ def _trainer(job: Job, module: TrainingModule, callbacks: list[pl.Callback]) -> 
         # On the CPU all our operations are deterministic as they are; the switch would fill every new tensor.
         deterministic=job.device == "cuda",
         callbacks=callbacks,
+        inference_mode=False,  # a network may take gradients inside: a learned solver does
         # Inside a Slurm job Lightning would take itself for a task that srun started, and wait for the others.
         plugins=[LightningEnvironment()],
         logger=False,

@@ -18,6 +18,7 @@ from pipeline_lib.learning.forecaster import Rollout
 from pipeline_lib.models.base import AlgorithmModel, FittedModel, NetworkModel
 from pipeline_lib.models.keras import keras_parameter_count
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.windows import WindowModel
 from pipeline_lib.registry import Registry
 from pipeline_lib.tasks.registry import TASKS
 
@@ -25,6 +26,7 @@ TRAINED = [name for name in MODELS.names() if issubclass(MODELS.get(name), Netwo
 NETWORKS = [name for name in TRAINED if MODELS.get(name).card.task == "segmentation"]
 DYNAMICS = [name for name in TRAINED if MODELS.get(name).card.task == "dynamics"]
 FORECASTERS = [name for name in DYNAMICS if not issubclass(MODELS.get(name), FittedModel)]
+FILLERS = [name for name in TRAINED if issubclass(MODELS.get(name), WindowModel)]
 SHAPES = {"bilinear_stencil": (8,), "burgers_closure": (2, 12), "quasigeostrophic_closure": (8, 8)}
 """Of a state, where three components will not do."""
 
@@ -69,15 +71,37 @@ def test_forecaster_goes_on_from_its_own_answers_and_has_the_published_size(name
     dimension = math.prod(shape)
     net = model.build(model.Options(), shape=shape, step=0.01, mean=8.4, scale=13.8)
     assert sum(p.numel() for p in net.parameters()) == model.card.parameters.total
-    with torch.no_grad():
-        for values in net.parameters():  # some start from zeros
-            values += 0.01 * torch.randn_like(values)
+    for parameter in net.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter)  # behind an output that starts at zero nothing has a gradient
     states = torch.randn(5, dimension)
     forecasts = Rollout(net, 4)(states)
     assert forecasts.shape == (5, 4, dimension)
     assert torch.isfinite(forecasts).all()
     forecasts.square().mean().backward()
     assert all(torch.isfinite(p.grad).all() and p.grad.any() for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", FILLERS)
+def test_network_fills_a_window_and_all_its_values_are_trained(name):
+    model = MODELS.get(name)
+    torch.manual_seed(0)
+    net = model.build(model.Options(), shape=(3,), step=0.01, mean=8.4, scale=13.8).eval()
+    for parameter in net.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter)
+    values, mask = torch.randn(2, 3, 24), torch.rand(2, 3, 24) < 0.3
+    found = net(torch.randn(2, 3, 24), values * mask, mask)
+    assert found.shape == (2, 3, 24)
+    if list(net.parameters()):
+        found.square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() and p.grad.any() for p in net.parameters())
+
+
+def test_fourdvarnet_on_lorenz_96_has_the_published_size():
+    model = MODELS.get("fourdvarnet")
+    net = model.build(model.Options(prior="lorenz96", ring=True, hidden=5), shape=(40,), step=0.05, mean=2.3, scale=3.6)
+    assert sum(p.numel() for p in net.parameters()) == model.card.parameters.total
 
 
 @pytest.mark.parametrize("name", TRAINED)

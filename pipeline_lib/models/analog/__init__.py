@@ -53,6 +53,8 @@ class Analog(StateModel, FittedModel):
         """Numbers of analogs among which validation chooses."""
         method: Method = "local_linear"
         """How a forecast is made of the analogs."""
+        sampled: bool = False
+        """Draw forecasts with the spread of the analogs around their mean: for the members of an ensemble."""
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:
@@ -61,7 +63,7 @@ class Analog(StateModel, FittedModel):
 
         if max(options.neighbours) > options.catalogue:
             raise DataError(f"holds fewer states than {max(options.neighbours)} neighbours", where="analog.catalogue")
-        return AnalogStep(states.dimension, options.catalogue, tuple(options.neighbours), options.method)
+        return AnalogStep(states.dimension, options)
 
     @classmethod
     def fit(cls, network: Any, train: torch.Tensor, validation: torch.Tensor, *, horizon: int) -> None:  # noqa: ANN401 - what build returns

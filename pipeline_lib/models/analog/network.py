@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from scipy.spatial import KDTree
@@ -12,10 +12,15 @@ from torch import Tensor
 from pipeline_lib.errors import DataError
 from pipeline_lib.learning.forecaster import Forecaster, forecast_error
 
+if TYPE_CHECKING:
+    from pipeline_lib.models.analog import Analog
+
 logger = logging.getLogger(__name__)
 
 _TREE_DIMENSIONS = 10
 """Beyond that a tree visits all states anyway."""
+_LEAST_FREEDOM = 1e-3
+"""Of a covariance: where a single analog has nearly all the weight, there is no spread to tell."""
 _QUERIES = 1000
 """States that are compared with the whole catalogue at once."""
 
@@ -27,24 +32,20 @@ class AnalogStep(Forecaster):
     ----------
     dimension
         Components of a state.
-    size
-        States in the catalogue.
-    candidates
-        Numbers of analogs to choose from.
-    method
-        ``locally_constant``, ``locally_incremental`` or ``local_linear``.
+    options
+        Options of the model.
     """
 
     states: Tensor
     successors: Tensor
     neighbours: Tensor
 
-    def __init__(self, dimension: int, size: int, candidates: tuple[int, ...], method: str) -> None:
+    def __init__(self, dimension: int, options: Analog.Options) -> None:
         super().__init__()
         for name in ("states", "successors"):
-            self.register_buffer(name, torch.zeros(size, dimension, dtype=torch.float64))
-        self.register_buffer("neighbours", torch.tensor(candidates[0]))
-        self._candidates, self._method = candidates, method
+            self.register_buffer(name, torch.zeros(options.catalogue, dimension, dtype=torch.float64))
+        self.register_buffer("neighbours", torch.tensor(options.neighbours[0]))
+        self._options = options
         self._tree: KDTree | None = None
 
     def remember(self, states: Tensor) -> None:
@@ -63,7 +64,7 @@ class AnalogStep(Forecaster):
     def choose(self, states: Tensor, horizon: int) -> None:
         """Take the number of analogs that forecasts consecutive states (time, dimension) best, up to ``horizon``."""
         errors = {}
-        for count in self._candidates:
+        for count in self._options.neighbours:
             self.neighbours.fill_(count)
             errors[count] = forecast_error(self, states, horizon)
             logger.info("%d analogs: validation rmse %.4g", count, errors[count])
@@ -76,11 +77,13 @@ class AnalogStep(Forecaster):
         squares = (near - state[:, None]).square().sum(dim=-1)
         typical = squares.median(dim=1, keepdim=True).values.clamp_min(torch.finfo(squares.dtype).tiny)
         weights = torch.softmax(-squares / typical, dim=1)[..., None]
-        if self._method == "locally_constant":
-            return (weights * after).sum(dim=1), memory
-        if self._method == "locally_incremental":
-            return state + (weights * (after - near)).sum(dim=1), memory
-        return _regression(near - state[:, None], after, weights.sqrt()), memory
+        if self._options.method == "local_linear":
+            mean, departures = _regression(near - state[:, None], after, weights)
+        else:
+            values = after if self._options.method == "locally_constant" else state[:, None] + after - near
+            mean = (weights * values).sum(dim=1)
+            departures = values - mean[:, None]
+        return (mean + _drawn(departures, weights) if self._options.sampled else mean), memory
 
     def _nearest(self, state: Tensor, count: int) -> Tensor:
         """Return the numbers (batch, count) of the nearest states."""
@@ -95,11 +98,17 @@ class AnalogStep(Forecaster):
         return torch.cat(found)
 
 
-def _regression(offsets: Tensor, after: Tensor, roots: Tensor) -> Tensor:
-    """Weighted linear regression of successors on offsets from the state, taken at offset zero.
+def _regression(offsets: Tensor, after: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted linear regression of successors on offsets from the state: its value at offset zero, and what it misses.
 
-    offsets, after (batch, analogs, dimension), roots of the weights (batch, analogs, 1) -> (batch, dimension).
+    offsets, after (batch, analogs, dimension), weights (batch, analogs, 1).
     """
-    features = torch.cat([torch.ones_like(offsets[..., :1]), offsets], dim=-1)
+    features, roots = torch.cat([torch.ones_like(offsets[..., :1]), offsets], dim=-1), weights.sqrt()
     coefficients: Tensor = torch.linalg.lstsq(roots * features, roots * after).solution
-    return coefficients[:, 0]
+    return coefficients[:, 0], after - features @ coefficients
+
+
+def _drawn(departures: Tensor, weights: Tensor) -> Tensor:
+    """Draw from a normal distribution with the weighted covariance of departures (batch, analogs, dimension)."""
+    scale = (weights / (1 - weights.square().sum(dim=1, keepdim=True)).clamp_min(_LEAST_FREEDOM)).sqrt()
+    return (scale * departures * torch.randn_like(departures[..., :1])).sum(dim=1)

@@ -18,6 +18,7 @@ class Dynamics:
 
     TrainingOptions = TrainingOptions
     ScoringOptions = ScoringOptions
+    model_tasks = ("dynamics",)
     needs_labels = False
 
     @staticmethod

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from pipeline_lib.options import Options
-from pipeline_lib.score.options import IntervalOptions
+from pipeline_lib.score.options import MetricOptions
 from pipeline_lib.train.options import LoopOptions
 
 
@@ -37,7 +36,7 @@ class TrainingOptions(LoopOptions):
     """The loss is the mean squared error of normalised states, times this."""
 
 
-class ScoringOptions(Options):
+class ScoringOptions(MetricOptions):
     """What is scored, and how."""
 
     metrics: list[str] = Field(
@@ -45,13 +44,3 @@ class ScoringOptions(Options):
         min_length=1,
     )
     """Registered metrics, in the order of the leaderboard."""
-    intervals: IntervalOptions = IntervalOptions()
-    """How intervals and ties are made."""
-
-    @field_validator("metrics")
-    @classmethod
-    def _once(cls, metrics: list[str]) -> list[str]:
-        twice = sorted({name for name in metrics if metrics.count(name) > 1})
-        if twice:
-            raise ValueError(f"metric {twice[0]!r} is listed twice")
-        return metrics

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
-from pipeline_lib.learning.forecaster import Forecaster, Rollout
+from pipeline_lib.learning.forecaster import Forecaster, Rollout, number_format
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import resolve_device
 
@@ -45,11 +45,12 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         raise TypeError(f"{model.spec.model} advances no states")
     content = trained.content
     steps, every = int(content["forecast_steps"]), content["free_run_steps"]
-    network = model.network.to(resolve_device(device)).eval()
+    target = resolve_device(device)
+    network = model.network.to(target).eval()
     flat = (states.values.reshape(states.sizes["time"], -1).astype(np.float64) - described.mean) / described.scale
-    found = {VARIABLE: _forecasts(network, flat, steps)}
+    found = {VARIABLE: _forecasts(network, flat, steps, target)}
     if every is not None:
-        found[FREE_RUN] = _free_runs(network, flat, int(every))
+        found[FREE_RUN] = _free_runs(network, flat, int(every), target)
     axes = tuple(str(dim) for dim in states.dims[1:])
     variables = {
         name: (
@@ -77,22 +78,20 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     return out
 
 
-def _forecasts(network: Forecaster, states: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
+def _forecasts(
+    network: Forecaster, states: NDArray[np.float64], steps: int, device: torch.device
+) -> NDArray[np.float64]:
     """Forecasts (time, lead, dimension) of normalised states (time, dimension)."""
     with torch.inference_mode(), torch.random.fork_rng():
         torch.manual_seed(_SEED)
-        start = torch.from_numpy(states).to(*_place(network))
+        start = torch.from_numpy(states).to(device, number_format(network))
         return np.asarray(Rollout(network, steps)(start).cpu().double().numpy())
 
 
-def _free_runs(network: Forecaster, states: NDArray[np.float64], every: int) -> NDArray[np.float64]:
+def _free_runs(
+    network: Forecaster, states: NDArray[np.float64], every: int, device: torch.device
+) -> NDArray[np.float64]:
     """States (time, dimension) of runs that start from the truth at every so many times."""
     runs = states[::every]
-    found = np.concatenate([runs[:, None], _forecasts(network, runs, every - 1)], axis=1)
+    found = np.concatenate([runs[:, None], _forecasts(network, runs, every - 1, device)], axis=1)
     return found.reshape(-1, states.shape[1])[: len(states)]
-
-
-def _place(network: Forecaster) -> tuple[torch.device, torch.dtype]:
-    """Return where and in which number format a network computes: exactly if it holds no values."""
-    values = [value for value in (*network.parameters(), *network.buffers()) if value.is_floating_point()]
-    return (values[0].device, values[0].dtype) if values else (torch.device("cpu"), torch.float64)

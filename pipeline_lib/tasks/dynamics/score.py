@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from pipeline_lib.errors import ScoreError
+from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
 from pipeline_lib.tasks.dynamics import metrics  # noqa: F401 - counted in the stage's fingerprint
 from pipeline_lib.tasks.dynamics.free_runs import count_free_runs
 from pipeline_lib.tasks.dynamics.options import ScoringOptions
 from pipeline_lib.tasks.dynamics.predict import AGE, FREE_RUN, VARIABLE
-
-_EXACT_BITS = 50
-"""Sums of so many bits are exact in double precision, with room for resamples that are larger than the sample."""
 
 
 def score_stores(
@@ -68,14 +65,14 @@ def score_stores(
         )
     future = np.stack([states[1 + lead : 1 + lead + starts] for lead in range(leads)], axis=1)
     by_lead = {
-        "squared_error": _summable(((found - future) ** 2).sum(axis=-1)),
-        "persistence_error": _summable(((states[:starts, None] - future) ** 2).sum(axis=-1)),
+        "squared_error": summable(((found - future) ** 2).sum(axis=-1)),
+        "persistence_error": summable(((states[:starts, None] - future) ** 2).sum(axis=-1)),
         "values": np.full((starts, leads), float(states.shape[1])),
     }
     counts: dict[str, xr.Variable] = {n: xr.Variable(("time", "lead"), values) for n, values in by_lead.items()}
     if FREE_RUN in product:
         runs = count_free_runs(product[FREE_RUN].load(), product[AGE].load(), truth)
-        counts |= {name: xr.Variable("time", _summable(values[:starts])) for name, values in runs.items()}
+        counts |= {name: xr.Variable("time", summable(values[:starts])) for name, values in runs.items()}
     scored = truth.isel(time=slice(starts))
     sample = Sample.of(scored, xr.ones_like(scored, dtype=bool), method={"leads": leads})
     coords = {"time": scored.time, "lead": forecast.lead}
@@ -91,12 +88,3 @@ def _state(product: xr.Dataset, dataset: xr.Dataset, where: str) -> xr.DataArray
     if not np.array_equal(product.time.values, fitting[0].time.values):
         raise ScoreError("starts from other times than those of the dataset", where=where, fix="predict again")
     return fitting[0].load()
-
-
-def _summable(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round to multiples of a power of two so coarse that sums are exact, whatever their order."""
-    total = float(values.sum())
-    if total == 0:
-        return values
-    quantum = 2.0 ** (np.ceil(np.log2(total)) - _EXACT_BITS)
-    return np.asarray(np.round(values / quantum) * quantum)

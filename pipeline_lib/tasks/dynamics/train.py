@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.data.periods import overlaps
@@ -21,16 +21,16 @@ from pipeline_lib.models.base import FittedModel
 from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
 from pipeline_lib.tasks.dynamics.windows import Trajectory, Windows
-from pipeline_lib.train.loop import run_training
+from pipeline_lib.train.loop import TrainingResult, run_training
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.request import TrainingRequest
 from pipeline_lib.train.seeds import generator, torch_seed
 from pipeline_lib.train.share import Share
 
-_ON_CPU = {"device": "cpu", "precision": "float64"}
+ON_CPU = {"device": "cpu", "precision": "float64"}
 """Where and how a fit in one go computes."""
-_NO_HISTORY = pd.DataFrame({"epoch": [], "train_loss": []})
-"""Of what was not found step by step."""
+NO_HISTORY = pd.DataFrame({"epoch": [], "train_loss": []})
+"""Of a fit that has no epochs."""
 _VALIDATION_WINDOWS = 2000
 """Validation windows at most, evenly spread."""
 
@@ -106,43 +106,36 @@ def train(request: TrainingRequest) -> None:
     if len(request.inputs) != 1:
         fix = f"name one of {', '.join(request.inputs)}"
         raise ConfigError("a state is one variable", where="inputs", fix=fix)
+    every = None if training.free_run is None else round(training.free_run / training.step)
+    facts = {"forecast_steps": training.forecast_steps, "free_run_steps": every}
+    train_forecaster(request, training, task="dynamics", facts=facts)
+
+
+def train_forecaster(
+    request: TrainingRequest, training: TrainingOptions, *, task: str, facts: Mapping[str, Any]
+) -> None:
+    """Train a network on the states that the first input holds, and store it for a task, with facts for its manifest.
+
+    Raises
+    ------
+    Interrupted, TrainingError, ConfigError, DataError
+        As :func:`train`.
+    """
     if request.threads is not None:
         torch.set_num_threads(request.threads)
-    (name,) = request.inputs
-    values = request.statistics[name]
-    trajectories = _trajectory(request, training, "train"), _trajectory(request, training, "validation")
+    values = request.statistics[request.inputs[0]]
+    trajectories = read_states(request, training, "train"), read_states(request, training, "validation")
     sizes = {
         "shape": list(trajectories[0].shape),
         "step": training.step,
         "mean": values["mean"],
         "scale": values["std"],
     }
-    network = _network(request, sizes)
-    found = _found(request, training, network, *trajectories)
-    spec = ModelSpec(
-        model=request.model,
-        options=request.model_options.model_dump(mode="json"),
-        task="dynamics",
-        inputs=(InputVariable(name=name, units=values["units"], mean=values["mean"], scale=values["std"]),),
-        sizes=sizes,
-        parameters=sum(p.numel() for p in network.parameters()),
-    )
-    save_model(
-        request.output,
-        spec=spec,
-        weights=found.weights,
-        history=found.history,
-        last=found.last,
-        inputs=request.manifests,
-        training=request.described,
-        code=request.code,
-        extra={
-            **found.facts,
-            "forecast_steps": training.forecast_steps,
-            "free_run_steps": None if training.free_run is None else round(training.free_run / training.step),
-            **dataset_facts(request.manifests),
-        },
-    )
+    network = initialised(request, sizes)
+    if not isinstance(network, Forecaster):
+        title = request.network_model.card.title
+        raise ConfigError(f"{title} advances no states", where="models", fix="choose a model of this task")
+    store(request, network, sizes, _found(request, training, network, *trajectories), task=task, facts=facts)
 
 
 @dataclass(frozen=True)
@@ -162,9 +155,9 @@ def _found(
     if issubclass(request.network_model, FittedModel):
         states = [torch.from_numpy(trajectory.states) for trajectory in (train, validation)]
         request.network_model.fit(network.double(), *states, horizon=training.horizon)
-        return Found(network.state_dict(), _NO_HISTORY, _ON_CPU)
+        return Found(network.state_dict(), NO_HISTORY, ON_CPU)
     if next(network.parameters(), None) is None:  # equations in which nothing is unknown
-        return Found(network.state_dict(), _NO_HISTORY, _ON_CPU)
+        return Found(network.state_dict(), NO_HISTORY, ON_CPU)
     if training.optimizer == "levenberg_marquardt":
         history = fit_least_squares(
             Rollout(network.double(), training.horizon),
@@ -174,7 +167,7 @@ def _found(
             scale=training.loss_scale,
         )
         epochs = {"best_epoch": int(history["val_loss"].argmin()) + 1, "stopped_epoch": len(history)}
-        return Found(network.state_dict(), history, {**_ON_CPU, **epochs})
+        return Found(network.state_dict(), history, {**ON_CPU, **epochs})
     result = run_training(
         network=Rollout(network, training.horizon),
         problem=DynamicsProblem(training, train, validation, seed=request.seed),
@@ -184,34 +177,75 @@ def _found(
         device=request.device,
         devices=request.devices,
         end=request.end,
-        run={
-            "model": f"{request.network_model.__module__}.{request.network_model.__qualname__}",
-            "options": request.model_options.model_dump(mode="json"),
-            "train data": train.identity,
-            "validation data": validation.identity,
-        },
+        run=run_identity(request, train.identity, validation.identity),
     )
     weights = {name.removeprefix("forecaster."): value for name, value in result.weights.items()}
-    facts = {name: getattr(result, name) for name in ("best_epoch", "stopped_epoch", "device", "precision")}
-    return Found(weights, result.history, {**facts, "devices": request.devices}, result.last)
+    return Found(weights, result.history, facts_of(result, request), result.last)
 
 
-def _network(request: TrainingRequest, sizes: Mapping[str, Any]) -> Forecaster:
+def initialised(request: TrainingRequest, sizes: Mapping[str, Any]) -> nn.Module:
     """Return a network whose initial weights are a function of the seed; torch's own random state is left alone."""
-    model = request.network_model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(request.seed, "weights"))
-        network = model.build(request.model_options, **sizes)
-    if not isinstance(network, Forecaster):
-        raise ConfigError(f"{model.card.title} advances no states", where="models", fix="choose a model of this task")
-    return network
+        return request.network_model.build(request.model_options, **sizes)
 
 
-def _trajectory(
+def facts_of(result: TrainingResult, request: TrainingRequest) -> dict[str, Any]:
+    """Return what the manifest of a model says of the training loop's work."""
+    found = ("best_epoch", "stopped_epoch", "device", "precision")
+    return {**{name: getattr(result, name) for name in found}, "devices": request.devices}
+
+
+def run_identity(request: TrainingRequest, train: str, validation: str) -> dict[str, Any]:
+    """Return what a checkpoint remembers of the run: model, options, identities of its data."""
+    return {
+        "model": f"{request.network_model.__module__}.{request.network_model.__qualname__}",
+        "options": request.model_options.model_dump(mode="json"),
+        "train data": train,
+        "validation data": validation,
+    }
+
+
+def store(
+    request: TrainingRequest,
+    network: nn.Module,
+    sizes: Mapping[str, Any],
+    found: Found,
+    *,
+    task: str,
+    facts: Mapping[str, Any],
+) -> None:
+    """Store a trained network; all its inputs are normalised by the statistics of the first."""
+    statistics = request.statistics
+    mean, scale = (statistics[request.inputs[0]][name] for name in ("mean", "std"))
+    spec = ModelSpec(
+        model=request.model,
+        options=request.model_options.model_dump(mode="json"),
+        task=task,
+        inputs=tuple(
+            InputVariable(name=name, units=statistics[name]["units"], mean=mean, scale=scale) for name in request.inputs
+        ),
+        sizes=dict(sizes),
+        parameters=sum(p.numel() for p in network.parameters()),
+    )
+    save_model(
+        request.output,
+        spec=spec,
+        weights=found.weights,
+        history=found.history,
+        last=found.last,
+        inputs=request.manifests,
+        training=request.described,
+        code=request.code,
+        extra={**found.facts, **facts, **dataset_facts(request.manifests)},
+    )
+
+
+def read_states(
     request: TrainingRequest, training: TrainingOptions, split: Literal["train", "validation"]
 ) -> Trajectory:
-    """States of the days of a split, normalised, with the noise that the options ask for."""
-    (variable,) = request.inputs
+    """Return the states of the days of a split, normalised, with the noise that the options ask for."""
+    variable = request.inputs[0]
     statistics = request.statistics[variable]
     start, end = request.train if split == "train" else request.validation
     ds = open_days([m for m in request.of("dataset") if overlaps(m.content["period"], start, end)], start, end)

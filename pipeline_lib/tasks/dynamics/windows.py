@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -81,6 +82,17 @@ def spread(available: int, count: int) -> NDArray[np.int64]:
     return np.linspace(0, available - 1, count).round().astype(np.int64)
 
 
+class Cuttable(Protocol):
+    """Something that windows can be cut from."""
+
+    @property
+    def windows(self) -> int:
+        """Number of windows."""
+
+    def cut(self, starts: NDArray[np.int64]) -> Batch:
+        """Return the windows from ``starts`` on."""
+
+
 @dataclass(frozen=True)
 class Windows:
     """Batches of windows: of random starts for training, evenly spread ones for validation.
@@ -88,7 +100,7 @@ class Windows:
     A function of ``seed`` and ``epoch`` alone.
     """
 
-    trajectory: Trajectory
+    trajectory: Cuttable
     batch_size: int
     count: int
     seed: int | None

@@ -19,6 +19,7 @@ class Segmentation:
 
     TrainingOptions = TrainingOptions
     ScoringOptions = ScoringOptions
+    model_tasks = ("segmentation",)
     needs_labels = True
 
     @staticmethod

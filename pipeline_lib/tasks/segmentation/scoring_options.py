@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from pipeline_lib.options import Options
-from pipeline_lib.score.options import IntervalOptions
+from pipeline_lib.score.options import MetricOptions
 
 DEFAULT_METRICS = [
     "mean_dice",
@@ -51,7 +51,7 @@ class PatchOptions(Options):
     """Rows and columns of a patch."""
 
 
-class ScoringOptions(Options):
+class ScoringOptions(MetricOptions):
     """What is scored, and how."""
 
     metrics: list[str] = Field(default=DEFAULT_METRICS, min_length=1)
@@ -62,13 +62,3 @@ class ScoringOptions(Options):
     """How eddies are cut out of class maps and matched."""
     patches: PatchOptions = PatchOptions()
     """The published patch protocol."""
-    intervals: IntervalOptions = IntervalOptions()
-    """How intervals and ties are made."""
-
-    @field_validator("metrics")
-    @classmethod
-    def _once(cls, metrics: list[str]) -> list[str]:
-        twice = sorted({name for name in metrics if metrics.count(name) > 1})
-        if twice:
-            raise ValueError(f"metric {twice[0]!r} is listed twice")
-        return metrics

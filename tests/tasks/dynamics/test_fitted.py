@@ -154,6 +154,28 @@ def test_the_number_of_analogs_is_the_one_that_validation_likes_best(states):
     torch.testing.assert_close(network.successors, states[500:2500])
 
 
+def test_sampled_forecasts_have_mean_and_spread_of_the_analogs():
+    generator = torch.Generator().manual_seed(0)
+    near = torch.randn(200, 2, generator=generator, dtype=torch.float64)
+    noise = torch.tensor([[0.5, 0.0], [0.3, 0.2]], dtype=torch.float64)
+    after = near + torch.randn(200, 2, generator=generator, dtype=torch.float64) @ noise.T
+    _, network = build("analog", dimension=2, catalogue=200, neighbours=[200], method="locally_incremental")
+    _, sampling = build(
+        "analog", dimension=2, catalogue=200, neighbours=[200], method="locally_incremental", sampled=True
+    )
+    for one in (network, sampling):
+        one.states.copy_(near)
+        one.successors.copy_(after)
+        one.neighbours.fill_(200)
+    query = torch.zeros(20_000, 2, dtype=torch.float64)
+    mean = network.advance(query[:1], None)[0]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        drawn = torch.cat([sampling.advance(part, None)[0] for part in query.split(2000)])
+    torch.testing.assert_close(drawn.mean(dim=0), mean[0], atol=0.02, rtol=0)
+    torch.testing.assert_close(drawn.T.cov(), noise @ noise.T, atol=0.08, rtol=0)
+
+
 def test_a_catalogue_larger_than_the_training_is_refused(states):
     model, network = build("analog", catalogue=1000)
     with pytest.raises(DataError, match=r"analog.catalogue: 1000 training states have 999 successors"):

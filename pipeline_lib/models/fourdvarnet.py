@@ -1,0 +1,92 @@
+"""4DVarNet: variational assimilation with a learned prior and a learned solver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import States
+from pipeline_lib.models.windows import WindowModel
+from pipeline_lib.options import Options as BaseOptions
+
+if TYPE_CHECKING:
+    import torch
+
+Prior = Literal["two_scale", "lorenz63", "lorenz96"]
+"""A bilinear network on two scales, or the equations, their parameters to be learned from the true ones on."""
+
+
+class PriorOptions(BaseOptions):
+    """Options of the prior."""
+
+    prior: Prior = "two_scale"
+    """What the dynamics expect of a trajectory."""
+    features: int = Field(default=30, gt=0)
+    """Linear terms of the two-scale prior, and as many bilinear ones: 30 for Lorenz 1963, 50 for Lorenz 1996."""
+    kernel: int = Field(default=11, gt=0)
+    """Odd width of its first convolution."""
+    ring: bool = False
+    """Whether components are sites of a ring, over which convolutions run."""
+
+    def build_prior(self, states: States) -> torch.nn.Module:
+        """Return the prior for such states."""
+        from pipeline_lib.models.state_networks import LorenzEquations
+        from pipeline_lib.models.variational_networks import Lorenz96Stencils, OdePrior, TwoScalePrior
+
+        if self.prior == "two_scale":
+            try:
+                return TwoScalePrior(states.dimension, features=self.features, kernel=self.kernel, ring=self.ring)
+            except ValueError as error:
+                raise ConfigError(str(error), where="prior") from error
+        if self.prior == "lorenz63":
+            return OdePrior(LorenzEquations((10.0, 28.0, 8 / 3), states.mean, states.scale), states.step)
+        return OdePrior(Lorenz96Stencils(states.mean, states.scale), states.step)
+
+
+@MODELS.register("fourdvarnet")
+class FourDVarNet(WindowModel):
+    """A few steps down a variational cost, each chosen by a recurrent network from the gradient."""
+
+    card: ClassVar[ModelCard] = ModelCard(
+        title="4DVarNet",
+        summary="Prior, weights of the cost and solver are trained together, so that few steps from an interpolation"
+        " end near the truth; gradients of the cost are taken inside the network, and the training differentiates them"
+        " again.",
+        task="assimilation",
+        citation="Fablet, Chapron, Drumetz, Mémin, Pannekoucke, Rousseau, Learning variational data assimilation models"
+        " and solvers, Journal of Advances in Modeling Earth Systems 13 (2021)",
+        year=2021,
+        doi="10.1029/2021MS002572",
+        arxiv="2007.12941",
+        parameters=PublishedCount(
+            total=1117, counts="trainable values of the Lorenz 1996 equations and their solver", confidence="code"
+        ),
+        facts=(
+            Fact(text="Published code trains for hundreds of epochs; after fifteen a direct network of the same size is"
+                 " still better.", confidence="verified"),
+            Fact(text="That no layer of the priors has a bias is known of the first layers only.", confidence="code"),
+        ),
+        limits=("Training is slow: each step differentiates gradients of all iterations.",),
+    )  # fmt: skip
+
+    class Options(PriorOptions):
+        """Options of this model."""
+
+        hidden: int = Field(default=25, gt=0)
+        """Channels of the solver's recurrent cell: 25 for Lorenz 1963, 5 for Lorenz 1996."""
+        iterations: int = Field(default=10, gt=0)
+        """Steps of the solver."""
+        dropout: float = Field(default=0.25, ge=0, lt=1)
+        """Probability that an entry of a gradient is left out in training."""
+
+    @classmethod
+    def reconstructor(cls, options: Options, states: States) -> torch.nn.Module:
+        """Return the network."""
+        from pipeline_lib.models.variational_networks import GradientNetwork, GradientSolver
+
+        network = GradientNetwork(states.dimension, hidden=options.hidden, dropout=options.dropout, ring=options.ring)
+        return GradientSolver(options.build_prior(states), network, iterations=options.iterations)

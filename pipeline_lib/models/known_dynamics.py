@@ -1,0 +1,61 @@
+"""The true equations, as the model that is better than all learned ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.models.base import FittedModel, ModelCard
+from pipeline_lib.models.ode_network import OneStep
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
+from pipeline_lib.options import Options as BaseOptions
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline_lib.learning.forecaster import Forecaster
+
+_LEAST = {"lorenz63": 3, "lorenz96": 4}
+
+
+@MODELS.register("known_dynamics")
+class KnownDynamics(StateModel, FittedModel):
+    """The equations that the states follow, with the parameters that they follow; nothing is learned."""
+
+    card: ClassVar[ModelCard] = ModelCard(
+        title="True equations",
+        summary="One step of a scheme with the equations and parameters behind the states: what is left of its error is"
+        " the scheme's. The reference of learned models, in forecasts and in data assimilation.",
+        task="dynamics",
+        citation="Lorenz (1963), Deterministic nonperiodic flow; Lorenz (1996), Predictability: a problem partly"
+        " solved",
+        limits=("For simulated states of known parameters only.",),
+    )
+
+    class Options(BaseOptions):
+        """Options of this model."""
+
+        system: Literal["lorenz63", "lorenz96"] = "lorenz63"
+        """The equations, at their classical parameters."""
+        scheme: OneStep = "rk4"
+        """How a step is taken."""
+
+    @classmethod
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
+        """Return the network, which has no values to learn."""
+        from pipeline_lib.models.state_networks import KnownTendency, OdeStep
+        from pipeline_lib.solvers.lorenz63 import Lorenz63
+        from pipeline_lib.solvers.lorenz96 import Lorenz96
+
+        least = _LEAST[options.system]
+        if states.dimension < least or (options.system == "lorenz63" and states.dimension > least):
+            raise ConfigError(
+                f"{options.system} has other states than these of {states.dimension} components", where="known_dynamics"
+            )
+        system = Lorenz63() if options.system == "lorenz63" else Lorenz96()
+        return OdeStep(KnownTendency(system, states.mean, states.scale), options.scheme, states.step)
+
+    @classmethod
+    def fit(cls, network: Any, train: torch.Tensor, validation: torch.Tensor, *, horizon: int) -> None:  # noqa: ANN401 - as in the base
+        """Do nothing: all is known."""

@@ -1,0 +1,34 @@
+"""Assimilation: states from partial, noisy observations of them, with the help of a model of how they change."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pipeline_lib.options import Options
+from pipeline_lib.tasks.assimilation.options import ScoringOptions, TrainingOptions
+from pipeline_lib.tasks.registry import TASKS
+
+__all__ = ["Assimilation"]
+
+
+@TASKS.register("assimilation")
+class Assimilation:
+    """Observations in, states out; the models are those of ``dynamics``, as forecast operators."""
+
+    TrainingOptions = TrainingOptions
+    ScoringOptions = ScoringOptions
+    model_tasks = ("dynamics", "assimilation")
+    needs_labels = False
+
+    @staticmethod
+    def reach_days(training: Options) -> int:
+        """Return the days that the forecasts of training reach ahead."""
+        if not isinstance(training, TrainingOptions):
+            raise TypeError("training must be TrainingOptions")
+        return math.ceil(training.horizon * training.step)
+
+    @staticmethod
+    def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - none matters
+        """Return nothing: counts hold all that metrics need."""
+        return {}

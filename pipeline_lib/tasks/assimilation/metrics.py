@@ -1,0 +1,90 @@
+"""Metrics of analyses.
+
+Squared errors are summed over times and components before a metric is computed.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
+
+Values = NDArray[np.float64]
+
+
+class AnalysisError:
+    """The mean square error over some of the values."""
+
+    direction: ClassVar[Direction] = "lower"
+    unit: ClassVar[str] = "1"
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
+    has_interval: ClassVar[bool] = True
+    which: ClassVar[str] = ""
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample."""
+        return ratio(counts[f"squared_error{cls.which}"], counts[f"values{cls.which}"])
+
+
+@METRICS.register("analysis_mse")
+class AnalysisMse(AnalysisError):
+    """Mean square error of all values."""
+
+
+@METRICS.register("observed_mse")
+class ObservedMse(AnalysisError):
+    """Mean square error where there is an observation (R-score)."""
+
+    which = "_observed"
+
+
+@METRICS.register("unobserved_mse")
+class UnobservedMse(AnalysisError):
+    """Mean square error where there is none (I-score)."""
+
+    which = "_unobserved"
+
+
+class RootError(AnalysisError):
+    """The root of it, in the unit of the states."""
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample."""
+        return np.sqrt(super().from_counts(counts))
+
+
+@METRICS.register("analysis_rmse")
+class AnalysisRmse(RootError):
+    """RMSE of all values."""
+
+
+@METRICS.register("observed_rmse")
+class ObservedRmse(RootError):
+    """RMSE where there is an observation."""
+
+    which = "_observed"
+
+
+@METRICS.register("unobserved_rmse")
+class UnobservedRmse(RootError):
+    """RMSE where there is none."""
+
+    which = "_unobserved"
+
+
+@METRICS.register("spread_skill")
+class SpreadSkill(AnalysisError):
+    """Spread of the members over the RMSE of their mean: 1 is right, less is overconfident."""
+
+    direction = "none"
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample, NaN for methods without an ensemble."""
+        share = ratio(counts["variance"], counts["squared_error"])
+        return np.where(counts["values_spread"] > 0, np.sqrt(share), np.nan)

@@ -1,0 +1,66 @@
+"""Options of the assimilation task."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline_lib.options import Options
+from pipeline_lib.score.options import MetricOptions
+from pipeline_lib.tasks.dynamics.options import TrainingOptions as DynamicsOptions
+
+
+class MethodOptions(Options):
+    """How observations and model are brought together."""
+
+    method: Literal["enkf", "etkf", "enks", "enrts", "strong_4dvar", "weak_4dvar"] = "enkf"
+    """Stochastic or transform ensemble Kalman filter; ensemble Kalman smoother, in which each analysis moves the past
+    too; smoother of Rauch, Tung and Striebel, a backward pass after the stochastic filter; variational with an exact
+    model or with one that may err."""
+    members: int = Field(default=100, ge=2)
+    """Of an ensemble."""
+    inflation: float = Field(default=1.0, gt=0)
+    """Factor on the deviations of the members from their mean, before each analysis."""
+    localisation: float | None = Field(default=None, gt=0)
+    """Half-width, in sites of a ring, of the taper on covariances; null for none."""
+    model_error: float = Field(default=0.0, ge=0)
+    """Standard deviation, in the unit of the states, of the random error that is added after each time step."""
+    lag: int | None = Field(default=None, ge=0)
+    """Of ``enks``: time steps before an observation that it moves; null for all of the window."""
+    window: int | None = Field(default=None, gt=1)
+    """Time steps that are analysed together, each window by itself; null for whole periods."""
+    start: Literal["climatology", "truth"] = "climatology"
+    """Members at the start of a window: drawn like the training states, or around the true state (twins only)."""
+    start_variance: float = Field(default=0.1, gt=0)
+    """Variance of the members around the true state."""
+    iterations: int = Field(default=100, gt=0)
+    """Of the minimisation of variational methods."""
+    model_weight: float = Field(default=1.0, gt=0)
+    """Of ``weak_4dvar``: weight of the model's term against that of the observations, both in normalised states."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> MethodOptions:
+        if self.method == "enks" and self.window is None and self.lag is None:
+            raise ValueError("enks over whole periods needs a lag: its cost grows with the square of the length")
+        if self.localisation is not None and self.method not in {"enkf", "etkf"}:
+            raise ValueError(f"{self.method} is not localised: leave localisation out")
+        return self
+
+
+class TrainingOptions(DynamicsOptions):
+    """How the model is trained that makes the forecasts, and how it is used."""
+
+    assimilation: MethodOptions = MethodOptions()
+    """How observations are brought in."""
+    prior_loss: float = Field(default=0.1, ge=0)
+    """Of networks with a prior: weight of its error on found and true states against the error of the states."""
+
+
+class ScoringOptions(MetricOptions):
+    """What is scored, and how."""
+
+    metrics: list[str] = Field(
+        default=["analysis_rmse", "observed_rmse", "unobserved_rmse", "spread_skill"], min_length=1
+    )
+    """Registered metrics, in the order of the leaderboard."""

@@ -1,0 +1,77 @@
+"""Squared errors of analyses, where there are observations and where there are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from pipeline_lib.errors import ScoreError
+from pipeline_lib.score.bootstrap import summable
+from pipeline_lib.score.gate import InvalidRunError, Sample
+from pipeline_lib.tasks.assimilation import metrics  # noqa: F401 - counted in the stage's fingerprint
+from pipeline_lib.tasks.assimilation.options import ScoringOptions
+from pipeline_lib.tasks.assimilation.predict import ANALYSIS, SPREAD
+
+
+def score_stores(
+    product: xr.Dataset,
+    labels: xr.Dataset | None,  # noqa: ARG001 - the truth is the dataset
+    dataset: xr.Dataset,
+    options: ScoringOptions,  # noqa: ARG001 - everything is counted
+    *,
+    where: str,
+) -> tuple[xr.Dataset, Sample]:
+    """Return squared errors for each time.
+
+    Parameters
+    ----------
+    product
+        Holds ``analysis`` (time, ...) and maybe ``spread``.
+    dataset
+        Holds two variables of the same dimensions: states, and observations of them, which say how precise they are.
+    where
+        Name of the competitor, for messages.
+
+    Returns
+    -------
+    xarray.Dataset
+        With dimension (time,), summed over components: ``squared_error`` and ``values``, the number of terms, of all,
+        and with ``_observed`` and ``_unobserved`` of those with and without an observation; ``variance``, of the
+        members, and ``values_spread``, the number of its terms.
+
+    Raises
+    ------
+    ScoreError
+        If product and dataset have other times or components.
+    InvalidRunError
+        If an analysis holds a value that is not finite.
+    """
+    analysis = product[ANALYSIS].load()
+    alike = [v.load() for v in dataset.data_vars.values() if v.dims == analysis.dims and v.shape == analysis.shape]
+    if len(alike) != 2:
+        raise ScoreError(f"analyses are {dict(analysis.sizes)}, as {len(alike)} variables of the dataset", where=where)
+    truth, observation = alike if "error_variance" in alike[1].attrs else alike[::-1]
+    found = analysis.values.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(found).reshape(len(found), -1).all(axis=1))
+    if bad.size:
+        raise InvalidRunError(
+            f"{bad.size} of {len(found)} analyses are not finite, the first at {analysis.time.values[bad[0]]:.19}",
+            where=where,
+            fix="raise model_error or inflation, or train a better model",
+        )
+    error = (found - truth.values.astype(np.float64)) ** 2
+    seen = np.isfinite(observation.values)
+    spread = product[SPREAD].values.astype(np.float64) if SPREAD in product else np.zeros_like(error)
+    terms = {
+        "squared_error": error,
+        "squared_error_observed": np.where(seen, error, 0.0),
+        "squared_error_unobserved": np.where(seen, 0.0, error),
+        "values": np.ones_like(error),
+        "values_observed": seen.astype(np.float64),
+        "values_unobserved": (~seen).astype(np.float64),
+        "variance": spread**2,
+        "values_spread": np.full_like(error, float(SPREAD in product)),
+    }
+    counts = {n: ("time", summable(values.reshape(len(values), -1).sum(axis=1))) for n, values in terms.items()}
+    sample = Sample.of(truth, xr.ones_like(truth, dtype=bool), method={})
+    return xr.Dataset(counts, {"time": truth.time}), sample

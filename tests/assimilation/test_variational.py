@@ -1,0 +1,279 @@
+"""Variational methods against closed forms and normal equations, their gradients, and their minimisers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize, rosen
+
+from pipeline_lib.assimilation.cycle import ode_forecast
+from pipeline_lib.assimilation.minimisation import gradient_descent, lbfgs
+from pipeline_lib.assimilation.observations import Observations
+from pipeline_lib.assimilation.variational import (
+    StrongConstraint,
+    WeakConstraint,
+    flow_prior,
+    strong_constraint,
+    three_d_var,
+)
+from pipeline_lib.solvers.lorenz63 import Lorenz63
+from tests.assimilation.linear_gaussian import (
+    COMPONENTS,
+    DYNAMICS,
+    MODEL_ERROR,
+    PRIOR,
+    PRIOR_MEAN,
+    VARIANCE,
+    forecast,
+    kalman,
+    problem,
+)
+
+MEAN, COVARIANCE = torch.from_numpy(PRIOR_MEAN), torch.from_numpy(PRIOR)
+
+
+def windows(count: int) -> Observations:
+    """Independent problems in one batch."""
+    each = [problem(seed=seed) for seed in range(count)]
+    stacked = [torch.stack(t) for t in zip(*[(o.values, o.errors, o.seen) for o in each], strict=True)]
+    return Observations(stacked[0], stacked[1], torch.tensor(COMPONENTS), stacked[2])
+
+
+# 4D-Var with an exact model.
+
+
+def test_four_d_var_is_the_kalman_smoother():
+    found, minimum = strong_constraint(forecast, MEAN, COVARIANCE, windows(4), tolerance=1e-9)
+    assert minimum.converged.all()
+    for seed in range(4):
+        expected = kalman(problem(seed=seed), 0 * MODEL_ERROR)[1].means
+        np.testing.assert_allclose(found[seed], expected, rtol=0, atol=1e-7)
+
+
+def test_four_d_var_starts_where_it_is_told_and_a_convex_cost_does_not_mind():
+    start = torch.randn(4, len(MEAN), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found, _ = strong_constraint(forecast, MEAN, COVARIANCE, windows(4), start=start, tolerance=1e-9)
+    expected, _ = strong_constraint(forecast, MEAN, COVARIANCE, windows(4), tolerance=1e-9)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    unmoved, _ = strong_constraint(forecast, MEAN, COVARIANCE, windows(4), start=start, iterations=0)
+    torch.testing.assert_close(unmoved[:, 0], start)
+
+
+def lorenz_cost(window: int = 16, *, batch: int = 1) -> StrongConstraint:
+    generator = torch.Generator().manual_seed(0)
+    values = 5 * torch.randn(batch, window, 1, dtype=torch.float64, generator=generator)
+    background = torch.tensor([8.0, 0.0, 30.0], dtype=torch.float64).expand(batch, -1)
+    observations = Observations(values, 2.0, torch.tensor([0]))
+    return StrongConstraint(ode_forecast(Lorenz63(), dt=0.01), background, 2.0, observations)
+
+
+def test_the_adjoint_of_autograd_is_the_slope_of_the_cost():
+    cost = lorenz_cost()
+    control = torch.tensor([[0.3, -0.2, 0.5]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(cost, control)
+    assert torch.autograd.gradgradcheck(cost, control)
+
+
+def test_a_covariance_that_is_learned_gets_its_gradient_each_time():
+    covariance = COVARIANCE.clone().requires_grad_()
+    cost = StrongConstraint(forecast, MEAN, covariance, problem())
+    for _ in range(2):
+        (gradient,) = torch.autograd.grad(cost(torch.ones(3, dtype=torch.float64)), covariance)
+        assert gradient.abs().max() > 0
+
+
+def test_the_cost_is_the_formula():
+    cost, control = lorenz_cost(), torch.tensor([[0.3, -0.2, 0.5]], dtype=torch.float64)
+    states = cost.trajectory(control)[0].numpy()
+    np.testing.assert_allclose(states[0], np.array([8.0, 0.0, 30.0]) + np.sqrt(2) * control[0].numpy())
+    misfit = ((cost.observations.values[0, :, 0].numpy() - states[:, 0]) ** 2).sum() / 2
+    assert float(cost(control)) == pytest.approx(0.5 * float((control**2).sum()) + 0.5 * misfit, rel=1e-14)
+
+
+def test_four_d_var_of_lorenz_finds_what_scipy_finds():
+    cost = lorenz_cost()
+    _, minimum = strong_constraint(cost.forecast, cost.background, 2.0, cost.observations, tolerance=1e-9)
+    reference = minimize(lambda v: float(cost(torch.from_numpy(v[None]))), np.zeros(3), method="BFGS", tol=1e-9)
+    np.testing.assert_allclose(minimum.state[0], reference.x, rtol=0, atol=1e-5)
+
+
+# 3D-Var.
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_three_d_var_is_the_kalman_analysis_with_one_covariance(seed):
+    observations = problem(seed=seed)
+    background = PRIOR + 0.2  # the observed components must know of each other
+    found = three_d_var(forecast, MEAN, observations, torch.from_numpy(background))
+    state = PRIOR_MEAN
+    for time in range(observations.steps):
+        state = DYNAMICS @ state if time else state
+        seen = observations.seen[time].numpy()
+        operator, error = np.eye(3)[COMPONENTS][seen], np.diag(observations.errors[time].numpy()[seen])
+        gain = background @ operator.T @ np.linalg.inv(operator @ background @ operator.T + error)
+        state = state + gain @ (observations.values[time].numpy()[seen] - operator @ state)
+        np.testing.assert_allclose(found[time], state, rtol=0, atol=1e-12)
+
+
+def test_three_d_var_minimises_its_cost():
+    seen = Observations(torch.tensor([[0.4, -1.0]], dtype=torch.float64), VARIANCE, torch.tensor(COMPONENTS))
+    analysis = three_d_var(forecast, MEAN, seen, COVARIANCE)
+    _, minimum = strong_constraint(forecast, MEAN, COVARIANCE, seen, tolerance=1e-10)
+    root = StrongConstraint(forecast, MEAN, COVARIANCE, seen).root
+    torch.testing.assert_close(analysis[0], MEAN + minimum.state @ root.mT)
+
+
+def test_three_d_var_over_a_batch():
+    found = three_d_var(forecast, MEAN, windows(3), COVARIANCE)
+    for seed in range(3):
+        torch.testing.assert_close(found[seed], three_d_var(forecast, MEAN, problem(seed=seed), COVARIANCE))
+
+
+# 4D-Var with a model that may err.
+
+OBSERVED, TRUSTED = 0.7, 1.3
+
+
+def weak(observations: Observations) -> WeakConstraint:
+    values, mask = observations.on_state(3)
+    return WeakConstraint(values, mask, flow_prior(forecast), OBSERVED, TRUSTED)
+
+
+def normal_equations(observations: Observations) -> np.ndarray:
+    """The minimum of the quadratic cost as one least squares problem; the smallest among equals is never needed."""
+    steps = observations.steps
+    mask = np.zeros((steps, 3))
+    values = np.zeros((steps, 3))
+    mask[:, COMPONENTS] = observations.seen.numpy()
+    values[:, COMPONENTS] = np.where(observations.seen, observations.values, 0.0)
+    misfit = OBSERVED * np.diag(mask.ravel())
+    model = np.eye(3 * steps)
+    for time in range(1, steps):
+        model[3 * time : 3 * time + 3, 3 * time - 3 : 3 * time] = -DYNAMICS
+    model[:3] = 0.0
+    matrix = np.vstack([misfit, TRUSTED * model])
+    right = np.concatenate([misfit @ values.ravel(), np.zeros(3 * steps)])
+    solution, _, rank, _ = np.linalg.lstsq(matrix, right, rcond=None)
+    assert rank == 3 * steps
+    return solution.reshape(steps, 3)
+
+
+def test_the_minimum_of_weak_four_d_var_solves_the_normal_equations():
+    cost = weak(windows(3))
+    start = torch.zeros(3, 6, 3, dtype=torch.float64)
+    minimum = lbfgs(cost, start, iterations=300, tolerance=1e-10)
+    assert minimum.converged.all()
+    for seed in range(3):
+        np.testing.assert_allclose(minimum.state[seed], normal_equations(problem(seed=seed)), rtol=0, atol=1e-6)
+
+
+def test_descent_with_a_fixed_step_gets_there_slowly():
+    cost, start = weak(windows(2)), torch.zeros(2, 6, 3, dtype=torch.float64)
+    expected = np.stack([normal_equations(problem(seed=seed)) for seed in range(2)])
+    errors = [
+        float((gradient_descent(cost, start, step=2.0, iterations=n).state - torch.from_numpy(expected)).abs().max())
+        for n in (10, 100, 2000)
+    ]
+    assert errors[0] > 2 * errors[1] > 100 * errors[2]
+    assert errors[2] < 1e-4
+
+
+def test_the_weak_cost_is_the_formula():
+    cost = weak(problem())
+    states = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x, (y, mask) = states.numpy(), (t.numpy() for t in problem().on_state(3))
+    expected = np.vstack([x[:1], x[:-1] @ DYNAMICS.T])
+    by_hand = (OBSERVED**2 * ((x - y) * mask) ** 2 + TRUSTED**2 * (x - expected) ** 2).sum() / 18
+    assert float(cost(states)) == pytest.approx(by_hand, rel=1e-13)
+
+
+def test_what_is_not_observed_does_not_matter_to_the_weak_cost():
+    values, mask = problem().on_state(3)
+    states = torch.ones(6, 3, dtype=torch.float64, requires_grad=True)
+    costs = [
+        WeakConstraint(torch.where(mask, values, hole), mask, flow_prior(forecast))(states)
+        for hole in (0.0, 1e30, torch.nan)
+    ]
+    assert costs[0] == costs[1] == costs[2]
+    (gradient,) = torch.autograd.grad(costs[2], states)
+    assert torch.isfinite(gradient).all()
+
+
+def test_gradients_of_the_weak_cost_reach_weights():
+    inputs = [torch.rand(4, 3, dtype=torch.float64), *(torch.tensor(w, dtype=torch.float64) for w in (0.7, 1.3))]
+    values, mask = problem(4).on_state(3)
+    work = lambda x, a, b: WeakConstraint(values, mask, flow_prior(forecast), a, b)(x)  # noqa: E731
+    assert torch.autograd.gradcheck(work, [t.requires_grad_() for t in inputs])
+
+
+# Minimisers.
+
+
+def rosenbrock(x: torch.Tensor) -> torch.Tensor:
+    return (100 * (x[..., 1:] - x[..., :-1] ** 2) ** 2 + (1 - x[..., :-1]) ** 2).sum(-1)
+
+
+def starts(count: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return 2 * torch.rand(count, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).to(dtype) - 0.5
+
+
+def test_the_valley_of_rosenbrock():
+    minimum = lbfgs(rosenbrock, starts(6), iterations=200, tolerance=1e-9)
+    assert minimum.converged.all()
+    torch.testing.assert_close(minimum.state, torch.ones(6, 4, dtype=torch.float64), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(minimum.cost, [rosen(x) for x in minimum.state.numpy()], atol=1e-15)
+    reference = [minimize(rosen, x, method="L-BFGS-B", tol=1e-9).nit for x in starts(6).numpy()]
+    assert minimum.iterations < 2 * max(reference)
+
+
+def test_problems_of_a_batch_know_nothing_of_each_other():
+    together = lbfgs(rosenbrock, starts(5), iterations=25)
+    alone = [lbfgs(rosenbrock, start, iterations=25) for start in starts(5)]
+    torch.testing.assert_close(together.state, torch.stack([m.state for m in alone]), rtol=0, atol=1e-9)
+    torch.testing.assert_close(together.cost, torch.stack([m.cost for m in alone]), rtol=0, atol=1e-9)
+
+
+def test_a_problem_at_its_minimum_stays_while_others_move():
+    start = torch.stack([torch.ones(4, dtype=torch.float64), starts(1)[0]])
+    minimum = lbfgs(rosenbrock, start, iterations=200)
+    assert torch.equal(minimum.state[0], start[0])
+    assert minimum.converged.all()
+
+
+def test_too_few_iterations_are_told():
+    minimum = lbfgs(rosenbrock, starts(2), iterations=3)
+    assert not minimum.converged.any()
+    assert minimum.iterations == 3
+
+
+def test_single_precision_stops_where_nothing_is_gained():
+    minimum = lbfgs(rosenbrock, starts(4, torch.float32), iterations=500, tolerance=0.0)
+    assert minimum.iterations < 500
+    torch.testing.assert_close(minimum.state, torch.ones(4, 4), rtol=0, atol=1e-2)
+
+
+def test_a_cost_that_curves_the_wrong_way_is_still_minimised():
+    """A well in a plain: outside of it, curvature is negative."""
+    well = lambda x: -torch.exp(-(x**2).sum(-1) / 2)  # noqa: E731
+    minimum = lbfgs(well, torch.tensor([[2.5, 1.0], [0.1, -3.0]], dtype=torch.float64), iterations=100)
+    torch.testing.assert_close(minimum.state, torch.zeros(2, 2, dtype=torch.float64), rtol=0, atol=1e-6)
+
+
+def test_a_cost_that_becomes_infinite_is_backed_away_from():
+    minimum = lbfgs(lambda x: (x - torch.log(x)).sum(-1), torch.full((1, 1), 5.0).double(), iterations=50)
+    assert float(minimum.state) == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: lbfgs(lambda x: x.sum(-1), torch.full((2, 1), torch.inf), iterations=1), "not finite"),
+        (lambda: lbfgs(lambda x: x.sum(0), torch.ones(2, 3), iterations=1), "costs of shape"),
+        (lambda: three_d_var(forecast, MEAN, problem(), torch.ones(2)), "covariance of shape"),
+        (lambda: strong_constraint(lambda x: x, MEAN[:2], 1.0, problem()), "0 to 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

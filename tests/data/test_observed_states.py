@@ -1,0 +1,54 @@
+"""Observations of states: a function of the time alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline_lib.errors import DataError
+from pipeline_lib.preparations.observed_states import OBSERVATION, ObservedStates
+
+STEP = np.timedelta64(864, "s")
+
+
+def states(count=200, size=6):
+    values = np.random.default_rng(0).standard_normal((count, size))
+    time = np.datetime64("2000-01-01", "ns") + np.arange(count) * STEP
+    attrs = {"units": "1", "long_name": "state"}
+    return xr.Dataset({"state": (("time", "site"), values, attrs)}, {"time": time})
+
+
+def prepared(ds, **options):
+    return ObservedStates.prepare(ds, ObservedStates.Options(variable="state", **options))
+
+
+@given(st.integers(2, 190), st.integers(1, 9), st.integers(1, 6))
+def test_a_period_that_starts_later_holds_the_same_observations(cut, every, sites):
+    whole = prepared(states(), every=every, sites=sites, variance=2.0)[OBSERVATION]
+    part = prepared(states().isel(time=slice(cut, None)), every=every, sites=sites, variance=2.0)[OBSERVATION]
+    np.testing.assert_array_equal(whole.isel(time=slice(cut, None)), part)
+    seen = np.isfinite(whole.values).sum(axis=1)
+    assert set(seen[seen > 0]) == {sites}
+    assert (seen > 0).sum() in {200 // every, 200 // every + 1}
+
+
+def test_errors_have_the_variance_and_another_seed_gives_others():
+    ds = states(4000)
+    one, two = (prepared(ds, variance=2.0, seed=seed)[OBSERVATION] - ds.state for seed in (0, 1))
+    assert float(one.var()) == pytest.approx(2.0, rel=0.05)
+    assert abs(float((one * two).mean())) < 0.1
+    assert abs(float(one.mean())) < 0.05
+
+
+def test_only_the_asked_components_are_observed():
+    found = prepared(states(), components=[1, 4], every=8, variance=1.0)[OBSERVATION].values
+    assert np.isfinite(found).any(axis=0).tolist() == [False, True, False, False, True, False]
+
+
+@pytest.mark.parametrize("options", [{"components": [6]}, {"components": [0, 1], "sites": 3}])
+def test_components_that_the_states_lack_are_told(options):
+    with pytest.raises(DataError, match=r"preparation.options: the states have 6 components, asked for are"):
+        prepared(states(), variance=1.0, **options)

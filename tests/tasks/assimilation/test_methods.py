@@ -1,0 +1,94 @@
+"""From options to an analysis: the methods agree where theory says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from pipeline_lib.assimilation.observations import Observations
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.tasks.assimilation.methods import Prior, analyse, forecast_operator
+from pipeline_lib.tasks.assimilation.options import MethodOptions
+from pipeline_lib.tasks.assimilation.predict import _joined
+
+
+def rotation(angle=0.2, damping=0.98):
+    c, s = damping * np.cos(angle), damping * np.sin(angle)
+    turn = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+    return lambda states: states @ turn.T
+
+
+def twin(steps=24, windows=3, seed=0):
+    """Windows of a linear system, its first component observed at every other time."""
+    generator = torch.Generator().manual_seed(seed)
+    forecast = rotation()
+    states = [torch.randn(windows, 2, generator=generator, dtype=torch.float64)]
+    for _ in range(steps - 1):
+        states.append(forecast(states[-1]))
+    truth = torch.stack(states, 1)
+    values = truth + 0.3 * torch.randn(truth.shape, generator=generator, dtype=torch.float64)
+    values[:, 1::2] = torch.nan
+    values[..., 1] = torch.nan
+    return forecast, truth, Observations(values, 0.09, mask=values.isfinite())
+
+
+def run(method, **options):
+    forecast, truth, observations = twin()
+    prior = Prior(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
+    chosen = MethodOptions(method=method, window=24, members=2000, **options)
+    found, spread = analyse(forecast, observations, prior, chosen, torch.Generator().manual_seed(1))
+    return found, spread, truth
+
+
+def test_smoothers_and_variational_methods_agree_on_a_linear_gaussian_system():
+    """With an exact linear model, strong 4D-Var gives the mean of the Kalman smoother."""
+    expected, spread, truth = run("strong_4dvar")
+    assert spread is None
+    for method in ("enks", "enrts"):
+        found, spread, _ = run(method)
+        torch.testing.assert_close(found, expected, atol=0.06, rtol=0)
+        assert spread is not None
+        assert bool((spread > 0).all())
+    stiff, _, _ = run("weak_4dvar", model_weight=1e4, iterations=2000)
+    assert float((stiff - truth).square().mean()) < 0.2
+
+
+@pytest.mark.parametrize("method", ["enkf", "etkf"])
+def test_filters_end_where_the_smoother_ends(method):
+    expected, _, _ = run("strong_4dvar")
+    found, _, truth = run(method)
+    torch.testing.assert_close(found[:, -1], expected[:, -1], atol=0.06, rtol=0)
+    assert float((found - truth)[:, 0].square().mean()) > float((expected - truth)[:, 0].square().mean())
+
+
+def test_enks_over_whole_periods_needs_a_lag_and_smoothers_are_not_localised():
+    with pytest.raises(ValidationError, match="enks over whole periods needs a lag"):
+        MethodOptions(method="enks")
+    with pytest.raises(ValidationError, match="enrts is not localised"):
+        MethodOptions(method="enrts", localisation=2.0)
+
+
+def test_a_taper_wider_than_the_ring_is_told():
+    forecast, _, observations = twin()
+    prior = Prior(torch.zeros(2, dtype=torch.float64), 1.0)
+    with pytest.raises(ConfigError, match=r"training.assimilation.localisation: half-width 5"):
+        analyse(forecast, observations, prior, MethodOptions(localisation=5.0), torch.Generator())
+
+
+def test_a_forecaster_takes_members_of_any_batch_and_must_have_no_memory():
+    model = MODELS.get("known_dynamics")
+    network = model.build(model.Options(), shape=(3,), step=0.01, mean=8.0, scale=14.0)
+    states = torch.randn(2, 5, 3, dtype=torch.float64)
+    one_by_one = torch.stack([network.advance(row, None)[0] for row in states])
+    assert torch.equal(forecast_operator(network)(states), one_by_one)
+    lstm = MODELS.get("recurrent")
+    with pytest.raises(ConfigError, match="has a memory of its forecasts"):
+        forecast_operator(lstm.build(lstm.Options(), shape=(3,), step=0.01, mean=0.0, scale=1.0))
+
+
+def test_windows_are_put_together_and_the_last_gives_its_tail_only():
+    windows = np.arange(9.0).reshape(3, 3, 1)
+    np.testing.assert_array_equal(_joined(windows, [0, 3, 4])[:, 0], [0, 1, 2, 3, 4, 5, 8])
