@@ -12,6 +12,8 @@ from torch import Tensor
 
 Forcing = Callable[[Tensor, float], Tensor]
 """Force at positions and a time; the result broadcasts against a state."""
+Closure = Callable[[Tensor], Tensor]
+"""What scales below the grid add to the tendency of a state."""
 
 
 def points(count: int, length: float = 1.0, *, like: Tensor | None = None) -> Tensor:
@@ -115,6 +117,8 @@ class FiniteVolumeBurgers:
         the periodic one on twice the length. Momentum leaves through walls, by viscosity alone up to second order.
     forcing
         Force on the cells, given their centres; second order, or exact if it is itself averaged over cells.
+    closure
+        Callable of the state that returns what is added to the tendency, such as a neural network.
 
     Raises
     ------
@@ -126,6 +130,7 @@ class FiniteVolumeBurgers:
     length: float = 1.0
     boundary: Literal["periodic", "wall"] = "periodic"
     forcing: Forcing | None = None
+    closure: Closure | None = None
 
     def __post_init__(self) -> None:
         if self.boundary not in ("periodic", "wall"):
@@ -141,7 +146,36 @@ class FiniteVolumeBurgers:
         left, right = with_ends[..., :-1], with_ends[..., 1:]
         flux = (left**2 + left * right + right**2) / 6 - self.viscosity * (right - left) / spacing
         change = -flux.diff(dim=-1) / spacing
-        return change if self.forcing is None else change + self.forcing(centres(count, self.length, like=state), time)
+        if self.forcing is not None:
+            change = change + self.forcing(centres(count, self.length, like=state), time)
+        return change if self.closure is None else change + self.closure(state)
+
+
+def subgrid_term(
+    fine: FiniteVolumeBurgers, coarse: FiniteVolumeBurgers, state: Tensor, cells: int, time: float = 0.0
+) -> Tensor:
+    """Return what the box-filtered tendency of a fine grid holds beyond the tendency of the coarse grid.
+
+    A closure that returned it would make the coarse equations those of the filtered state: it stands for the scales
+    below the coarse grid and for the errors of the coarse discretisation alike.
+
+    Parameters
+    ----------
+    fine, coarse
+        The equations on either grid.
+    state
+        Fine state, shape ``(..., n)``.
+    cells
+        Number of coarse cells; divides n.
+    time
+        Time of the state.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(..., cells)``; on a periodic domain with the same mean force on both grids its sum is 0.
+    """
+    return box_filtered(fine(state, time), cells) - coarse(box_filtered(state, cells), time)
 
 
 def n_wave(position: Tensor, reynolds: float | Tensor, time: float = 0.0) -> Tensor:
@@ -239,3 +273,25 @@ class RandomForcing:
             phase=2 * math.pi * uniform(),
             period=period,
         )
+
+
+def drifted(force: Tensor, frequencies: Sequence[float], time: float) -> Tensor:
+    """Return a force some time later if each of its wavenumbers is one wave that travels.
+
+    Such a force, a sum of sin(2 pi k x / period + omega_k t + phase_k), tells its own future: the mode of wavenumber k
+    turns by omega_k t, at whatever points or averaged over whatever cells.
+
+    Parameters
+    ----------
+    force
+        Values on a periodic grid, shape ``(..., n)``.
+    frequencies
+        omega_k [radian / time] for k = 1, 2, ...; fewer than n / 2. Higher wavenumbers and the mean stand still.
+    time
+        How much later.
+    """
+    modes = torch.fft.rfft(force, norm="forward")
+    angle = torch.zeros(modes.shape[-1], dtype=force.dtype, device=force.device)
+    angle[1 : 1 + len(frequencies)] = torch.tensor(frequencies, dtype=force.dtype, device=force.device) * time
+    later: Tensor = torch.fft.irfft(modes * torch.polar(torch.ones_like(angle), angle), force.shape[-1], norm="forward")
+    return later

@@ -183,6 +183,30 @@ class QuasiGeostrophic(nn.Module):
         return spectral.values(spectral.scaled_to(q, self._energies(q), spectrum, self.sizes), self.sizes)
 
 
+def subgrid_term(fine: QuasiGeostrophic, coarse: QuasiGeostrophic, state: Tensor, time: float = 0.0) -> Tensor:
+    """Return what the tendency of a fine grid, its high modes cut off, holds beyond the tendency of the coarse grid.
+
+    A closure that returned it would make the coarse equations those of the filtered state.
+
+    Parameters
+    ----------
+    fine, coarse
+        The equations on either grid.
+    state
+        Fine state, shape ``(..., y, x)``.
+    time
+        Time of the state.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(..., *coarse grid)``; its mean is 0 if both grids are forced alike.
+    """
+    filtered = spectral.cut_off(torch.stack((state, fine(state, time))), coarse.sizes)
+    missing: Tensor = filtered[1] - coarse(filtered[0], time)
+    return missing
+
+
 class DriftingForcing(nn.Module):
     """Large-scale forcing cos(4 y + phase_y(t)) - cos(4 x + phase_x(t)) of constant variance, with swinging phases.
 
@@ -195,22 +219,25 @@ class DriftingForcing(nn.Module):
         Points along y and x.
     strength
         Half the mean square of the forcing.
+    steady
+        Whether the phases stay at 0.
     """
 
     x: Tensor
     y: Tensor
 
-    def __init__(self, sizes: tuple[int, int], strength: float = GRAHAM_RINGLER_RATE) -> None:
+    def __init__(self, sizes: tuple[int, int], strength: float = GRAHAM_RINGLER_RATE, *, steady: bool = False) -> None:
         super().__init__()
-        self.amplitude = math.sqrt(2 * strength)
+        self.amplitude, self.steady = math.sqrt(2 * strength), steady
         for name, size, shape in zip("yx", sizes, ((-1, 1), (1, -1)), strict=True):
             points = 2 * math.pi / size * torch.arange(size, dtype=torch.float64)
             self.register_buffer(name, points.reshape(shape), persistent=False)
 
     def forward(self, time: float) -> Tensor:
         """Return the forcing of the vorticity at a time, shape ``(y, x)``."""
-        phase_x = math.pi * math.sin(PHASE_FREQUENCY_X * time)
-        phase_y = math.pi * math.sin(PHASE_FREQUENCY_Y * time)
+        moment = 0.0 if self.steady else time
+        phase_x = math.pi * math.sin(PHASE_FREQUENCY_X * moment)
+        phase_y = math.pi * math.sin(PHASE_FREQUENCY_Y * moment)
         waves = torch.cos(FORCED_WAVENUMBER * self.y + phase_y) - torch.cos(FORCED_WAVENUMBER * self.x + phase_x)
         return self.amplitude * waves
 
@@ -239,3 +266,33 @@ def graham_ringler(
     """
     forcing = DriftingForcing(sizes)
     return QuasiGeostrophic(sizes, viscosity=viscosity, drag=GRAHAM_RINGLER_DRAG, forcing=forcing, closure=closure)
+
+
+def steadily_forced(
+    sizes: tuple[int, int],
+    *,
+    viscosity: float | Tensor,
+    drag: float | Tensor,
+    strength: float,
+    closure: Callable[[Tensor], Tensor] | None = None,
+) -> QuasiGeostrophic:
+    """Barotropic turbulence in a box 2 pi wide under a forcing that stands still, cos(4 y) - cos(4 x).
+
+    Parameters
+    ----------
+    sizes
+        Points along y and x.
+    viscosity, drag
+        nu and mu.
+    strength
+        Half the mean square of the forcing.
+    closure
+        Callable of the state that returns what is added to the tendency.
+
+    Returns
+    -------
+    QuasiGeostrophic
+        Whose tendency does not depend on time.
+    """
+    forcing = DriftingForcing(sizes, strength, steady=True)
+    return QuasiGeostrophic(sizes, viscosity=viscosity, drag=drag, forcing=forcing, closure=closure)

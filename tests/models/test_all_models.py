@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 import textwrap
 
@@ -26,8 +27,8 @@ NETWORKS = [name for name in TRAINED if MODELS.get(name).card.task == "segmentat
 DYNAMICS = [name for name in TRAINED if MODELS.get(name).card.task == "dynamics"]
 FORECASTERS = [name for name in DYNAMICS if not issubclass(MODELS.get(name), FittedModel)]
 FILLERS = [name for name in TRAINED if issubclass(MODELS.get(name), WindowModel)]
-COMPONENTS = {"bilinear_stencil": 8}
-"""Of a state, where three are too few."""
+SHAPES = {"bilinear_stencil": (8,), "burgers_closure": (2, 12), "quasigeostrophic_closure": (8, 8)}
+"""Of a state, where three components will not do."""
 
 
 def test_expected_models_are_there():
@@ -66,8 +67,9 @@ def test_network_takes_many_channels_and_gives_finite_logits_and_gradients(name)
 def test_forecaster_goes_on_from_its_own_answers_and_has_the_published_size(name):
     model = MODELS.get(name)
     torch.manual_seed(0)
-    dimension = COMPONENTS.get(name, 3)
-    net = model.build(model.Options(), shape=(dimension,), step=0.01, mean=8.4, scale=13.8)
+    shape = SHAPES.get(name, (3,))
+    dimension = math.prod(shape)
+    net = model.build(model.Options(), shape=shape, step=0.01, mean=8.4, scale=13.8)
     assert sum(p.numel() for p in net.parameters()) == model.card.parameters.total
     for parameter in net.parameters():
         if not parameter.any():

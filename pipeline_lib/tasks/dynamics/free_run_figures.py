@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -18,6 +19,11 @@ _PANEL_HEIGHT = 2.1
 _LINE_HEIGHT = 2.9
 _MOST_PANELS = 9
 """Of a figure with a panel for each competitor, the truth included."""
+_MAP_HEIGHT = 1.7
+_MOST_ROWS = 6
+"""Of maps, the truth included."""
+_MAP_TIMES = (0.1, 0.5, 1.0)
+"""Shares of a run after which it is shown as maps."""
 _FEWEST_SITES = 8
 """Sites on one axis from which on a state is drawn as a field."""
 _MOST_ATTRACTOR = 4
@@ -30,7 +36,7 @@ Values = NDArray[np.float64]
 class FreeRun:
     """The first free run of a competitor that starts in the test.
 
-    ``states`` (time, ...) in the unit of the source; infinite values are missing.
+    ``states`` (time, ...) in the unit of the source, the first of several fields; infinite values are missing.
     """
 
     title: str
@@ -48,6 +54,8 @@ def draw_free_runs(context: ReportContext) -> list[ReportFigure]:
         figures.insert(0, draw_attractor(runs, truth))
     elif truth.states.ndim == 2 and truth.states.shape[1] >= _FEWEST_SITES:
         figures = [draw_hovmoeller(runs, truth), draw_spectra(runs, truth), *figures]
+    elif truth.states.ndim == 3 and min(truth.states.shape[1:]) >= _FEWEST_SITES:
+        figures = [draw_maps(runs, truth), draw_spectra(runs, truth), *figures]
     return figures
 
 
@@ -64,12 +72,16 @@ def first_runs(context: ReportContext) -> tuple[list[FreeRun], FreeRun]:
             continue
         length = int(np.diff(starts).max(initial=0)) or product.sizes["time"] - int(starts[0])
         window = slice(int(starts[0]), int(starts[0]) + length)
-        values = np.asarray(product[FREE_RUN].isel(time=window).values, dtype=np.float64)
+        values = _first_field(product[FREE_RUN].isel(time=window))
         values[~np.isfinite(values)] = np.nan
         found.append(FreeRun(competitor.title, competitor.colour, values))
         states = context.dataset[context.spec.inputs[0]].isel(time=window)
-        truth = FreeRun("truth", INK, np.asarray(states.values, dtype=np.float64))
+        truth = FreeRun("truth", INK, _first_field(states))
     return found, truth
+
+
+def _first_field(states: xr.DataArray) -> Values:
+    return np.asarray((states.isel(field=0) if "field" in states.dims else states).values, dtype=np.float64)
 
 
 def draw_attractor(runs: list[FreeRun], truth: FreeRun, *, name: str = "attractor") -> ReportFigure:
@@ -118,24 +130,75 @@ def draw_hovmoeller(runs: list[FreeRun], truth: FreeRun, *, name: str = "hovmoel
     return ReportFigure(name, "Free runs", caption, figure)
 
 
+def draw_maps(runs: list[FreeRun], truth: FreeRun, *, name: str = "maps") -> ReportFigure:
+    """Draw states of two axes at three times, a row of maps for each run."""
+    rows = [truth, *runs][:_MOST_ROWS]
+    figure = new_figure(0.4 + _MAP_HEIGHT * len(rows))
+    panels = panel_grid(figure, len(rows), len(_MAP_TIMES), sharex=True, sharey=True)
+    last = len(truth.states) - 1
+    times = [round(share * last) for share in _MAP_TIMES]
+    reach = np.abs(truth.states).max()
+    image = None
+    for row, run in enumerate(rows):
+        for column, time in enumerate(times):
+            ax = panels[row * len(times) + column]
+            image = ax.imshow(
+                run.states[time],
+                origin="lower",
+                interpolation="nearest",
+                cmap=anomaly_colours(),
+                vmin=-reach,
+                vmax=reach,
+            )
+            ax.set_xticks([])
+            ax.set_yticks([])
+            if row == 0:
+                ax.set_title(f"after {time} steps")
+        panels[row * len(times)].set_ylabel(run.title)
+    if image is not None:
+        figure.colorbar(image, ax=panels, shrink=0.5)
+    more = 1 + len(runs) - _MOST_ROWS
+    caption = (
+        "The truth and a free run of each model (first seed) from the same start in the test; colours are values of the"
+        f" state, in a range that is symmetric around zero.{_more(more)}"
+    )
+    return ReportFigure(name, "Free runs", caption, figure)
+
+
 def draw_spectra(runs: list[FreeRun], truth: FreeRun, *, name: str = "spectra") -> ReportFigure:
     """Draw the mean energy of each wavenumber over the second half of the runs."""
     figure = new_figure(_LINE_HEIGHT)
     ax = figure.subplots()
     for run in (truth, *runs):
-        half = run.states[len(run.states) // 2 :]
-        # By Parseval the sum over wavenumbers is half the mean square.
-        power = np.abs(np.fft.rfft(half, axis=1) / half.shape[1]) ** 2
-        power[:, 1 : (half.shape[1] + 1) // 2] *= 2
-        spectrum = 0.5 * power.mean(axis=0)
+        spectrum = shell_spectrum(run.states[len(run.states) // 2 :]).mean(axis=0)
         _line(ax, np.arange(len(spectrum))[1:], spectrum[1:], run)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("Wavenumber")
     ax.set_ylabel("Energy")
     _legend(figure, ax)
-    caption = "Energy (half the mean square of the states) by wavenumber over the second half of the free runs."
+    caption = (
+        "Half the mean square of the states by wavenumber, in all directions alike, over the second half of the free"
+        " runs. It is the energy of a velocity, the enstrophy of a vorticity."
+    )
     return ReportFigure(name, "Spectra", caption, figure)
+
+
+def shell_spectrum(states: Values) -> Values:
+    """Return half the mean square of states (time, ...) that each shell of wavenumbers holds, (time, shells).
+
+    On a grid of several axes, each periodic, shell K holds the modes whose distance from the origin rounds to K. Only
+    complete shells are returned, up to half the points of the shortest axis.
+    """
+    sizes = states.shape[1:]
+    axes = tuple(range(1, states.ndim))
+    with np.errstate(over="ignore", invalid="ignore"):
+        power = 0.5 * np.abs(np.fft.fftn(states, axes=axes, norm="forward")) ** 2
+    modes = np.meshgrid(*[np.fft.fftfreq(size, 1 / size) for size in sizes], indexing="ij")
+    shell = np.sqrt(np.sum(np.square(modes), axis=0)).round().astype(np.int64).ravel()
+    flat = power.reshape(len(states), -1)
+    sums = np.stack([np.bincount(shell, weights=row) for row in flat])
+    return np.asarray(sums[:, : min(sizes) // 2 + 1])
 
 
 def draw_energy(runs: list[FreeRun], truth: FreeRun, *, name: str = "energy") -> ReportFigure:
@@ -150,8 +213,9 @@ def draw_energy(runs: list[FreeRun], truth: FreeRun, *, name: str = "energy") ->
     ax.set_ylabel("Energy")
     _legend(figure, ax)
     caption = (
-        "Half the mean square over the components of the state in a free run of each model (first seed) and in the"
-        " truth; lines that leave the panel have left twice the largest energy of the truth."
+        "Half the mean square over the components of the state (of its first field, if it has several) in a free run of"
+        " each model (first seed) and in the truth; lines that leave the panel have left twice the largest energy of"
+        " the truth."
     )
     return ReportFigure(name, "Energy of free runs", caption, figure)
 
@@ -167,8 +231,11 @@ def _panels(runs: list[FreeRun], **options: bool) -> tuple[Figure, list[Axes]]:
 
 
 def _left_out(runs: list[FreeRun]) -> str:
-    more = 1 + len(runs) - _MOST_PANELS
-    return f" The {more} models lowest in the ranking are left out." if more > 0 else ""
+    return _more(1 + len(runs) - _MOST_PANELS)
+
+
+def _more(left_out: int) -> str:
+    return f" The {left_out} models lowest in the ranking are left out." if left_out > 0 else ""
 
 
 def _energy(run: FreeRun) -> Values:

@@ -1,0 +1,63 @@
+"""What coarse equations get from scales below the grid: closures as fluxes through the faces of cells.
+
+A closure is called with fields of shape ``(batch, channels, *grid)``, periodic and in units in which they are of order
+one, and returns the flux through the upper face of each cell along each axis, ``(batch, axes, *grid)``. What one cell
+loses its neighbour gains: the sum over the grid of the tendency is 0 to round-off, whatever the weights.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def convergence(flux: Tensor, spacing: float) -> Tensor:
+    """Return the tendency (batch, *grid) by fluxes (batch, axes, *grid) through the upper faces of the cells."""
+    parts = flux.unbind(1)
+    axes = range(-len(parts), 0)
+    inflow = torch.stack([part.roll(1, axis) - part for part, axis in zip(parts, axes, strict=True)])
+    return inflow.sum(0) / spacing
+
+
+class StencilFlux(nn.Module):
+    """Fluxes from the cells around: the same function at every cell, zero before training.
+
+    Parameters
+    ----------
+    axes
+        Of the grid, 1 or 2.
+    channels
+        Fields that it sees.
+    width
+        Cells that a convolution sees along each axis; of an even number half lie on either side of the face.
+    layers
+        Convolutions, one on the other.
+    hidden
+        Their channels, followed by tanh, and by another layer that sees a cell alone; 0 makes the flux linear in the
+        fields, on the same stencil.
+    """
+
+    def __init__(self, axes: int, channels: int, *, width: int, layers: int = 1, hidden: int = 0) -> None:
+        super().__init__()
+        convolution = nn.Conv1d if axes == 1 else nn.Conv2d
+        self._axes = range(-axes, 0)
+        self._before, self._after = layers * ((width - 1) // 2), layers * (width // 2)
+        # A constant flux has no convergence: the last layer needs no bias.
+        if hidden:
+            sizes = [channels] + [hidden] * layers
+            parts = [p for s in sizes[:-1] for p in (convolution(s, hidden, width), nn.Tanh())]
+            last = convolution(hidden, axes, 1, bias=False)
+            self.net = nn.Sequential(*parts, convolution(hidden, hidden, 1), nn.Tanh(), last)
+        else:
+            last = convolution(channels, axes, layers * (width - 1) + 1, bias=False)
+            self.net = nn.Sequential(last)
+        nn.init.zeros_(last.weight)
+
+    def forward(self, fields: Tensor) -> Tensor:
+        """Return fluxes (batch, axes, *grid)."""
+        for axis in self._axes:
+            size = fields.shape[axis]
+            parts = [fields.narrow(axis, size - self._before, self._before), fields]
+            fields = torch.cat([*parts, fields.narrow(axis, 0, self._after)], axis)
+        flux: Tensor = self.net(fields)
+        return flux

@@ -1,0 +1,50 @@
+"""Figures of free runs of states with one or two axes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from pipeline_lib.solvers.spectral import spectrum
+from pipeline_lib.tasks.dynamics.free_run_figures import FreeRun, _first_field, draw_maps, draw_spectra, shell_spectrum
+
+
+@pytest.mark.parametrize("sizes", [(16,), (15,), (16, 16), (12, 12), (15, 15)])
+def test_the_spectrum_is_that_of_the_solvers(sizes):
+    states = np.random.default_rng(0).standard_normal((3, *sizes))
+    found = shell_spectrum(states)
+    assert found.shape == (3, sizes[0] // 2 + 1)
+    if len(sizes) == 2:
+        expected = spectrum(torch.tensor(states), 2).numpy()[:, : sizes[0] // 2 + 1]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    else:
+        np.testing.assert_allclose(found.sum(axis=1), 0.5 * (states**2).mean(axis=1), rtol=1e-12)
+
+
+def test_a_wave_is_in_its_shell():
+    x = 2 * np.pi * np.arange(16) / 16
+    wave = 2 * np.cos(3 * x)[None] + np.zeros((1, 16, 1))
+    found = shell_spectrum(wave)[0]
+    assert found[3] == pytest.approx(1.0)
+    assert found.sum() == pytest.approx(1.0)
+
+
+def test_maps_are_a_row_for_each_run_at_three_times_and_a_run_that_blew_up_is_drawn():
+    rng = np.random.default_rng(0)
+    truth, run = (FreeRun(title, "black", rng.standard_normal((21, 8, 8))) for title in ("truth", "model"))
+    run.states[5:] = np.nan
+    figure = draw_maps([run], truth)
+    drawn = [ax for ax in figure.figure.axes if ax.images]
+    assert [ax.get_title() for ax in drawn[:3]] == ["after 2 steps", "after 10 steps", "after 20 steps"]
+    assert [drawn[row].get_ylabel() for row in (0, 3)] == ["truth", "model"]
+    np.testing.assert_array_equal(drawn[1].images[0].get_array(), truth.states[10])
+    assert draw_spectra([run], truth).figure.axes[0].lines
+
+
+def test_of_several_fields_the_first_is_drawn():
+    states = xr.DataArray(np.arange(24.0).reshape(2, 3, 4), dims=("time", "field", "x"))
+    np.testing.assert_array_equal(_first_field(states), states.values[:, 0])
+    grid = states.rename(field="y")
+    np.testing.assert_array_equal(_first_field(grid), grid.values)

@@ -1,0 +1,107 @@
+"""States on two axes, and a model without unknowns, through all stages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+import yaml
+from pandas import read_csv
+
+from pipeline_lib.io.manifest import read_manifest
+from pipeline_lib.solvers.quasigeostrophic import steadily_forced
+from pipeline_lib.solvers.schemes import RK4, integrate
+from tests.workflow.project import snakemake
+
+EXPERIMENT = {
+    "title": "Tiny turbulence",
+    "task": "dynamics",
+    "source": "flow",
+    "inputs": ["state"],
+    "split": {
+        "train": ["2000-01-01", "2000-01-03"],
+        "validation": ["2000-01-05", "2000-01-05"],
+        "test": ["2000-01-07", "2000-01-10"],
+        "gap_days": 0,
+    },
+    "training": {
+        "step": 0.025,
+        "windows": 32,
+        "max_epochs": 1,
+        "horizon": 2,
+        "forecast_steps": 8,
+        "free_run": 1.0,
+        "precision": "float64",
+    },
+    "scoring": {"metrics": ["rmse_8", "stable_share", "energy_drift"], "intervals": {"block_days": 1.0}},
+    "models": [
+        {"name": "none", "model": "quasigeostrophic_closure", "options": {"closure": "none"}},
+        {"name": "network", "model": "quasigeostrophic_closure", "options": {"hidden": 4, "layers": 1}},
+    ],
+}
+SOURCE = {
+    "description": "A short flow",
+    "driver": "netcdf",
+    "args": {
+        "urlpath": "{{ data_dir }}/flow/raw/quasigeostrophic.nc",
+        "chunks": {},
+        "path_as_pattern": False,
+        "xarray_kwargs": {"engine": "h5netcdf"},
+    },
+    "metadata": {
+        "gyre": {
+            "citation": "Generated",
+            "licence": "CC0-1.0",
+            "homepage": "https://example.org",
+            "variables": {"state": {"name": "state", "units": "1"}},
+            "form": "states",
+            "time": {"start": "2000-01-01", "end": "2000-01-10", "step_hours": 0.6},
+            "fetch": {
+                "driver": "simulate",
+                "simulation": "quasigeostrophic",
+                "options": {"points": 16, "refinement": 2, "substeps": 1, "spin_up": 2.0},
+            },
+            "preparation": {"name": "as_is", "options": {"variables": ["state"], "dtype": "float64"}},
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("flow")
+    parameters = {"data_dir": {"description": "data", "type": "str", "default": "data"}}
+    files = {
+        "config.yaml": {"experiments": ["closure"], "device": "cpu"},
+        "catalog.yaml": {"metadata": {"version": 1, "parameters": parameters}, "sources": {"flow": SOURCE}},
+        "experiments/closure.yaml": EXPERIMENT,
+    }
+    for name, content in files.items():
+        file = folder / "config" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    snakemake(folder, "all")
+    return folder
+
+
+def test_the_coarse_solver_alone_goes_through_training_untouched(flow):
+    model = read_manifest(flow / "results/closure/none/seed0/model.json", kind="model", verify="deep").content
+    assert model["spec"]["parameters"] == 0
+    product = read_manifest(flow / "results/closure/none/seed0/products/2000-01.json", kind="product", verify="deep")
+    forecast = xr.open_zarr(product.file("2000-01.zarr")).forecast
+    assert forecast.dims == ("time", "lead", "y", "x")
+    data = read_manifest(flow / "data/flow/dataset/2000-01.json", kind="dataset")
+    start = torch.tensor(xr.open_zarr(data.file("2000-01.zarr")).state.values[300])
+    system = steadily_forced((16, 16), viscosity=1e-3, drag=0.1, strength=3.0)
+    expected = integrate(system, start, dt=0.025, steps=8, scheme=RK4)[1:]
+    np.testing.assert_allclose(forecast[300], expected, rtol=1e-9, atol=1e-9)
+
+
+def test_all_are_scored_and_fields_are_drawn_as_maps(flow):
+    board = read_csv(flow / "results/closure/leaderboard.csv").set_index(["model", "metric"])["value"]
+    assert np.isfinite(board).all()
+    assert board["none", "rmse_8"] != board["network", "rmse_8"]
+    assert board["none", "rmse_8"] < 3
+    drawn = {figure.stem for figure in (flow / "results/closure/figures").glob("*.png")}
+    assert drawn == {"energy", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}
