@@ -58,6 +58,6 @@ def test_what_cannot_be_simulated_is_refused(change, message):
 
 def test_unknown_simulations_and_options_are_refused_with_advice():
     with pytest.raises(ConfigError, match="did you mean 'lorenz63'"):
-        Simulate.files(Simulate.Options(simulation="lorenz36"), REQUEST)
+        Simulate.files(Simulate.Options(simulation="lorenz_63"), REQUEST)
     with pytest.raises(ConfigError, match="did you mean 'sigma'"):
         Simulate.files(options(sgima=3), REQUEST)
