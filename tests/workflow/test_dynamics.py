@@ -23,7 +23,7 @@ EXPERIMENT = {
     "split": {
         "train": ["2000-01-01", "2000-01-05"],
         "validation": ["2000-01-07", "2000-01-08"],
-        "test": ["2000-01-30", "2000-02-02"],
+        "test": ["2000-02-01", "2000-02-02"],
         "gap_days": 0,
     },
     "training": {"windows": 64, "max_epochs": 2, "horizon": 3, "learning_rate": 0.01, "free_run": 1.0},

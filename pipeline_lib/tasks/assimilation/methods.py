@@ -88,7 +88,7 @@ def _by_minimisation(forecast: Forecast, observations: Observations, prior: Prio
     """Return the minimum of a variational cost, looked for from the observations interpolated in time."""
     size = prior.mean.shape[-1]
     batch = observations.batch(prior.mean.shape[:-1])
-    guess = interpolate(observations, size, fill=prior.mean)
+    guess = interpolate(observations, size, fill=prior.mean.unsqueeze(-2))
     if options.method == "weak_4dvar":
         values, mask = observations.on_state(size)
         cost = WeakConstraint(values, mask, flow_prior(forecast), prior_weight=options.model_weight**0.5)

@@ -64,6 +64,16 @@ def test_filters_end_where_the_smoother_ends(method):
     assert float((found - truth)[:, 0].square().mean()) > float((expected - truth)[:, 0].square().mean())
 
 
+@pytest.mark.parametrize("method", ["enkf", "strong_4dvar", "weak_4dvar"])
+def test_each_window_may_have_a_prior_of_its_own(method):
+    forecast, truth, observations = twin()
+    prior = Prior(truth[:, 0], 0.01)
+    options = MethodOptions(method=method, window=24, members=50)
+    found, _ = analyse(forecast, observations, prior, options, torch.Generator().manual_seed(0))
+    assert found.shape == truth.shape
+    assert float((found - truth).square().mean()) < 0.1
+
+
 def test_enks_over_whole_periods_needs_a_lag_and_smoothers_are_not_localised():
     with pytest.raises(ValidationError, match="enks over whole periods needs a lag"):
         MethodOptions(method="enks")
