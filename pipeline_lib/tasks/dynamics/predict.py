@@ -28,7 +28,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     xarray.Dataset
         ``forecast`` (time, lead, ...) in the format and unit of the states: what the state is so many steps after
         ``time``. Leads count from 1. With free runs also ``free_run`` (time, ...): what the state is at ``time`` in a
-        run that started from the truth ``free_run_age`` (time,) steps before.
+        run that started from the truth ``free_run_age`` (time,) steps before; and for each diagnostic of the network
+        ``free_run_<name>`` of that state and ``<name>`` of the true one (time,).
 
     Raises
     ------
@@ -75,6 +76,22 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         age = np.arange(len(flat)) % int(every)
         attrs = {"units": "1", "long_name": "time steps since the start of the free run"}
         out[AGE] = ("time", age.astype(np.int32), attrs)
+        out = out.assign(_diagnosed(network, flat, found[FREE_RUN], target))
+    return out
+
+
+def _diagnosed(
+    network: Forecaster, truth: NDArray[np.float64], free: NDArray[np.float64], device: torch.device
+) -> dict[str, xr.Variable]:
+    """Diagnostics (time,) of normalised states (time, dimension), true and of free runs."""
+    out = {}
+    for prefix, states in (("", truth), (f"{FREE_RUN}_", free)):
+        with torch.inference_mode():
+            values = network.diagnose(torch.from_numpy(states).to(device, number_format(network)))
+        whose = f"{FREE_RUN.replace('_', ' ')}s" if prefix else "states"
+        for name, (words, units) in network.diagnostics.items():
+            attrs = {"units": units, "long_name": f"{words} of the {whose}"}
+            out[f"{prefix}{name}"] = xr.Variable("time", values[name].cpu().double().numpy(), attrs)
     return out
 
 
@@ -95,3 +112,18 @@ def _free_runs(
     runs = states[::every]
     found = np.concatenate([runs[:, None], _forecasts(network, runs, every - 1, device)], axis=1)
     return found.reshape(-1, states.shape[1])[: len(states)]
+
+
+def diagnosed(product: xr.Dataset) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return the diagnostics (time,) that a product holds, of its free runs and of the true states, by name."""
+    names = [name for name in map(str, product.data_vars) if f"{FREE_RUN}_{name}" in product]
+    return {name: (product[f"{FREE_RUN}_{name}"].values, product[name].values) for name in names}
+
+
+def first_run(product: xr.Dataset) -> slice | None:
+    """Return the times of the first complete free run of a product, ``None`` if there is none."""
+    starts = np.flatnonzero(product[AGE].values == 0)
+    if not len(starts):
+        return None
+    length = int(np.diff(starts).max(initial=0)) or product.sizes["time"] - int(starts[0])
+    return slice(int(starts[0]), int(starts[0]) + length)
