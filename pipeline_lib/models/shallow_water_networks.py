@@ -79,7 +79,7 @@ class BasinStep(Forecaster):
     def physical(self, state: Tensor) -> Tensor:
         """Return the fields (batch, 2, 3, y, x) [m s-1, m] of normalised states (batch, dimension)."""
         size = self.basin.size
-        return (state * self._scale + self._mean).unflatten(-1, (_COPIES, _FIELDS, size, size))
+        return (state * self._scale + self._mean).reshape(*state.shape[:-1], _COPIES, _FIELDS, size, size)
 
     def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - has none
         """Return the next state."""
@@ -186,13 +186,13 @@ def fit_forcing(network: BasinStep, train: Tensor, validation: Tensor) -> pd.Dat
     best, least = copy.deepcopy(learned.layers.state_dict()), torch.inf
     for epoch in range(1, options.epochs + 1):
         total = 0.0
-        for chosen in torch.randperm(len(x), generator=order).split(options.batch_size):
+        for chosen in torch.split(torch.randperm(len(x), generator=order), options.batch_size):
             descent.zero_grad()
             found = learned.layers(x[chosen])
             loss = nn.functional.mse_loss(found, y[chosen])
             if options.penalty:
                 loss = loss + options.penalty * _outwards((found - y[chosen]) * relative).square().mean()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             descent.step()
             total += float(loss.detach()) * len(chosen)
         with torch.no_grad():

@@ -20,8 +20,8 @@ EXPERIMENT = {
     "inputs": ["state"],
     "split": {
         "train": ["2000-01-01", "2000-01-03"],
-        "validation": ["2000-01-04", "2000-01-04"],
-        "test": ["2000-01-05", "2000-01-08"],
+        "validation": ["2000-01-05", "2000-01-05"],
+        "test": ["2000-01-07", "2000-01-10"],
         "gap_days": 0,
     },
     "training": {"step": 0.1, "forecast_steps": 1, "free_run": 2.0},
@@ -52,7 +52,7 @@ SOURCE = {
             "homepage": "https://example.org",
             "variables": {"state": {"name": "state", "units": "1"}},
             "form": "states",
-            "time": {"start": "2000-01-01", "end": "2000-01-08", "step_hours": 2.4},
+            "time": {"start": "2000-01-01", "end": "2000-01-10", "step_hours": 2.4},
             "fetch": {
                 "driver": "simulate",
                 "simulation": "shallow_water",
@@ -94,7 +94,7 @@ def test_the_true_forcing_repeats_the_simulation_and_only_a_leaky_one_loses_wate
 def test_a_product_holds_what_its_free_runs_sum_up_to(basin):
     product = read_manifest(basin / "results/forcing/wall/seed1/products/2000-01.json", kind="product", verify="deep")
     runs = xr.open_zarr(product.file("2000-01.zarr"))
-    assert dict(runs.free_run.sizes) == {"time": 80, "field": 6, "y": SIZE, "x": SIZE}
+    assert dict(runs.free_run.sizes) == {"time": 100, "field": 6, "y": SIZE, "x": SIZE}
     np.testing.assert_allclose(runs.free_run_mean_height, runs.free_run.sel(field="h").mean(("y", "x")), atol=1e-12)
     assert runs.kinetic_energy.units == runs.free_run_kinetic_energy.units == "m3 s-2"
     starts = runs.free_run_age.values == 0
