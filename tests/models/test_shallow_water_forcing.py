@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.func import functional_call
 
 from pipeline_lib.errors import ConfigError
+from pipeline_lib.learning.forecaster import Rollout
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.shallow_water_networks import channels
 from pipeline_lib.simulations.shallow_water import ShallowWaterSimulation
 from pipeline_lib.solvers.schemes import integrate
-from pipeline_lib.solvers.shallow_water import Basin, Leapfrog, ShallowWater
+from pipeline_lib.solvers.shallow_water import UNIT, Basin, Leapfrog, ShallowWater
 
 SIZE, STEP = 16, 0.05
 MEAN, SCALE = 0.3, 40.0
@@ -117,6 +119,28 @@ def test_the_network_is_a_perceptron_at_each_cell(states):
             hidden = np.maximum((weights * patch).sum((1, 2, 3)) + biases, 0)
             out = hidden @ second.weight[which].detach().numpy().ravel() + float(second.bias[which])
             assert found[1, which, j, i] == pytest.approx(out, rel=1e-9)
+
+
+def test_steps_have_gradients_with_respect_to_state_and_weights():
+    torch.manual_seed(0)
+    model, two_steps = MODELS.get("shallow_water_forcing"), 2 * Basin.of_size(4).step / UNIT
+    network = model.build(model.Options(hidden=2), shape=(6, 4, 4), step=two_steps, mean=0.0, scale=1.0).double()
+    network.system.theta.target_scale.fill_(1e-6)
+    names, values = zip(*((n, p.detach().requires_grad_()) for n, p in network.named_parameters()), strict=True)
+    state = torch.randn(1, 96, dtype=torch.float64, requires_grad=True)
+
+    def step(state, *values):
+        given = {f"forecaster.{name}": value for name, value in zip(names, values, strict=True)}
+        return functional_call(Rollout(network, 1), given, (state,))
+
+    assert torch.autograd.gradcheck(step, (state, *values))
+
+
+def test_single_precision_follows_double(states):
+    double, single = random_forcing(states, "wall"), random_forcing(states, "wall").float()
+    found, _ = single.advance(flat(states[:2]).float(), None)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), double.advance(flat(states[:2]), None)[0], rtol=0, atol=1e-4)
 
 
 @pytest.fixture(scope="module")

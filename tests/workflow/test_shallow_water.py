@@ -34,7 +34,7 @@ EXPERIMENT = {
         {"name": "wall", "model": FORCING, "options": {"epochs": 3}},
         {"name": "truth", "model": "known_dynamics", "options": {"system": "shallow_water"}},
     ],
-    "seeds": [0, 1],
+    "seeds": [0],
 }
 SOURCE = {
     "description": "A tiny basin",
@@ -92,7 +92,7 @@ def test_the_true_forcing_repeats_the_simulation_and_only_a_leaky_one_loses_wate
 
 
 def test_a_product_holds_what_its_free_runs_sum_up_to(basin):
-    product = read_manifest(basin / "results/forcing/wall/seed1/products/2000-01.json", kind="product", verify="deep")
+    product = read_manifest(basin / "results/forcing/wall/seed0/products/2000-01.json", kind="product", verify="deep")
     runs = xr.open_zarr(product.file("2000-01.zarr"))
     assert dict(runs.free_run.sizes) == {"time": 100, "field": 6, "y": SIZE, "x": SIZE}
     np.testing.assert_allclose(runs.free_run_mean_height, runs.free_run.sel(field="h").mean(("y", "x")), atol=1e-12)
@@ -108,4 +108,3 @@ def test_report_and_history_show_the_fit_and_the_runs(basin):
     history = read_csv(basin / "results/forcing/none/seed0/history.csv")
     assert history["epoch"].tolist() == [1, 2, 3]
     assert history["val_loss"].iloc[-1] < history["val_loss"].iloc[0]
-    assert not history.equals(read_csv(basin / "results/forcing/none/seed1/history.csv"))
