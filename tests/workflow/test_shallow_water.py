@@ -30,8 +30,8 @@ EXPERIMENT = {
         "intervals": {"block_days": 1.0},
     },
     "models": [
-        {"name": "none", "model": FORCING, "options": {"constraint": "none", "epochs": 3}},
-        {"name": "wall", "model": FORCING, "options": {"epochs": 3}},
+        {"name": "none", "model": FORCING, "options": {"constraint": "none", "epochs": 40}},
+        {"name": "wall", "model": FORCING, "options": {"epochs": 40}},
         {"name": "truth", "model": "known_dynamics", "options": {"system": "shallow_water"}},
     ],
     "seeds": [0],
@@ -95,7 +95,9 @@ def test_a_product_holds_what_its_free_runs_sum_up_to(basin):
     product = read_manifest(basin / "results/forcing/wall/seed0/products/2000-01.json", kind="product", verify="deep")
     runs = xr.open_zarr(product.file("2000-01.zarr"))
     assert dict(runs.free_run.sizes) == {"time": 100, "field": 6, "y": SIZE, "x": SIZE}
-    np.testing.assert_allclose(runs.free_run_mean_height, runs.free_run.sel(field="h").mean(("y", "x")), atol=1e-12)
+    np.testing.assert_allclose(
+        runs.free_run_mean_height, runs.free_run.sel(field="h").mean(("y", "x"), skipna=False), atol=1e-9
+    )
     assert runs.kinetic_energy.units == runs.free_run_kinetic_energy.units == "m3 s-2"
     starts = runs.free_run_age.values == 0
     np.testing.assert_allclose(runs.free_run_kinetic_energy[starts], runs.kinetic_energy[starts], rtol=1e-12)
@@ -106,5 +108,5 @@ def test_report_and_history_show_the_fit_and_the_runs(basin):
     assert {"diagnostics", "loss_curves", "skill_by_lead"} <= figures
     assert "energy" not in figures
     history = read_csv(basin / "results/forcing/none/seed0/history.csv")
-    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["epoch"].tolist() == list(range(1, 41))
     assert history["val_loss"].iloc[-1] < history["val_loss"].iloc[0]

@@ -13,8 +13,8 @@ from pipeline_lib.tasks.dynamics import predict
 
 _HEIGHT = 2.6
 """Height of a panel in inches."""
-_ABOVE, _MOST = 10.0, 0.95
-"""A panel ends so many times above the value that this share of all drawn ones keeps below."""
+_ABOVE, _MOST = 10.0, 0.9
+"""A panel ends so many times above the value that this share of each line keeps below."""
 
 Values = NDArray[np.float64]
 
@@ -64,11 +64,10 @@ def _panel(ax: Axes, context: ReportContext, diagnostic: str) -> None:
         low, high = rows.min(axis=0), rows.max(axis=0)
         ax.fill_between(steps, low, high, color=competitor.colour, alpha=0.15, linewidth=0)
     ax.set_yscale("log", nonpositive="mask")
-    values = np.concatenate(drawn)
-    values = values[np.isfinite(values) & (values > 0)]
-    if len(values):
-        # A run that blows up passes many powers of ten on its last steps.
-        ax.set_ylim(top=_ABOVE * float(np.quantile(values, _MOST)))
+    # A run that blows up passes many powers of ten on its last steps.
+    tops = [float(np.quantile(found, _MOST)) for line in drawn if (found := line[np.isfinite(line) & (line > 0)]).size]
+    if tops:
+        ax.set_ylim(top=_ABOVE * max(tops))
     ax.grid(visible=True, axis="y")
 
 
