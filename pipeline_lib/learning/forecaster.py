@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,19 @@ _STARTS = 1000
 
 
 class Forecaster(nn.Module):
-    """A network that advances states of shape (batch, dimension), normalised, by one time step."""
+    """A network that advances states of shape (batch, dimension), normalised, by one time step.
+
+    Attributes
+    ----------
+    diagnostics
+        Long name and unit of each scalar that :meth:`diagnose` makes of a state, by name; by default there is none.
+    """
+
+    diagnostics: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType({})
+
+    def diagnose(self, state: Tensor) -> dict[str, Tensor]:
+        """Return the ``diagnostics`` (batch,) of states, in their own units."""
+        return {}
 
     def begin(self, state: Tensor) -> Any:  # noqa: ANN401 - what a network remembers is its own
         """Return what the network remembers before its first step; by default nothing."""

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
     import xarray as xr
 
@@ -135,7 +136,14 @@ class FittedModel(NetworkModel):
 
     @classmethod
     @abstractmethod
-    def fit(cls, network: Any, train: torch.Tensor, validation: torch.Tensor, *, horizon: int) -> None:  # noqa: ANN401 - what its build returns
+    def fit(
+        cls,
+        network: Any,  # noqa: ANN401 - what its build returns
+        train: torch.Tensor,
+        validation: torch.Tensor,
+        *,
+        horizon: int,
+    ) -> pd.DataFrame | None:
         """Set the values of a network that :meth:`build` returned; equal arguments give equal values.
 
         Parameters
@@ -146,6 +154,11 @@ class FittedModel(NetworkModel):
             Dynamics: normalised states float64 (time, dimension) in order, one time step apart.
         horizon
             Steps of the forecasts by which choices are made on the validation states.
+
+        Returns
+        -------
+        pandas.DataFrame or None
+            One row per epoch, with ``epoch``, ``train_loss`` and ``val_loss``, if the method has epochs.
 
         Raises
         ------

@@ -29,21 +29,27 @@ class KnownDynamics(StateModel, FittedModel):
         " the scheme's. The reference of learned models, in forecasts and in data assimilation.",
         task="dynamics",
         citation="Lorenz (1963), Deterministic nonperiodic flow; Lorenz (1996), Predictability: a problem partly"
-        " solved",
+        " solved; Brajard, Charantonis, Sirven (2019), Representing ill-known parts of a numerical model using a"
+        " machine learning approach",
         limits=("For simulated states of known parameters only.",),
     )
 
     class Options(BaseOptions):
         """Options of this model."""
 
-        system: Literal["lorenz63", "lorenz96"] = "lorenz63"
-        """The equations, at their classical parameters."""
+        system: Literal["lorenz63", "lorenz96", "shallow_water"] = "lorenz63"
+        """The equations, at the parameters of the simulation's defaults."""
         scheme: OneStep = "rk4"
-        """How a step is taken."""
+        """How a step is taken; shallow water takes the leapfrog steps of its simulation."""
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network, which has no values to learn."""
+        if options.system == "shallow_water":
+            from pipeline_lib.models.shallow_water_networks import BasinStep
+
+            return BasinStep(states)
+
         from pipeline_lib.models.state_networks import KnownTendency, OdeStep
         from pipeline_lib.solvers.lorenz63 import Lorenz63
         from pipeline_lib.solvers.lorenz96 import Lorenz96

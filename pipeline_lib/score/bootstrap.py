@@ -54,7 +54,7 @@ Draws = NDArray[np.float64]
 
 def summable(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return values rounded to multiples of a power of two so coarse that sums are exact, whatever their order."""
-    total = float(values.sum())
+    total = float(np.abs(values).sum())
     if total == 0:
         return values
     quantum = 2.0 ** (np.ceil(np.log2(total)) - _EXACT_BITS)

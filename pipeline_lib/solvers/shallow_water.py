@@ -39,6 +39,12 @@ ASSELIN = 0.025
 """Coefficient of the Asselin filter."""
 CORNER_MEAN = 1 / 8
 """Mean of two vorticities times the mean of four velocities."""
+WIDTH = 1.6e6
+"""Side of the basin [m]."""
+UNIT = 200 * 86400.0
+"""Unit of time of stored states [s]: 200 days, so that a month of a source's calendar holds years of the basin."""
+_WHOLE = 1e-6
+"""Part of a step by which a duration may miss a whole number of steps: round-off of its unit."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,28 @@ class Basin:
     coriolis: float = 3.5e-5
     beta: float = 2.11e-11
 
+    @classmethod
+    def of_size(cls, size: int) -> Basin:
+        """Return the basin of Brajard et al. with so many cells along a side.
+
+        Spacing, time step and viscosity are inversely proportional to the number of cells, as in their `BASINS`.
+        """
+        ratio = cls.size / size
+        return cls(size, WIDTH / size, cls.step * ratio, cls.viscosity * ratio)
+
+    def steps(self, duration: float) -> int:
+        """Return the number of time steps in a duration, given in units of `UNIT`.
+
+        Raises
+        ------
+        ValueError
+            If it is not a whole number.
+        """
+        count = duration * UNIT / self.step
+        if count < 1 or abs(count - round(count)) > _WHOLE:
+            raise ValueError(f"{duration:g} units of 200 days are {count:g} steps of {self.step:g} s")
+        return round(count)
+
     def northing(self) -> Tensor:
         """Return y of the rows [m], from wall to wall as in the code of Brajard et al., float64, shape ``(y, 1)``."""
         edge = self.size * self.spacing / 2
@@ -86,11 +114,7 @@ class Basin:
         return torch.stack((zonal, torch.zeros_like(zonal)))
 
 
-BASINS = {
-    40: Basin(40, 40e3, 3600.0, 1.44),
-    80: Basin(),
-    320: Basin(320, 5e3, 450.0, 0.18),
-}
+BASINS = {size: Basin.of_size(size) for size in (40, 80, 320)}
 """The resolutions of Brajard et al., by the number of cells along a side."""
 
 

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from pipeline_lib.score.bootstrap import Resampling, block_length, block_weights, draws_of, interval, pool, stretch
+from pipeline_lib.score.bootstrap import (
+    Resampling,
+    block_length,
+    block_weights,
+    draws_of,
+    interval,
+    pool,
+    stretch,
+    summable,
+)
 from pipeline_lib.score.options import IntervalOptions
 
 SERIES = 2000
@@ -194,3 +203,11 @@ def test_undefined_resamples_are_left_out_unless_they_are_most() -> None:
     some[::3], most[:60] = np.nan, np.nan
     assert np.isfinite(interval(some, 0.9)).all()
     assert np.isnan(interval(most, 0.9)).all()
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.randoms())
+def test_sums_of_either_sign_are_exact_in_any_order(values, random):
+    rounded = summable(np.array(values))
+    np.testing.assert_allclose(rounded, values, rtol=0, atol=1e-9 * max(1e-300, np.abs(values).sum()))
+    shuffled = random.sample(rounded.tolist(), len(rounded))
+    assert sum(shuffled) == sum(rounded.tolist())

@@ -126,7 +126,9 @@ def _write(path: Path, value: dict) -> None:
 def environment() -> dict[str, str]:
     """Environment in which ``python`` and ``snakemake`` are those of the tests."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    # Threads that wait do not spin: several jobs of a test share two processors.
+    threads = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **threads}
 
 
 def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

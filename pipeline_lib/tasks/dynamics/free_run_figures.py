@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.style import INK, anomaly_colours, new_figure, panel_grid
-from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN
+from pipeline_lib.tasks.dynamics.diagnostic_figures import diagnosed, draw_diagnostics
+from pipeline_lib.tasks.dynamics.names import FREE_RUN
+from pipeline_lib.tasks.dynamics.runs import first_run
 
 _COLUMNS = 3
 _PANEL_HEIGHT = 2.1
@@ -49,6 +51,8 @@ def draw_free_runs(context: ReportContext) -> list[ReportFigure]:
     runs, truth = first_runs(context)
     if not runs:
         return []
+    if diagnosed(context):
+        return [draw_diagnostics(context)]
     figures = [draw_energy(runs, truth)]
     if truth.states.ndim == 2 and truth.states.shape[1] <= _MOST_ATTRACTOR and truth.states.shape[1] > 1:
         figures.insert(0, draw_attractor(runs, truth))
@@ -67,11 +71,9 @@ def first_runs(context: ReportContext) -> tuple[list[FreeRun], FreeRun]:
         product = context.product(competitor.runs[0]) if competitor.runs else None
         if product is None or FREE_RUN not in product or context.dataset is None:
             continue
-        starts = np.flatnonzero(product[AGE].values == 0)
-        if not len(starts):
+        window = first_run(product)
+        if window is None:
             continue
-        length = int(np.diff(starts).max(initial=0)) or product.sizes["time"] - int(starts[0])
-        window = slice(int(starts[0]), int(starts[0]) + length)
         values = _first_field(product[FREE_RUN].isel(time=window))
         values[~np.isfinite(values)] = np.nan
         found.append(FreeRun(competitor.title, competitor.colour, values))

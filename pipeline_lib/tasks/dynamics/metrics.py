@@ -120,13 +120,14 @@ class FreeRunMetric:
     has_interval: ClassVar[bool] = True
     above: ClassVar[str]
     below: ClassVar[str] = "runs"
+    needs: ClassVar[str] = "free runs"
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:
         """Return one value per resample."""
         if cls.above not in counts:
             raise ConfigError(
-                "needs free runs", where="scoring.metrics", fix="set training.free_run or leave the metric out"
+                f"needs {cls.needs}", where="scoring.metrics", fix="set training.free_run or leave the metric out"
             )
         return ratio(counts[cls.above], counts[cls.below])
 
@@ -146,6 +147,13 @@ class StableShare(FreeRunMetric):
     above = "runs_stable"
 
 
+@METRICS.register("stable_steps")
+class StableSteps(FreeRunMetric):
+    """Time steps until a free run leaves the numbers or three times the range of the truth."""
+
+    above = "steps_stable"
+
+
 @METRICS.register("energy_drift")
 class EnergyDrift(FreeRunMetric):
     """Relative error of the mean energy of stable free runs, over their second half."""
@@ -158,3 +166,21 @@ class EnergyDrift(FreeRunMetric):
     def from_counts(cls, counts: Counts) -> Values:
         """Return one value per resample: energy / energy of the truth - 1."""
         return super().from_counts(counts) - 1
+
+
+@METRICS.register("kinetic_energy_drift")
+class KineticEnergyDrift(EnergyDrift):
+    """Relative error of the mean kinetic energy of stable free runs, over their second half."""
+
+    above, below = "kinetic_energy", "kinetic_energy_truth"
+    needs = "free runs of models that know their kinetic energy"
+
+
+@METRICS.register("mean_height_drift")
+class MeanHeightDrift(FreeRunMetric):
+    """Largest distance of the mean height from its value at the start, as long as a free run is stable."""
+
+    direction = "lower"
+    unit = "m"
+    above = "mean_height_departure"
+    needs = "free runs of models that know their mean height"

@@ -27,7 +27,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     xarray.Dataset
         ``forecast`` (time, lead, ...) in the format and unit of the states: what the state is so many steps after
         ``time``. Leads count from 1. With free runs also ``free_run`` (time, ...): what the state is at ``time`` in a
-        run that started from the truth ``free_run_age`` (time,) steps before.
+        run that started from the truth ``free_run_age`` (time,) steps before; and for each diagnostic of the network
+        ``free_run_<name>`` of that state and ``<name>`` of the true one (time,).
 
     Raises
     ------
@@ -74,6 +75,22 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         age = np.arange(len(flat)) % int(every)
         attrs = {"units": "1", "long_name": "time steps since the start of the free run"}
         out[AGE] = ("time", age.astype(np.int32), attrs)
+        out = out.assign(_diagnosed(network, flat, found[FREE_RUN], target))
+    return out
+
+
+def _diagnosed(
+    network: Forecaster, truth: NDArray[np.float64], free: NDArray[np.float64], device: torch.device
+) -> dict[str, xr.Variable]:
+    """Diagnostics (time,) of normalised states (time, dimension), true and of free runs."""
+    out = {}
+    for prefix, states in (("", truth), (f"{FREE_RUN}_", free)):
+        with torch.inference_mode():
+            values = network.diagnose(torch.from_numpy(states).to(device, number_format(network)))
+        whose = f"{FREE_RUN.replace('_', ' ')}s" if prefix else "states"
+        for name, (words, units) in network.diagnostics.items():
+            attrs = {"units": units, "long_name": f"{words} of the {whose}"}
+            out[f"{prefix}{name}"] = xr.Variable("time", values[name].cpu().double().numpy(), attrs)
     return out
 
 

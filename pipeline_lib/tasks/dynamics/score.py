@@ -12,6 +12,7 @@ from pipeline_lib.tasks.dynamics import metrics  # noqa: F401 - counted in the s
 from pipeline_lib.tasks.dynamics.free_runs import count_free_runs
 from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, VARIABLE
 from pipeline_lib.tasks.dynamics.options import ScoringOptions
+from pipeline_lib.tasks.dynamics.runs import diagnosed
 
 
 def score_stores(
@@ -71,7 +72,7 @@ def score_stores(
     }
     counts: dict[str, xr.Variable] = {n: xr.Variable(("time", "lead"), values) for n, values in by_lead.items()}
     if FREE_RUN in product:
-        runs = count_free_runs(product[FREE_RUN].load(), product[AGE].load(), truth)
+        runs = count_free_runs(product[FREE_RUN].load(), product[AGE].load(), truth, diagnosed(product))
         counts |= {name: xr.Variable("time", summable(values[:starts])) for name, values in runs.items()}
     scored = truth.isel(time=slice(starts))
     sample = Sample.of(scored, xr.ones_like(scored, dtype=bool), method={"leads": leads})

@@ -154,8 +154,8 @@ def _found(
     """Find the values of a network: by its own method, by least squares, or step by step along gradients."""
     if issubclass(request.network_model, FittedModel):
         states = [torch.from_numpy(trajectory.states) for trajectory in (train, validation)]
-        request.network_model.fit(network.double(), *states, horizon=training.horizon)
-        return Found(network.state_dict(), NO_HISTORY, ON_CPU)
+        history = request.network_model.fit(network.double(), *states, horizon=training.horizon)
+        return Found(network.state_dict(), NO_HISTORY if history is None else history, ON_CPU)
     if next(network.parameters(), None) is None:  # equations in which nothing is unknown
         return Found(network.state_dict(), NO_HISTORY, ON_CPU)
     if training.optimizer == "levenberg_marquardt":

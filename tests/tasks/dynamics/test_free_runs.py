@@ -51,6 +51,7 @@ def test_the_truth_is_valid_stable_and_of_its_own_energy():
     assert METRICS.get("valid_steps").from_counts(counts) == 4
     assert METRICS.get("stable_share").from_counts(counts) == 1
     assert METRICS.get("energy_drift").from_counts(counts) == 0
+    assert METRICS.get("stable_steps").from_counts(counts) == 4
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, -50.0])
@@ -60,7 +61,8 @@ def test_a_run_that_leaves_the_numbers_or_the_range_is_not_stable_and_has_no_ene
     counts = count_free_runs(free, age, truth)
     assert counts["runs"].tolist() == [1, 0, 0, 0, 1, 0, 0, 0]
     assert counts["runs_stable"].tolist() == [0, 0, 0, 0, 1, 0, 0, 0]
-    assert counts["steps_valid"][0] == 2
+    assert counts["steps_valid"][0] == counts["steps_stable"][0] == 2
+    assert counts["steps_stable"][4] == 4
     assert counts["energy"][0] == counts["energy_truth"][0] == 0
     assert METRICS.get("energy_drift").from_counts(pooled(counts)) == 0
 
@@ -71,6 +73,22 @@ def test_energy_of_a_run_that_is_too_strong():
     assert METRICS.get("energy_drift").from_counts(counts) == pytest.approx(1)
 
 
+def test_diagnostics_count_over_the_second_half_of_stable_runs_and_depart_while_a_run_is_stable():
+    free, age, truth = runs([0, 1, 2, 3, 0, 1, 2, 3])
+    free[2, 1] = np.nan
+    height = np.array([1.0, 3.0, 99.0, np.nan, 1.0, 0.5, 1.25, 1.0])
+    energy = np.array([5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 6.0, 8.0])
+    counts = count_free_runs(
+        free, age, truth, {"mean_height": (height, np.ones(8)), "kinetic_energy": (energy, np.full(8, 5.0))}
+    )
+    assert counts["mean_height_departure"].tolist() == [2, 0, 0, 0, 0.5, 0, 0, 0]
+    assert counts["kinetic_energy"].tolist() == [0, 0, 0, 0, 14, 0, 0, 0]
+    assert METRICS.get("mean_height_drift").from_counts(pooled(counts)) == 1.25
+    assert METRICS.get("kinetic_energy_drift").from_counts(pooled(counts)) == pytest.approx(0.4)
+
+
 def test_metrics_of_free_runs_need_free_runs():
     with pytest.raises(ConfigError, match=r"scoring.metrics: needs free runs; set training.free_run"):
         METRICS.get("valid_steps").from_counts({"squared_error": np.ones((1, 3))})
+    with pytest.raises(ConfigError, match=r"needs free runs of models that know their mean height; set training"):
+        METRICS.get("mean_height_drift").from_counts(pooled(count_free_runs(*runs([0, 1]))))

@@ -1,0 +1,116 @@
+"""Shallow water with a learned forcing through all stages, in a basin of a few cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from pandas import read_csv
+
+from pipeline_lib.io.manifest import read_manifest
+from tests.workflow.project import snakemake
+
+pytestmark = pytest.mark.xdist_group("shallow_water")
+
+SIZE = 12
+FORCING = "shallow_water_forcing"
+EXPERIMENT = {
+    "title": "Tiny basin",
+    "task": "dynamics",
+    "source": "basin",
+    "inputs": ["state"],
+    "split": {
+        "train": ["2000-01-01", "2000-01-03"],
+        "validation": ["2000-01-05", "2000-01-05"],
+        "test": ["2000-01-07", "2000-01-10"],
+        "gap_days": 0,
+    },
+    "training": {"step": 0.1, "forecast_steps": 1, "free_run": 2.0},
+    "scoring": {
+        "metrics": ["mean_height_drift", "stable_steps", "kinetic_energy_drift", "rmse_1"],
+        "intervals": {"block_days": 1.0},
+    },
+    "models": [
+        {"name": "none", "model": FORCING, "options": {"constraint": "none", "epochs": 40}},
+        {"name": "wall", "model": FORCING, "options": {"epochs": 40}},
+        {"name": "truth", "model": "known_dynamics", "options": {"system": "shallow_water"}},
+    ],
+    "seeds": [0],
+}
+SOURCE = {
+    "description": "A tiny basin",
+    "driver": "netcdf",
+    "args": {
+        "urlpath": "{{ data_dir }}/basin/raw/shallow_water.nc",
+        "chunks": {},
+        "path_as_pattern": False,
+        "xarray_kwargs": {"engine": "h5netcdf"},
+    },
+    "metadata": {
+        "gyre": {
+            "citation": "Generated",
+            "licence": "CC0-1.0",
+            "homepage": "https://example.org",
+            "variables": {"state": {"name": "state", "units": "1"}},
+            "form": "states",
+            "time": {"start": "2000-01-01", "end": "2000-01-10", "step_hours": 2.4},
+            "fetch": {
+                "driver": "simulate",
+                "simulation": "shallow_water",
+                "options": {"size": SIZE, "spin_up": 0.5, "dt": 0.1},
+            },
+            "preparation": {"name": "as_is", "options": {"variables": ["state"], "dtype": "float64"}},
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def basin(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("basin")
+    parameters = {"data_dir": {"description": "data", "type": "str", "default": "data"}}
+    files = {
+        "config.yaml": {"experiments": ["forcing"], "device": "cpu"},
+        "catalog.yaml": {"metadata": {"version": 1, "parameters": parameters}, "sources": {"basin": SOURCE}},
+        "experiments/forcing.yaml": EXPERIMENT,
+    }
+    for name, content in files.items():
+        file = folder / "config" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    snakemake(folder, "all")
+    return folder
+
+
+def test_the_true_forcing_repeats_the_simulation_and_only_a_leaky_one_loses_water(basin):
+    table = read_csv(basin / "results/forcing/leaderboard.csv", na_values="undefined")
+    board = table.set_index(["model", "metric"])["value"]
+    assert board["truth", "rmse_1"] == board["truth", "mean_height_drift"] == board["wall", "mean_height_drift"] == 0
+    assert board["truth", "kinetic_energy_drift"] == 0
+    assert board["truth", "stable_steps"] == board["wall", "stable_steps"] == 20
+    assert 0 < abs(board["wall", "kinetic_energy_drift"]) < 0.5
+    assert board["none", "mean_height_drift"] > 1
+    assert board["none", "stable_steps"] < 20
+    assert np.isnan(board["none", "kinetic_energy_drift"])
+
+
+def test_a_product_holds_what_its_free_runs_sum_up_to(basin):
+    product = read_manifest(basin / "results/forcing/wall/seed0/products/2000-01.json", kind="product", verify="deep")
+    runs = xr.open_zarr(product.file("2000-01.zarr"))
+    assert dict(runs.free_run.sizes) == {"time": 100, "field": 6, "y": SIZE, "x": SIZE}
+    np.testing.assert_allclose(
+        runs.free_run_mean_height, runs.free_run.sel(field="h").mean(("y", "x"), skipna=False), atol=1e-9
+    )
+    assert runs.kinetic_energy.units == runs.free_run_kinetic_energy.units == "m3 s-2"
+    starts = runs.free_run_age.values == 0
+    np.testing.assert_allclose(runs.free_run_kinetic_energy[starts], runs.kinetic_energy[starts], rtol=1e-12)
+
+
+def test_report_and_history_show_the_fit_and_the_runs(basin):
+    figures = {figure.stem for figure in (basin / "results/forcing/figures").glob("*.png")}
+    assert {"diagnostics", "loss_curves", "skill_by_lead"} <= figures
+    assert "energy" not in figures
+    history = read_csv(basin / "results/forcing/none/seed0/history.csv")
+    assert history["epoch"].tolist() == list(range(1, 41))
+    assert history["val_loss"].iloc[-1] < history["val_loss"].iloc[0]
