@@ -57,7 +57,7 @@ def summable(values: NDArray[np.float64]) -> NDArray[np.float64]:
     total = float(np.abs(values).sum())
     if total == 0:
         return values
-    quantum = 2.0 ** (np.ceil(np.log2(total)) - _EXACT_BITS)
+    quantum = max(2.0 ** (np.ceil(np.log2(total)) - _EXACT_BITS), float(np.finfo(np.float64).smallest_subnormal))
     return np.asarray(np.round(values / quantum) * quantum)
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.cluster.conftest import clean_copy
 from tests.cluster.driver import TRAINING, Driver, assert_never_twice, jobs_of
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.slurm
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests.cluster.conftest import PROFILE, site
 from tests.cluster.driver import ENOUGH_SECONDS, MODEL, TRAINING, Driver, assert_never_twice, epochs, jobs_of
 from tests.workflow.project import ROOT, gyre
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.slurm
 
 REFUSED = 8
 LATE_SECONDS = 51

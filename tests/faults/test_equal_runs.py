@@ -11,8 +11,6 @@ from pipeline_lib.config.loader import load_experiment
 from pipeline_lib.plan import load_plan
 from tests.workflow.project import edit_yaml, experiment, snakemake, write_project
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 NOTE = "'again' is the same model with the same options as 'eddynet': run once, as 'eddynet'"
 
 

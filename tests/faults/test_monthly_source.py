@@ -15,8 +15,6 @@ from tests.faults.project import content
 from tests.workflow.project import catalog, eddy_maps, experiment, snakemake
 from tests.workflow.test_workflow import planned
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 MONTHS = ("2005-04", "2005-05")
 DATASETS = [f"data/tiny-adt/dataset/{month}.json" for month in MONTHS]
 

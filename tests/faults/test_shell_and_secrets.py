@@ -14,8 +14,6 @@ from tests.faults.project import Project, command, small_maps
 from tests.fetch.helpers import Page, Site, status
 from tests.workflow.project import catalog, edit_yaml, snakemake, write_project
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 SECRET = "hunter2-correct-horse"  # noqa: S105
 
 

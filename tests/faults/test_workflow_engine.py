@@ -20,8 +20,6 @@ from tests.workflow.test_workflow import copied, edit, planned
 
 __all__ = ["copied"]
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 DATASET = "data/tiny-adt/dataset/2005-04.json"
 KILLER = '''
 import os, signal, sys

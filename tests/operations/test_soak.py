@@ -23,7 +23,7 @@ from tests.fetch.helpers import Page, Site
 from tests.operations.project import cli, june, maps_of, night, update, write
 from tests.workflow.project import catalog, experiment
 
-pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("operations")]
+pytestmark = pytest.mark.soak
 
 REAL = "dt_med_allsat_phy_l4_2005T2.nc"
 START = date(2005, 4, 1)

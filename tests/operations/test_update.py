@@ -20,8 +20,6 @@ from tests.faults.project import content
 from tests.operations.project import cli, copy_of, deliver, june, maps_of, night, update, write_daily_project
 from tests.workflow.project import environment
 
-pytestmark = pytest.mark.xdist_group("operations")
-
 MADE = ("data", "results/tiny")
 
 

@@ -14,8 +14,6 @@ from pipeline_lib.io.manifest import read_manifest
 from tests.workflow.project import edit_yaml, snakemake
 from tests.workflow.test_dynamics import SOURCE
 
-pytestmark = pytest.mark.xdist_group("assimilation")
-
 OBSERVED = {"variable": "state", "every": 8, "components": [0, 2], "variance": 1.0}
 TRUTH = {"name": "truth", "model": "known_dynamics"}
 WINDOWS = {"assimilation": {"window": 48}}

@@ -18,8 +18,6 @@ from pipeline_lib.models.registry import MODELS
 from pipeline_lib.train.seeds import torch_seed
 from tests.workflow.project import ROOT, edit_yaml, gyre, planned, snakemake
 
-pytestmark = pytest.mark.xdist_group("classification")
-
 EXPERIMENT = {
     "title": "Tiny digits",
     "task": "classification",

@@ -14,8 +14,6 @@ from pipeline_lib.solvers.quasigeostrophic import steadily_forced
 from pipeline_lib.solvers.schemes import RK4, integrate
 from tests.workflow.project import snakemake
 
-pytestmark = pytest.mark.xdist_group("closures")
-
 EXPERIMENT = {
     "title": "Tiny turbulence",
     "task": "dynamics",

@@ -15,8 +15,6 @@ from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.learning.model_store import load_model
 from tests.workflow.project import edit_yaml, gyre, planned, snakemake
 
-pytestmark = pytest.mark.xdist_group("dynamics")
-
 EXPERIMENT = {
     "title": "Tiny Lorenz",
     "task": "dynamics",

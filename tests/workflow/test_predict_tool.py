@@ -13,8 +13,6 @@ import xarray as xr
 
 from tests.workflow.project import eddy_maps, gyre
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 MODEL = "results/tiny/eddynet/seed0/model.json"
 
 

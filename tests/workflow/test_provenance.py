@@ -12,8 +12,6 @@ from pipeline_lib.io.manifest import read_manifest
 from tests.test_environments import ROOTS, top_level_imports
 from tests.workflow.project import gyre, planned
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 MANIFESTS = {
     "fetch": "data/tiny-adt/raw/all.json",
     "preprocess": "data/tiny-adt/dataset/2005-05.json",

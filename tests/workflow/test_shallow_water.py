@@ -11,8 +11,6 @@ from pandas import read_csv
 from pipeline_lib.io.manifest import read_manifest
 from tests.workflow.project import snakemake
 
-pytestmark = pytest.mark.xdist_group("shallow_water")
-
 SIZE = 12
 FORCING = "shallow_water_forcing"
 EXPERIMENT = {

@@ -14,8 +14,6 @@ from pipeline_lib.errors import Interrupted
 from pipeline_lib.io.manifest import read_manifest
 from tests.workflow.project import edit_yaml, environment, snakemake
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 EXPERIMENT = "config/experiments/tiny.yaml"
 MODEL = Path("results/tiny/eddynet/seed0/model.json")
 MONTHS = ("2005-04", "2005-05")

@@ -16,8 +16,6 @@ from pipeline_lib.errors import StoreError
 from pipeline_lib.io.manifest import read_manifest
 from tests.workflow.project import ROOT, edit_yaml, environment, planned, snakemake
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 REPOSITORY = ("Snakefile", "rules", "workflow", "envs", "pipeline_lib", "config", "slurm")
 EXPERIMENT = "config/experiments/tiny.yaml"
 
