@@ -68,7 +68,7 @@ def predict_file(
 ) -> None:
     """Apply a model to a netCDF file or Zarr store from outside and write a Zarr store.
 
-    The file's variables are brought into canonical form and prepared exactly as the training data were.
+    What the model sees of the file is brought into canonical form and prepared exactly as the training data were.
 
     Parameters
     ----------
@@ -135,6 +135,9 @@ def _outside(source: Path, trained: Manifest, names: Mapping[str, str]) -> xr.Da
         raise ConfigError("does not say how its inputs were prepared", where=str(trained.path), fix="train it again")
     preparation = PREPARATIONS.get(recipe.pop("preparation"))
     contract = trained.content["variables"]
+    inputs = {variable["name"] for variable in trained.content["spec"]["inputs"]}
+    options, needed = preparation.narrowed(preparation.Options.model_validate(recipe), inputs, contract)
+    contract = {name: contract[name] for name in needed}
     unknown = set(names) - set(contract)
     if unknown:
         raise ConfigError(
@@ -144,7 +147,7 @@ def _outside(source: Path, trained: Manifest, names: Mapping[str, str]) -> xr.Da
     where, form = str(source), trained.content["form"]
     ds = canonicalise(in_blocks(_open(source)), specs, where=where, form=form)
     ds = checked(ds, specs, where=where, form=form)
-    prepared = preparation.prepare(ds, preparation.Options.model_validate(recipe))
+    prepared = preparation.prepare(ds, options)
     if form == "maps":
         _check_grid(prepared, trained, source)
     return prepared

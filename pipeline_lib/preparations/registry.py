@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar, Protocol
 
 import xarray as xr
@@ -21,6 +22,25 @@ class Preparation(Protocol):
     @staticmethod
     def produces(options: Any) -> tuple[str, ...]:  # noqa: ANN401 - the implementation's own Options
         """Names of the dataset's variables."""
+        ...
+
+    @staticmethod
+    def narrowed(
+        options: Any,  # noqa: ANN401 - the implementation's own Options
+        inputs: Collection[str],
+        contract: Collection[str],
+    ) -> tuple[Any, tuple[str, ...]]:
+        """Return options that make what a model sees, and the canonical variables of the source that this takes.
+
+        Parameters
+        ----------
+        options
+            Those of training.
+        inputs
+            Variables of the dataset that the model sees; a dataset may hold others, such as the answer.
+        contract
+            Canonical variables of the source.
+        """
         ...
 
     @staticmethod
