@@ -43,7 +43,8 @@ class TwoScaleLorenz96Simulation:
         dt: float = Field(0.05, gt=0)
         """Units of time between two states."""
         substeps: int = Field(20, gt=0)
-        """Runge-Kutta steps in one ``dt``; ours: the fast scale asks for many."""
+        """Runge-Kutta steps in one ``dt``; ours: with 20, slow sites are off by 4e-7 after one ``dt``, fast ones by
+        7e-6 (root mean square, against 320)."""
         spin_up: float = Field(10.0, ge=0)
         """Units of time that are left out before the first state; a multiple of ``dt``."""
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from scipy.integrate import solve_ivp
 
 from pipeline_lib.errors import FetchError
+from pipeline_lib.simulations.lorenz96 import Lorenz96Simulation
 from pipeline_lib.simulations.lorenz96_two_scale import TwoScaleLorenz96Simulation
 
 SITES, PLACES, F, H, B, C = 5, 3, 8.0, 0.9, 6.0, 4.0
@@ -44,10 +45,8 @@ def test_it_follows_the_equations_from_a_pushed_site():
 
 
 def test_without_coupling_the_slow_sites_are_those_of_one_scale():
-    from pipeline_lib.simulations.lorenz96 import Lorenz96Simulation as OneScale
-
     options = {"sites": 8, "forcing": 10.0, "pushed_site": 3, "push": 0.1, "dt": 0.05, "spin_up": 0.0}
-    alone = OneScale.run(OneScale.Options(**options), times=20).state
+    alone = Lorenz96Simulation.run(Lorenz96Simulation.Options(**options), times=20).state
     np.testing.assert_allclose(run(20, coupling=0.0, per_site=2, **options).state, alone, atol=1e-4)
 
 
