@@ -33,11 +33,11 @@ class AsIs:
     @staticmethod
     def narrowed(
         options: Options,
-        inputs: Collection[str],
+        wanted: Collection[str],
         contract: Collection[str],  # noqa: ARG004 - each variable is made of itself
     ) -> tuple[Options, tuple[str, ...]]:
-        """Keep the inputs; each is made of itself."""
-        kept = tuple(name for name in options.variables if name in inputs)
+        """Keep what is wanted; each is made of itself."""
+        kept = tuple(name for name in options.variables if name in wanted)
         return options.model_copy(update={"variables": kept}), kept
 
     @staticmethod

@@ -55,7 +55,7 @@ class GriddedSsh:
     @staticmethod
     def narrowed(
         options: Options,
-        inputs: Collection[str],  # noqa: ARG004 - all variables are made together
+        wanted: Collection[str],  # noqa: ARG004 - all variables are made together
         contract: Collection[str],
     ) -> tuple[Options, tuple[str, ...]]:
         """Take all there is: currents that the source delivers are those that a model has learned from."""

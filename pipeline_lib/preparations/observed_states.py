@@ -49,7 +49,7 @@ class ObservedStates:
     @staticmethod
     def narrowed(
         options: Options,
-        inputs: Collection[str],  # noqa: ARG004 - both variables are made of the states
+        wanted: Collection[str],  # noqa: ARG004 - both variables are made of the states
         contract: Collection[str],  # noqa: ARG004
     ) -> tuple[Options, tuple[str, ...]]:
         """Take the states, of which both variables are made."""

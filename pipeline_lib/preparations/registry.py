@@ -27,17 +27,17 @@ class Preparation(Protocol):
     @staticmethod
     def narrowed(
         options: Any,  # noqa: ANN401 - the implementation's own Options
-        inputs: Collection[str],
+        wanted: Collection[str],
         contract: Collection[str],
     ) -> tuple[Any, tuple[str, ...]]:
-        """Return options that make what a model sees, and the canonical variables of the source that this takes.
+        """Return options that make some variables of a dataset, and the canonical ones of the source that this takes.
 
         Parameters
         ----------
         options
             Those of training.
-        inputs
-            Variables of the dataset that the model sees; a dataset may hold others, such as the answer.
+        wanted
+            Variables of the dataset that must be made; others may be left out, such as the answers to be found.
         contract
             Canonical variables of the source.
         """

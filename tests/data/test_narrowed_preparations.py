@@ -1,4 +1,4 @@
-"""A model sees the same, whether a preparation gets all variables of a source or those that it says it takes."""
+"""A variable is the same, whether a preparation gets all of a source or what it says it takes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def maps() -> xr.Dataset:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "source", "inputs", "takes"),
+    ("name", "options", "source", "wanted", "takes"),
     [
         ("as_is", {"variables": ["label", "state", "small"]}, states, ("state",), {"state"}),
         ("as_is", {"variables": ["label", "state"]}, states, ("state", "label"), {"label", "state"}),
@@ -33,11 +33,11 @@ def maps() -> xr.Dataset:
         ("gridded_ssh", {}, maps, ("ugos", "adt"), {"adt", "ugos", "vgos"}),
     ],
 )
-def test_inputs_are_the_same_from_fewer_variables(name, options, source, inputs, takes):
+def test_variables_are_the_same_from_fewer_of_the_source(name, options, source, wanted, takes):
     preparation, ds = PREPARATIONS.get(name), source()
     asked = preparation.Options.model_validate(options)
-    narrowed, needed = preparation.narrowed(asked, inputs, tuple(ds.data_vars))
+    narrowed, needed = preparation.narrowed(asked, wanted, tuple(ds.data_vars))
     assert set(needed) == takes
     whole, part = preparation.prepare(ds, asked), preparation.prepare(ds[list(needed)], narrowed)
-    for variable in inputs:
+    for variable in wanted:
         xr.testing.assert_identical(part[variable], whole[variable])
