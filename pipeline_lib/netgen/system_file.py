@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import sympy as sp
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from pipeline_lib.config.validation import validate
 from pipeline_lib.errors import ConfigError, closest
@@ -34,8 +34,8 @@ class SystemFile(Options):
     """Symbol of time."""
     coordinates: dict[str, float]
     """Length of the domain along each coordinate, in the order of the axes of a state."""
-    grid: list[int] = Field(min_length=1)
-    """Points along each coordinate."""
+    grid: list[PositiveInt] = Field(min_length=1)
+    """Numbers of points along each coordinate."""
     equations: dict[str, str]
     """Time derivative of each prognostic field, in the order of a state."""
     constants: dict[str, float] = Field(default_factory=dict)
@@ -43,7 +43,8 @@ class SystemFile(Options):
     trainable: dict[str, float] = Field(default_factory=dict)
     """Unknown numbers and where their training starts."""
     exogenous: dict[str, list[str]] = Field(default_factory=dict)
-    """Fields that are given, each with the coordinates on which it depends."""
+    """Fields that are given, constant in time, each with the coordinates on which it depends, in the order of the
+    dimensions of its values."""
     closures: list[str] = Field(default_factory=list)
     """Unknown functions."""
     walls: dict[str, dict[str, Side | tuple[Side, Side]]] = Field(default_factory=dict)
