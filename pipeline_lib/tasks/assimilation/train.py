@@ -27,6 +27,7 @@ from pipeline_lib.tasks.dynamics.train import (
     store,
     train_forecaster,
 )
+from pipeline_lib.tasks.dynamics.trajectories import ages_of, require_one
 from pipeline_lib.train.loop import run_training
 from pipeline_lib.train.request import Days, TrainingRequest
 from pipeline_lib.train.seeds import torch_seed
@@ -50,7 +51,9 @@ def train(request: TrainingRequest) -> None:
     if issubclass(request.network_model, WindowModel):
         _train_on_windows(request, training)
         return
-    states = read_states(request, training, "train").states.astype(np.float64)
+    known = read_states(request, training, "train")
+    require_one(known.ages, where="assimilation")
+    states = known.states.astype(np.float64)
     climatology = {"mean": states.mean(axis=0).tolist(), "covariance": np.cov(states.T).tolist()}
     method = training.assimilation.model_dump(mode="json")
     facts = {"assimilation": method, "climatology": climatology, "draws": torch_seed(request.seed, "assimilation")}
@@ -100,6 +103,7 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
 def _observed(request: TrainingRequest, days: Days, values: Mapping[str, Any], length: int) -> ObservedTrajectory:
     """States and observations of the days of a split, both normalised by the statistics of the states."""
     ds = open_days([m for m in request.of("dataset") if overlaps(m.content["period"], *days)], *days)
+    require_one(ages_of(ds), where="assimilation")
     states, observation = (
         ((ds[name].values.astype(np.float64) - values["mean"]) / values["std"]).astype(np.float32)
         for name in request.inputs

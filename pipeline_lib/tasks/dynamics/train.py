@@ -20,6 +20,7 @@ from pipeline_lib.learning.model_store import InputVariable, ModelSpec, dataset_
 from pipeline_lib.models.base import FittedModel
 from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
+from pipeline_lib.tasks.dynamics.trajectories import ages_of, require_one
 from pipeline_lib.tasks.dynamics.windows import Trajectory, Windows
 from pipeline_lib.train.loop import TrainingResult, run_training
 from pipeline_lib.train.problem import Batch
@@ -153,6 +154,8 @@ def _found(
 ) -> Found:
     """Find the values of a network: by its own method, by least squares, or step by step along gradients."""
     if issubclass(request.network_model, FittedModel):
+        for trajectory in (train, validation):
+            require_one(trajectory.ages, where=request.network_model.card.title)
         states = [torch.from_numpy(trajectory.states) for trajectory in (train, validation)]
         history = request.network_model.fit(network.double(), *states, horizon=training.horizon)
         return Found(network.state_dict(), NO_HISTORY if history is None else history, ON_CPU)
@@ -265,4 +268,6 @@ def read_states(
         or issubclass(request.network_model, FittedModel)
     )
     dtype = np.float64 if exact else np.float32
-    return Trajectory(states.astype(dtype), times, training.horizon, shape=ds[variable].shape[1:])
+    return Trajectory(
+        states.astype(dtype), times, training.horizon, ds[variable].shape[1:], ages_of(ds), training.from_age
+    )

@@ -1,0 +1,78 @@
+"""What a YAML file of a system holds, and where the examples are; importing this loads neither SymPy nor torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline_lib.config.validation import validate
+from pipeline_lib.errors import ConfigError, closest
+from pipeline_lib.io.yaml import load_yaml
+from pipeline_lib.netgen.examples import FOLDER
+from pipeline_lib.options import Options
+
+Side = float | Literal["zero_gradient"]
+
+
+class SystemFile(Options):
+    """A system of partial differential equations."""
+
+    name: str
+    """Names the generated class."""
+    title: str = ""
+    """One line about the system."""
+    notes: str = ""
+    """More lines, such as the source of the equations and of the constants."""
+    time: str = "t"
+    """Symbol of time."""
+    coordinates: dict[str, float]
+    """Length of the domain along each coordinate, in the order of the axes of a state."""
+    grid: list[int] = Field(min_length=1)
+    """Points along each coordinate."""
+    equations: dict[str, str]
+    """Time derivative of each prognostic field, in the order of a state."""
+    constants: dict[str, float] = Field(default_factory=dict)
+    """Known numbers."""
+    trainable: dict[str, float] = Field(default_factory=dict)
+    """Unknown numbers and where their training starts."""
+    exogenous: dict[str, list[str]] = Field(default_factory=dict)
+    """Fields that are given, each with the coordinates on which it depends."""
+    closures: list[str] = Field(default_factory=list)
+    """Unknown functions."""
+    walls: dict[str, dict[str, Side | tuple[Side, Side]]] = Field(default_factory=dict)
+    """Coordinates with walls in place of a period: for each prognostic field its value there, or ``zero_gradient``, or
+    both for the lower and the upper wall."""
+
+
+def example_names() -> list[str]:
+    """Return the names of the systems that come with the library."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def find_system(name: str) -> Path:
+    """Return the file of a system: a path, or the name of an example.
+
+    Raises
+    ------
+    ConfigError
+        If there is neither.
+    """
+    path = Path(name)
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return path
+    if name not in example_names():
+        raise ConfigError("no such file or example", where=name, fix=closest(name, example_names()))
+    return FOLDER / f"{name}.yaml"
+
+
+def read_description(path: Path) -> SystemFile:
+    """Read a system's file without a look at its equations.
+
+    Raises
+    ------
+    ConfigError
+        If a key is missing, unknown or of the wrong kind.
+    """
+    return validate(SystemFile, load_yaml(path), where=str(path))

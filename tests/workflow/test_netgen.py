@@ -1,0 +1,142 @@
+"""Generated equations through all stages, on a source of several short trajectories."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+import yaml
+from pandas import read_csv
+
+from pipeline_lib.io.manifest import read_manifest
+from pipeline_lib.models.generated_pde import GeneratedPde
+from tests.workflow.project import snakemake
+
+STATES = 25
+SCALES = {"u": 0.5, "V": 2.5e-5, "nu": 5.0e-3}
+MODEL = "generated_pde"
+EXPERIMENT = {
+    "title": "Tiny ensembles",
+    "task": "dynamics",
+    "source": "ensembles",
+    "inputs": ["state"],
+    "split": {
+        "train": ["2000-01-01", "2000-01-03"],
+        "validation": ["2000-01-04", "2000-01-04"],
+        "test": ["2000-01-05", "2000-01-06"],
+        "gap_days": 0,
+    },
+    "training": {
+        "step": 0.04,
+        "from_age": 5,
+        "windows": None,
+        "batch_size": 8,
+        "max_epochs": 1,
+        "horizon": 1,
+        "forecast_steps": 4,
+        "free_run": 1.0,
+        "precision": "float64",
+    },
+    "scoring": {"metrics": ["rmse_4", "end_rmse", "stable_share"], "intervals": {"block_days": 1.0}},
+    "models": [
+        {"name": "theory", "model": MODEL, "options": {"learn": False, "scales": SCALES, "substeps": 10}},
+        {
+            "name": "numbers",
+            "model": MODEL,
+            "options": {"scales": SCALES, "draw": 0.1, "substeps": 10},
+            "training": {"optimizer": "levenberg_marquardt", "max_epochs": 10},
+        },
+        {
+            "name": "network",
+            "model": MODEL,
+            "options": {"system": "burgers_uncertainty_network", "scales": SCALES, "hidden": 4, "substeps": 10},
+        },
+    ],
+    "seeds": [0],
+}
+SOURCE = {
+    "description": "Short ensembles",
+    "driver": "netcdf",
+    "args": {
+        "urlpath": "{{ data_dir }}/ensembles/raw/burgers_uncertainty.nc",
+        "chunks": {},
+        "path_as_pattern": False,
+        "xarray_kwargs": {"engine": "h5netcdf"},
+    },
+    "metadata": {
+        "gyre": {
+            "citation": "Generated",
+            "licence": "CC0-1.0",
+            "homepage": "https://example.org",
+            "variables": {"state": {"name": "state", "units": "1"}, "age": {"name": "age", "units": "1"}},
+            "form": "states",
+            "time": {"start": "2000-01-01", "end": "2000-01-06", "step_hours": 0.96},
+            "fetch": {
+                "driver": "simulate",
+                "simulation": "burgers_uncertainty",
+                "options": {
+                    "points": 24,
+                    "members": 50,
+                    "correlation_length": 0.1,
+                    "dt": 0.04,
+                    "last_step": STATES,
+                },
+            },
+            "preparation": {"name": "as_is", "options": {"variables": ["state", "age"], "dtype": "float64"}},
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def ensembles(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ensembles")
+    parameters = {"data_dir": {"description": "data", "type": "str", "default": "data"}}
+    files = {
+        "config.yaml": {"experiments": ["netgen"], "device": "cpu"},
+        "catalog.yaml": {"metadata": {"version": 1, "parameters": parameters}, "sources": {"ensembles": SOURCE}},
+        "experiments/netgen.yaml": EXPERIMENT,
+    }
+    for name, content in files.items():
+        file = folder / "config" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    snakemake(folder, "all")
+    return folder
+
+
+def states_of(folder):
+    data = read_manifest(folder / "data/ensembles/dataset/2000-01.json", kind="dataset")
+    return xr.open_zarr(data.file("2000-01.zarr"))
+
+
+def product_of(folder, name):
+    file = folder / f"results/netgen/{name}/seed0/products/2000-01.json"
+    return xr.open_zarr(read_manifest(file, kind="product", verify="deep").file("2000-01.zarr"))
+
+
+def test_free_runs_go_from_the_first_to_the_last_state_of_each_trajectory(ensembles):
+    ds, product = states_of(ensembles), product_of(ensembles, "theory")
+    assert product.free_run_age.values.tolist() == [*range(STATES)] * 6
+    np.testing.assert_allclose(product.free_run[::STATES], ds.state[::STATES], rtol=1e-12)
+    assert abs(product.free_run[STATES - 1] - ds.state[STATES - 1]).max() > 1e-3
+
+
+def test_theory_is_a_step_of_the_equations(ensembles):
+    content = read_manifest(ensembles / "results/netgen/theory/seed0/model.json", kind="model").content
+    assert content["spec"]["parameters"] == 0
+    assert content["spec"]["options"]["system"]["trainable"] == {"a": 1.0, "b": 0.75, "c": -2.0}
+    options = GeneratedPde.Options(learn=False, scales=SCALES, substeps=10)
+    step = GeneratedPde.build(options, shape=(3, 24), step=0.04, mean=0.0, scale=1.0)
+    start = torch.from_numpy(states_of(ensembles).state.values[30]).reshape(1, -1)
+    found = product_of(ensembles, "theory").forecast[30, 0].values.ravel()
+    np.testing.assert_allclose(found, step.advance(start, None)[0][0], rtol=1e-9)
+
+
+def test_whole_forecasts_are_scored_and_learned_numbers_are_told(ensembles):
+    leaderboard = read_manifest(ensembles / "results/netgen/leaderboard.json", kind="leaderboard")
+    assert leaderboard.content["date_count"] == 2 * (STATES - 4)
+    assert not leaderboard.content["invalid"]
+    board = read_csv(ensembles / "results/netgen/leaderboard.csv").set_index(["model", "metric"])["value"]
+    assert board["numbers", "rmse_4"] < board["theory", "rmse_4"] < board["network", "rmse_4"]
