@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.config.validation import validate
 from pipeline_lib.errors import ConfigError, closest
@@ -41,9 +42,28 @@ class SystemFile(Options):
     """Fields that are given, each with the coordinates on which it depends."""
     closures: list[str] = Field(default_factory=list)
     """Unknown functions."""
+    fields: list[str] = Field(default_factory=list)
+    """Order of the fields in a state, by default that of the equations: of mappings, some formats keep no order."""
+    axes: list[str] = Field(default_factory=list)
+    """Order of the axes of a state, by default that of the coordinates."""
     walls: dict[str, dict[str, Side | tuple[Side, Side]]] = Field(default_factory=dict)
     """Coordinates with walls in place of a period: for each prognostic field its value there, or ``zero_gradient``, or
     both for the lower and the upper wall."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_order(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        orders = {"fields": value.get("equations"), "axes": value.get("coordinates")}
+        return {**{name: list(keys) for name, keys in orders.items() if isinstance(keys, Mapping)}, **value}
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SystemFile:
+        for name, order, keys in (("fields", self.fields, self.equations), ("axes", self.axes, self.coordinates)):
+            if sorted(order) != sorted(keys):
+                raise ValueError(f"{name} are {', '.join(order)}, not {', '.join(keys)} in some order")
+        return self
 
 
 def example_names() -> list[str]:

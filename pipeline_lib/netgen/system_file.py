@@ -42,19 +42,21 @@ def declared(file: SystemFile) -> System:
         check_name(word, where=file.name)
         if words.count(word) > 1:
             raise ConfigError(f"{word} is declared twice", where=file.name, fix="give each its own name")
-    time, axes = sp.Symbol(file.time), {name: sp.Symbol(name) for name in file.coordinates}
-    fields = {name: sp.Function(name)(time, *axes.values()) for name in file.equations}
+    time, axes = sp.Symbol(file.time), {name: sp.Symbol(name) for name in file.axes}
+    fields = {name: sp.Function(name)(time, *axes.values()) for name in file.fields}
     exogenous = {name: sp.Function(name)(*_axes_of(name, file)) for name in file.exogenous}
     numbers = {name: sp.Symbol(name) for name in (*file.constants, *file.trainable)}
     closures = {name: sp.Function(name) for name in file.closures}
     names = {file.time: time, **axes, **numbers, **fields, **exogenous, **closures}
     equations = [
-        sp.Eq(sp.Derivative(fields[name], time), parse_expression(text, names, where=f"equations.{name}"))
-        for name, text in file.equations.items()
+        sp.Eq(
+            sp.Derivative(fields[name], time), parse_expression(file.equations[name], names, where=f"equations.{name}")
+        )
+        for name in file.fields
     ]
     return System(
         name=file.name,
-        coordinates={axes[name]: length for name, length in file.coordinates.items()},
+        coordinates={axes[name]: file.coordinates[name] for name in file.axes},
         equations=equations,
         time=time,
         constants={numbers[name]: value for name, value in file.constants.items()},

@@ -1,4 +1,4 @@
-"""Ensembles over many trajectories: those of netgen's ensemble, each by itself, in units that make them of order one."""
+"""Ensembles over many trajectories: those of netgen's ensemble, each by itself, in units of their start."""
 
 from __future__ import annotations
 

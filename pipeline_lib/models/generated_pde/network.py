@@ -140,7 +140,7 @@ def _system(options: GeneratedPde.Options) -> System:
     _require_known(options.lengths, file.coordinates, "lengths")
     started = {
         name: options.values.get(name, value + options.draw * float(torch.randn((), dtype=torch.float64)))
-        for name, value in file.trainable.items()
+        for name, value in sorted(file.trainable.items())
     }
     constants = {name: options.values.get(name, value) for name, value in file.constants.items()}
     settled = {} if options.learn else started
