@@ -55,6 +55,7 @@ EXPERIMENT = {
         },
     ],
     "seeds": [0],
+    "published": ["pde_netgen_2020"],
 }
 SOURCE = {
     "description": "Short ensembles",
@@ -140,4 +141,9 @@ def test_whole_forecasts_are_scored_and_learned_numbers_are_told(ensembles):
     assert leaderboard.content["date_count"] == 4 * (STATES - 4)
     assert not leaderboard.content["invalid"]
     board = read_csv(ensembles / "results/netgen/leaderboard.csv").set_index(["model", "metric"])["value"]
+    learned = read_manifest(ensembles / "results/netgen/numbers/seed0/model.json", kind="model").content["learned"]
+    assert set(learned) == {"a", "b", "c"}
+    page = (ensembles / "results/netgen/report.html").read_text()
+    published = page[page.index('id="published"') : page.index('id="models"')]
+    assert all(f"{value:.4g}" in published for value in (*learned.values(), 0.9331, 0.7519, -1.8039))
     assert board["numbers", "rmse_4"] < board["theory", "rmse_4"] < board["network", "rmse_4"]

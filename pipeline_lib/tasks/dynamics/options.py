@@ -26,7 +26,7 @@ class TrainingOptions(LoopOptions):
     """Steps of the forecasts that the trained model makes."""
     free_run: float | None = Field(default=None, gt=0)
     """Days (of a simulation: units of time) after which a free run starts again from the truth; null makes no free
-    runs. They go through each period from its first state on."""
+    runs. They go through each trajectory, and each period, from its first state on."""
     step: float = Field(default=0.01, gt=0)
     """Days (of a simulation: units of time) between two states."""
     noise: float = Field(default=0.0, ge=0)

@@ -32,6 +32,8 @@ ON_CPU = {"device": "cpu", "precision": "float64"}
 """Where and how a fit in one go computes."""
 NO_HISTORY = pd.DataFrame({"epoch": [], "train_loss": []})
 """Of a fit that has no epochs."""
+_FEW = 32
+"""Learned values up to which the manifest tells them."""
 _VALIDATION_WINDOWS = 2000
 """Validation windows at most, evenly spread."""
 
@@ -240,8 +242,17 @@ def store(
         inputs=request.manifests,
         training=request.described,
         code=request.code,
-        extra={**found.facts, **facts, **dataset_facts(request.manifests)},
+        extra={**found.facts, **facts, **_learned(network, found), **dataset_facts(request.manifests)},
     )
+
+
+def _learned(network: nn.Module, found: Found) -> dict[str, Any]:
+    """Values that were learned, by the last part of their names, if they are so few that one can look at them."""
+    weights = {name: found.weights[name].flatten().tolist() for name, _ in network.named_parameters()}
+    values = {name.rsplit(".", 1)[-1]: value for name, value in weights.items()}
+    if not 0 < sum(map(len, weights.values())) <= _FEW or len(values) < len(weights):
+        return {}
+    return {"learned": {name: value[0] if len(value) == 1 else value for name, value in values.items()}}
 
 
 def read_states(
