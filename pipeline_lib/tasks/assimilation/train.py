@@ -66,6 +66,10 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
         raise ConfigError(
             f"{request.model} fills windows", where="training.assimilation.window", fix="set their length in time steps"
         )
+    if training.from_age:
+        raise ConfigError(
+            f"{request.model} learns from windows of all ages", where="training.from_age", fix="leave it out"
+        )
     if request.threads is not None:
         torch.set_num_threads(request.threads)
     values = request.statistics[request.inputs[0]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,12 +11,16 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_lib.errors import DataError, ScoreError
+from pipeline_lib.errors import ConfigError, DataError, ScoreError
 from pipeline_lib.metrics import METRICS
-from pipeline_lib.tasks.dynamics.options import ScoringOptions
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.tasks.assimilation import train as assimilation
+from pipeline_lib.tasks.assimilation.options import TrainingOptions as AssimilationOptions
+from pipeline_lib.tasks.dynamics.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.dynamics.predict import _ages_of_runs, _free_runs
 from pipeline_lib.tasks.dynamics.runs import first_run
 from pipeline_lib.tasks.dynamics.score import score_stores
+from pipeline_lib.tasks.dynamics.train import Found, _found, _learned
 from pipeline_lib.tasks.dynamics.trajectories import ages_of, followers, pieces, require_one
 from pipeline_lib.tasks.dynamics.windows import Trajectory, Windows
 from tests.tasks.dynamics.stepping import Counting
@@ -135,3 +141,42 @@ def test_without_ages_there_is_one_trajectory():
 def test_ages_that_count_nothing_are_refused(wrong):
     with pytest.raises(DataError, match="age: holds no ages of states; count time steps"):
         ages_of(xr.Dataset({"age": ("time", wrong)}))
+
+
+def two_trajectories() -> Trajectory:
+    ds, _ = source([6, 6], 1, 0)
+    return Trajectory(ds.state.values, ds.time.values, 1, (2,), ages_of(ds))
+
+
+def test_a_fit_in_one_go_takes_one_trajectory():
+    request = SimpleNamespace(network_model=MODELS.get("analog"))
+    with pytest.raises(DataError, match=r"Analog.*: takes one trajectory, here are 2"):
+        _found(request, TrainingOptions(), Counting(), two_trajectories(), two_trajectories())
+
+
+def test_assimilation_takes_one_trajectory_and_filled_windows_know_no_age(monkeypatch):
+    monkeypatch.setattr(assimilation, "read_states", lambda *_: two_trajectories())
+    request = SimpleNamespace(
+        training=AssimilationOptions(), inputs=("state", "observation"), network_model=MODELS.get("ode_network")
+    )
+    with pytest.raises(DataError, match="assimilation: takes one trajectory, here are 2"):
+        assimilation.train(request)
+    request.training = AssimilationOptions(from_age=3, assimilation={"window": 8})
+    request.network_model, request.model = MODELS.get("fourdvarnet"), "fourdvarnet"
+    with pytest.raises(
+        ConfigError, match=r"training.from_age: fourdvarnet learns from windows of all ages; leave it out"
+    ):
+        assimilation.train(request)
+
+
+def test_few_learned_values_are_told_by_the_last_part_of_their_names():
+    def told(network: torch.nn.Module) -> dict[str, object]:
+        return _learned(network, Found(network.state_dict(), None, {}))
+
+    line = torch.nn.Sequential(torch.nn.Linear(2, 1))
+    with torch.no_grad():
+        line[0].weight.copy_(torch.tensor([[1.0, 2.0]])), line[0].bias.fill_(3.0)
+    assert told(line) == {"learned": {"weight": [1.0, 2.0], "bias": 3.0}}
+    assert told(torch.nn.Linear(16, 2)) == {}  # too many
+    assert told(torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))) == {}  # two of a name
+    assert told(Counting()) == {}
