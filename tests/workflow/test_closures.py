@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-import yaml
 from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.solvers.quasigeostrophic import steadily_forced
 from pipeline_lib.solvers.schemes import RK4, integrate
-from tests.workflow.project import snakemake
+from tests.workflow.project import snakemake, write_simulated_project
 
 EXPERIMENT = {
     "title": "Tiny turbulence",
@@ -40,47 +39,16 @@ EXPERIMENT = {
         {"name": "network", "model": "quasigeostrophic_closure", "options": {"hidden": 4, "layers": 1}},
     ],
 }
-SOURCE = {
-    "description": "A short flow",
-    "driver": "netcdf",
-    "args": {
-        "urlpath": "{{ data_dir }}/flow/raw/quasigeostrophic.nc",
-        "chunks": {},
-        "path_as_pattern": False,
-        "xarray_kwargs": {"engine": "h5netcdf"},
-    },
-    "metadata": {
-        "gyre": {
-            "citation": "Generated",
-            "licence": "CC0-1.0",
-            "homepage": "https://example.org",
-            "variables": {"state": {"name": "state", "units": "1"}},
-            "form": "states",
-            "time": {"start": "2000-01-01", "end": "2000-01-10", "step_hours": 0.6},
-            "fetch": {
-                "driver": "simulate",
-                "simulation": "quasigeostrophic",
-                "options": {"points": 16, "refinement": 2, "substeps": 1, "spin_up": 2.0},
-            },
-            "preparation": {"name": "as_is", "options": {"variables": ["state"], "dtype": "float64"}},
-        }
-    },
+SIMULATION = {
+    "simulation": "quasigeostrophic",
+    "step_hours": 0.6,
+    "options": {"points": 16, "refinement": 2, "substeps": 1, "spin_up": 2.0},
 }
 
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("flow")
-    parameters = {"data_dir": {"description": "data", "type": "str", "default": "data"}}
-    files = {
-        "config.yaml": {"experiments": ["closure"], "device": "cpu"},
-        "catalog.yaml": {"metadata": {"version": 1, "parameters": parameters}, "sources": {"flow": SOURCE}},
-        "experiments/closure.yaml": EXPERIMENT,
-    }
-    for name, content in files.items():
-        file = folder / "config" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    folder = write_simulated_project(tmp_path_factory.mktemp("flow"), "closure", EXPERIMENT, **SIMULATION)
     snakemake(folder, "all")
     return folder
 

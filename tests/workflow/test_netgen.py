@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-import yaml
 from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.models.generated_pde import GeneratedPde
-from tests.workflow.project import snakemake
+from tests.workflow.project import snakemake, write_simulated_project
 
 STATES, TRAJECTORIES = 25, 14
 """Of a trajectory, and two of them on each day."""
@@ -57,53 +56,17 @@ EXPERIMENT = {
     "seeds": [0],
     "published": ["pde_netgen_2020"],
 }
-SOURCE = {
-    "description": "Short ensembles",
-    "driver": "netcdf",
-    "args": {
-        "urlpath": "{{ data_dir }}/ensembles/raw/burgers_uncertainty.nc",
-        "chunks": {},
-        "path_as_pattern": False,
-        "xarray_kwargs": {"engine": "h5netcdf"},
-    },
-    "metadata": {
-        "gyre": {
-            "citation": "Generated",
-            "licence": "CC0-1.0",
-            "homepage": "https://example.org",
-            "variables": {"state": {"name": "state", "units": "1"}, "age": {"name": "age", "units": "1"}},
-            "form": "states",
-            "time": {"start": "2000-01-01", "end": "2000-01-07", "step_hours": 0.48},
-            "fetch": {
-                "driver": "simulate",
-                "simulation": "burgers_uncertainty",
-                "options": {
-                    "points": 48,
-                    "members": 100,
-                    "correlation_length": 0.05,
-                    "dt": 0.02,
-                    "last_step": STATES,
-                },
-            },
-            "preparation": {"name": "as_is", "options": {"variables": ["state", "age"], "dtype": "float64"}},
-        }
-    },
+SIMULATION = {
+    "simulation": "burgers_uncertainty",
+    "step_hours": 0.48,
+    "options": {"points": 48, "members": 100, "correlation_length": 0.05, "dt": 0.02, "last_step": STATES},
+    "variables": ["state", "age"],
 }
 
 
 @pytest.fixture(scope="module")
 def ensembles(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ensembles")
-    parameters = {"data_dir": {"description": "data", "type": "str", "default": "data"}}
-    files = {
-        "config.yaml": {"experiments": ["netgen"], "device": "cpu"},
-        "catalog.yaml": {"metadata": {"version": 1, "parameters": parameters}, "sources": {"ensembles": SOURCE}},
-        "experiments/netgen.yaml": EXPERIMENT,
-    }
-    for name, content in files.items():
-        file = folder / "config" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    folder = write_simulated_project(tmp_path_factory.mktemp("ensembles"), "netgen", EXPERIMENT, **SIMULATION)
     snakemake(folder, "all")
     return folder
 

@@ -89,8 +89,12 @@ class Trajectory:
 
     def describe(self, samples: Tensor) -> str:
         """Name windows by the time of their first state."""
-        starts = samples[:, 0].tolist()
-        return "; ".join(str(np.datetime_as_string(self.times[start], unit="s")) for start in starts)
+        return named_times(self.times, samples)
+
+
+def named_times(times: NDArray[np.datetime64], samples: Tensor) -> str:
+    """Return the times of samples (batch, 1) in words."""
+    return "; ".join(str(np.datetime_as_string(times[start], unit="s")) for start in samples[:, 0].tolist())
 
 
 def spread(available: int, count: int) -> NDArray[np.int64]:
@@ -107,6 +111,9 @@ class Cuttable(Protocol):
 
     def cut(self, numbers: NDArray[np.int64], /) -> Batch:
         """Return the windows of these numbers, which count from 0."""
+
+    def describe(self, samples: Tensor) -> str:
+        """Name windows by the time of their first state."""
 
 
 @dataclass(frozen=True)

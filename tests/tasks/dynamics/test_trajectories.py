@@ -20,9 +20,10 @@ from pipeline_lib.tasks.dynamics.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.dynamics.predict import _ages_of_runs, _free_runs
 from pipeline_lib.tasks.dynamics.runs import first_run
 from pipeline_lib.tasks.dynamics.score import score_stores
-from pipeline_lib.tasks.dynamics.train import Found, _found, _learned
+from pipeline_lib.tasks.dynamics.train import _outcome
 from pipeline_lib.tasks.dynamics.trajectories import ages_of, followers, pieces, require_one
 from pipeline_lib.tasks.dynamics.windows import Trajectory, Windows
+from pipeline_lib.train.outcome import Outcome, learned_values
 from tests.tasks.dynamics.stepping import Counting
 
 START, STEP = np.datetime64("2000-01-01", "ns"), np.timedelta64(864, "s")
@@ -151,7 +152,7 @@ def two_trajectories() -> Trajectory:
 def test_a_fit_in_one_go_takes_one_trajectory():
     request = SimpleNamespace(network_model=MODELS.get("analog"))
     with pytest.raises(DataError, match=r"Analog.*: takes one trajectory, here are 2"):
-        _found(request, TrainingOptions(), Counting(), two_trajectories(), two_trajectories())
+        _outcome(request, TrainingOptions(), Counting(), two_trajectories(), two_trajectories())
 
 
 def test_assimilation_takes_one_trajectory_and_filled_windows_know_no_age(monkeypatch):
@@ -171,7 +172,7 @@ def test_assimilation_takes_one_trajectory_and_filled_windows_know_no_age(monkey
 
 def test_few_learned_values_are_told_by_the_last_part_of_their_names():
     def told(network: torch.nn.Module) -> dict[str, object]:
-        return _learned(network, Found(network.state_dict(), None, {}))
+        return learned_values(network, Outcome(network.state_dict()))
 
     line = torch.nn.Sequential(torch.nn.Linear(2, 1))
     with torch.no_grad():
