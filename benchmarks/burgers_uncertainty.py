@@ -16,9 +16,10 @@ import time
 import torch
 
 from pipeline_lib.netgen.calibration import least_squares
+from pipeline_lib.netgen.description import find_system
 from pipeline_lib.netgen.ensemble import moments, perturbations
 from pipeline_lib.netgen.source import build
-from pipeline_lib.netgen.system_file import find_system, read_system
+from pipeline_lib.netgen.system_file import read_system
 from pipeline_lib.solvers.schemes import integrate
 
 POINTS, DT, STEPS, KEPT = 241, 0.002, 500, 100

@@ -27,11 +27,33 @@ def task(stage: str) -> list[str]:
 
 ROOTS = {
     "fetch": ["fetch.stage", "fetch.drivers.pypi", "fetch.drivers.http", "fetch.drivers.file", "cli.app"],
-    "simulate": ["fetch.stage", "fetch.drivers.simulate", "simulations.lorenz63", "simulations.digits", "cli.app"],
+    "simulate": [
+        "fetch.stage",
+        "fetch.drivers.simulate",
+        "simulations.lorenz63",
+        "simulations.digits",
+        "simulations.burgers_uncertainty",
+        "cli.app",
+    ],
     "preprocess": ["preprocess.stage", "preprocess.statistics", "preparations.gridded_ssh", "cli.app"],
     "label": ["label.stage", "label.labellers.pet14", "label.labellers.okubo_weiss", "cli.app"],
-    "train": ["train.stage", *task("train"), "models.eddynet", "models.unet", "models.scheme_resnet", "cli.app"],
-    "predict": ["predict.stage", *task("predict"), "models.eddynet", "models.okubo_weiss", "cli.app"],
+    "train": [
+        "train.stage",
+        *task("train"),
+        "models.eddynet",
+        "models.unet",
+        "models.scheme_resnet",
+        "models.generated_pde",
+        "cli.app",
+    ],
+    "predict": [
+        "predict.stage",
+        *task("predict"),
+        "models.eddynet",
+        "models.okubo_weiss",
+        "models.generated_pde",
+        "cli.app",
+    ],
     "score": ["score.stage", *task("score"), "cli.app"],
     "report": ["report.stage", *task("report"), "cli.app"],
 }

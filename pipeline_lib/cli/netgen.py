@@ -22,7 +22,8 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
         "functions are networks that it is given. The source needs torch and nothing else.",
         epilog="A file holds name, coordinates (with the lengths of the domain), grid and equations, and as needed "
         "constants, trainable, exogenous, closures and walls. Examples that come along, by name: burgers, "
-        "burgers_uncertainty, diffusion, shallow_water. Exit code 2: a term cannot be translated; it is named.",
+        "burgers_uncertainty, burgers_uncertainty_network, diffusion, shallow_water. Exit code 2: a term cannot be "
+        "translated; it is named.",
     )
     netgen.add_argument("system", metavar="SYSTEM", help="file (YAML) or name of an example")
     netgen.add_argument("--output", type=Path, metavar="FILE", help="Python file to write (default: show the source)")
@@ -45,8 +46,9 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def _netgen(args: argparse.Namespace) -> None:
     from pipeline_lib.io.atomic import write_text
+    from pipeline_lib.netgen.description import find_system
     from pipeline_lib.netgen.source import generate
-    from pipeline_lib.netgen.system_file import find_system, read_system
+    from pipeline_lib.netgen.system_file import read_system
 
     system, grid = read_system(find_system(args.system))
     source = generate(system, args.grid or grid, order=args.order)

@@ -48,8 +48,10 @@ class PublishedRow(Options):
     """The registered model that it is about."""
     settings: dict[str, str] = Field(default_factory=dict)
     """Settings that tell this row from others of the model, such as the loss."""
-    values: dict[str, PublishedValue]
+    values: dict[str, PublishedValue] = Field(default_factory=dict)
     """The printed numbers, by the metric of ours that follows the published protocol."""
+    learned: dict[str, float] = Field(default_factory=dict)
+    """Printed values of learned numbers, by their names in our model."""
 
 
 class Comparability(Options):
@@ -81,7 +83,7 @@ class PublishedTable(Options):
     """How sure we are of the numbers."""
     remarks: list[str] = Field(default_factory=list)
     """What a reader should know before quoting."""
-    metrics: dict[str, PublishedMetric]
+    metrics: dict[str, PublishedMetric] = Field(default_factory=dict)
     """The columns, by the metric of ours that follows the published protocol."""
     rows: list[PublishedRow] = Field(min_length=1)
     """The rows."""
@@ -95,6 +97,11 @@ class PublishedTable(Options):
             if unknown:
                 raise ValueError(f"row {row.title!r} has no column {unknown[0]!r}")
         return self
+
+    @property
+    def learned(self) -> list[str]:
+        """Names of the learned numbers that rows hold, in their order."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.learned))
 
     def row_for(self, model: str, settings: Mapping[str, object]) -> PublishedRow | None:
         """Return the row that is about ``model`` with these settings, ``None`` if there is none."""

@@ -21,7 +21,7 @@ from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.label.registry import LABELLERS
 from pipeline_lib.models.base import ModelCard
 from pipeline_lib.models.registry import MODELS
-from pipeline_lib.netgen.system_file import SystemFile
+from pipeline_lib.netgen.description import SystemFile
 from pipeline_lib.preparations.registry import PREPARATIONS
 from pipeline_lib.tasks.registry import TASKS
 

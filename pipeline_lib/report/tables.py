@@ -18,6 +18,8 @@ COLUMNS_PER_TABLE = 7
 """Metrics side by side; further ones get a table of their own."""
 _SAME = 1e-6
 """The leaderboard rounds to six decimals."""
+_LEARNED = ".4g"
+"""Format of learned numbers."""
 
 CONFIDENCE = {
     "C": "read in public code",
@@ -119,15 +121,18 @@ def compared_table(context: ReportContext, table: PublishedTable) -> ComparedTab
     titles = tuple(context.metrics[m].title if m in context.metrics else m for m in table.metrics)
     rows = []
     for row in table.rows:
-        rows.append(ComparedRow(row.title, ours=False, cells=tuple(_printed(table, row, m) for m in table.metrics)))
+        printed = (_printed(table, row, m) for m in table.metrics)
+        values = (Markup(f"{row.learned[n]:g}" if n in row.learned else UNDEFINED) for n in table.learned)
+        rows.append(ComparedRow(row.title, ours=False, cells=(*printed, *values)))
         for competitor in context.valid:
             if _belongs(context, competitor, table, row):
-                ours = tuple(_ours(context, competitor, m) for m in table.metrics)
+                scores = (_ours(context, competitor, m) for m in table.metrics)
+                ours = (*scores, *(_our_value(competitor, name) for name in table.learned))
                 rows.append(ComparedRow(f"{competitor.title}, here", ours=True, cells=ours))
     judged = table.comparability_with(context.spec.source)
     return ComparedTable(
         published=table,
-        headings=titles,
+        headings=(*titles, *table.learned),
         rows=tuple(rows),
         comparable=judged.comparable,
         reasons=tuple(judged.reasons),
@@ -150,7 +155,28 @@ def _belongs(context: ReportContext, competitor: Competitor, table: PublishedTab
     shown = {m: cell.number("published") for m, cell in cells.items() if cell is not None}
     shown = {m: value for m, value in shown.items() if not math.isnan(value)}
     same_model = context.spec.entry(competitor.name).model == row.model
+    if row.learned:
+        spec: Mapping[str, Any] = next(
+            (run.model.content["spec"] for run in competitor.runs if run.model is not None), {"options": {}}
+        )
+        same = all(str(spec["options"].get(k)) == v for k, v in row.settings.items())
+        return same_model and same and all(_learned(competitor, name) for name in row.learned)
     return same_model and bool(shown) and all(abs(known[m].value - v) <= _SAME for m, v in shown.items())
+
+
+def _learned(competitor: Competitor, name: str) -> list[float]:
+    """Values of a learned number over the seeds; none if the model has no such number."""
+    learned = [run.model.content.get("learned", {}) for run in competitor.runs if run.model is not None]
+    return [float(values[name]) for values in learned if isinstance(values.get(name), int | float)]
+
+
+def _our_value(competitor: Competitor, name: str) -> Markup:
+    values = _learned(competitor, name)
+    if not values:
+        return Markup(UNDEFINED)
+    mean, low, high = sum(values) / len(values), min(values), max(values)
+    same = f"{low:{_LEARNED}}" == f"{high:{_LEARNED}}"
+    return Markup(f"{mean:{_LEARNED}}" if same else f"{mean:{_LEARNED}} ({low:{_LEARNED}} to {high:{_LEARNED}})")
 
 
 def _ours(context: ReportContext, competitor: Competitor, metric: str) -> Markup:
@@ -203,6 +229,9 @@ def _run_facts(competitor: Competitor) -> list[tuple[str, str]]:
         said = []
         if isinstance(spec, Mapping) and "parameters" in spec:
             said.append(f"{int(spec['parameters']):,} trainable values")
+        for name, value in content.get("learned", {}).items():
+            values = value if isinstance(value, list) else [value]
+            said.append(f"{name} = {' '.join(f'{v:{_LEARNED}}' for v in values)}")
         if run.history is not None and len(run.history):
             said.append(f"{len(run.history)} epochs")
         if "best_epoch" in content:

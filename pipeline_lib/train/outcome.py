@@ -20,6 +20,9 @@ from pipeline_lib.train.problem import Problem
 from pipeline_lib.train.request import TrainingRequest
 from pipeline_lib.train.seeds import torch_seed
 
+FEW = 32
+"""Learned values up to which a manifest tells them."""
+
 
 def _no_history() -> pd.DataFrame:
     return pd.DataFrame({"epoch": [], "train_loss": []})
@@ -110,6 +113,21 @@ def descend(
     return Outcome(weights, result.history, facts, result.last)
 
 
+def learned_values(network: nn.Module, outcome: Outcome) -> dict[str, Any]:
+    """Return values that were learned, if they are so few that one can look at them, for the manifest.
+
+    Returns
+    -------
+    dict
+        Under ``learned`` numbers or lists of numbers, by the last parts of their names; nothing if two are alike.
+    """
+    weights = {name: outcome.weights[name].flatten().tolist() for name, _ in network.named_parameters()}
+    values = {name.rsplit(".", 1)[-1]: value for name, value in weights.items()}
+    if not 0 < sum(map(len, weights.values())) <= FEW or len(values) < len(weights):
+        return {}
+    return {"learned": {name: value[0] if len(value) == 1 else value for name, value in values.items()}}
+
+
 def keep(
     request: TrainingRequest,
     network: nn.Module,
@@ -169,5 +187,10 @@ def keep(
         inputs=request.manifests,
         training=request.described,
         code=request.code,
-        extra={**outcome.facts, **(facts or {}), **dataset_facts(request.manifests)},
+        extra={
+            **outcome.facts,
+            **(facts or {}),
+            **learned_values(network, outcome),
+            **dataset_facts(request.manifests),
+        },
     )

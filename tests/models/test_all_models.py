@@ -29,6 +29,19 @@ FORECASTERS = [name for name in DYNAMICS if not issubclass(MODELS.get(name), Fit
 FILLERS = [name for name in TRAINED if issubclass(MODELS.get(name), WindowModel)]
 SHAPES = {"bilinear_stencil": (8,), "burgers_closure": (2, 12), "quasigeostrophic_closure": (8, 8)}
 """Of a state, where three components will not do."""
+MIXING = {"u": "a * Derivative(u, x, 2) + b * Derivative(u, x) + c * u"}
+OPTIONS = {
+    "generated_pde": {  # as many unknown numbers as the system that is published; its fields must be positive
+        "system": {
+            "name": "mixing",
+            "coordinates": {"x": 1.0},
+            "grid": [3],
+            "trainable": {"a": 0.1, "b": 0.1, "c": 0.1},
+            "equations": MIXING,
+        }
+    }
+}
+"""Of a model whose defaults will not do with any state."""
 
 
 def test_expected_models_are_there():
@@ -69,7 +82,7 @@ def test_forecaster_goes_on_from_its_own_answers_and_has_the_published_size(name
     torch.manual_seed(0)
     shape = SHAPES.get(name, (3,))
     dimension = math.prod(shape)
-    net = model.build(model.Options(), shape=shape, step=0.01, mean=8.4, scale=13.8)
+    net = model.build(model.Options(**OPTIONS.get(name, {})), shape=shape, step=0.01, mean=8.4, scale=13.8)
     assert sum(p.numel() for p in net.parameters()) == model.card.parameters.total
     for parameter in net.parameters():
         if not parameter.any():

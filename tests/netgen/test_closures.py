@@ -9,9 +9,10 @@ import sympy as sp
 import torch
 from torch import nn
 
+from pipeline_lib.netgen.description import find_system
 from pipeline_lib.netgen.source import build
 from pipeline_lib.netgen.system import System
-from pipeline_lib.netgen.system_file import find_system, read_system
+from pipeline_lib.netgen.system_file import read_system
 from pipeline_lib.solvers.schemes import RK4
 
 DT = 0.002

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from pipeline_lib.cli.app import main
+from pipeline_lib.netgen.description import example_names, find_system
+from pipeline_lib.netgen.examples import FOLDER
 from pipeline_lib.netgen.source import build, generate
-from pipeline_lib.netgen.system_file import EXAMPLES, example_names, find_system, read_system
+from pipeline_lib.netgen.system_file import read_system
 from pipeline_lib.solvers.schemes import integrate
 
 
@@ -22,7 +24,7 @@ def test_an_example_is_shown(capsys):
 
 def test_a_file_is_written_that_runs(tmp_path, capsys):
     output = tmp_path / "made" / "diffusion.py"
-    file = str(EXAMPLES / "diffusion.yaml")
+    file = str(FOLDER / "diffusion.yaml")
     assert main(["netgen", file, "--output", str(output), "--order", "4", "--grid", "6", "8"]) == 0
     assert capsys.readouterr().out == ""
     field = torch.ones(6, 8, dtype=torch.float64)

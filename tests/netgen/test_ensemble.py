@@ -11,10 +11,11 @@ from torch import nn
 
 from pipeline_lib.errors import TrainingError
 from pipeline_lib.netgen.calibration import least_squares
+from pipeline_lib.netgen.description import find_system
 from pipeline_lib.netgen.ensemble import moments, perturbations
 from pipeline_lib.netgen.source import build
 from pipeline_lib.netgen.system import System
-from pipeline_lib.netgen.system_file import find_system, read_system
+from pipeline_lib.netgen.system_file import read_system
 from pipeline_lib.solvers.schemes import integrate
 from tests.netgen.test_closures import TRUTH, states
 

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from pipeline_lib.netgen.description import example_names, find_system
 from pipeline_lib.netgen.source import build, class_name, generate
 from pipeline_lib.netgen.system import System
-from pipeline_lib.netgen.system_file import example_names, find_system, read_system
+from pipeline_lib.netgen.system_file import read_system
 from pipeline_lib.solvers.advection_diffusion import AdvectionDiffusion
 from pipeline_lib.solvers.burgers import FiniteVolumeBurgers
 from pipeline_lib.solvers.schemes import integrate
@@ -374,7 +375,8 @@ def test_the_source_stands_alone_in_a_file(tmp_path):
 def test_the_source_is_the_same_whatever_the_order_of_hashes():
     names = ("burgers_uncertainty", "shallow_water")
     code = (
-        "import sys; from pipeline_lib.netgen.system_file import *; from pipeline_lib.netgen.source import generate\n"
+        "import sys; from pipeline_lib.netgen.description import find_system\n"
+        "from pipeline_lib.netgen.system_file import read_system; from pipeline_lib.netgen.source import generate\n"
         f"for name in {names}: sys.stdout.write(generate(*read_system(find_system(name))))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "1"}  # here it is another one

@@ -35,6 +35,16 @@ def test_eddynet_s_table_is_complete_and_its_means_add_up() -> None:
         assert all(printed.spread is not None for printed in row.values.values())
 
 
+def test_learned_numbers_are_columns_too():
+    table = load_published("pde_netgen_2020")
+    assert table.learned == ["a", "b", "c"]
+    row = table.row_for("generated_pde", {"learn": True})
+    assert row is not None
+    assert row.learned == {"a": 0.9331, "b": 0.7519, "c": -1.8039}
+    assert table.numbers(row, "burgers-uncertainty") == {}
+    assert load_published("eddynet").learned == []
+
+
 def test_a_competitor_s_model_and_loss_find_its_row() -> None:
     table = load_published("eddynet")
     row = table.row_for("eddynet", {"loss": "cross_entropy", "patch": 128})

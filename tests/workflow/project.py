@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,18 +84,24 @@ def catalog(file: Path) -> dict:
 
 
 def simulated(
-    experiment: dict, *, simulation: str, step_hours: float, options: dict, preparation: dict | None = None
+    experiment: dict,
+    *,
+    simulation: str,
+    step_hours: float,
+    options: dict,
+    preparation: dict | None = None,
+    variables: Sequence[str] = ("state",),
 ) -> dict:
-    """A catalog whose source is a simulation over the days of the experiment; its states are stored as they are."""
+    """A catalog whose source is a simulation over the days of the experiment; variables are stored as they are."""
     split = experiment["split"]
     return _catalog(
         experiment["source"],
         f"{simulation}.nc",
-        variables={"state": {"name": "state", "units": "1"}},
+        variables={name: {"name": name, "units": "1"} for name in variables},
         form="states",
         time={"start": split["train"][0], "end": split["test"][1], "step_hours": step_hours},
         fetch={"driver": "simulate", "simulation": simulation, "options": options},
-        preparation=preparation or {"name": "as_is", "options": {"variables": ["state"], "dtype": "float64"}},
+        preparation=preparation or {"name": "as_is", "options": {"variables": list(variables), "dtype": "float64"}},
     )
 
 

@@ -15,6 +15,7 @@ from pipeline_lib.tasks.assimilation.filling import Filler
 from pipeline_lib.tasks.assimilation.options import TrainingOptions
 from pipeline_lib.tasks.assimilation.windows import ObservedTrajectory, WindowProblem
 from pipeline_lib.tasks.dynamics.train import read_states, train_forecaster
+from pipeline_lib.tasks.dynamics.trajectories import ages_of, require_one
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import Days, TrainingRequest
 from pipeline_lib.train.seeds import torch_seed
@@ -38,7 +39,9 @@ def train(request: TrainingRequest) -> None:
     if issubclass(request.network_model, WindowModel):
         _train_on_windows(request, training)
         return
-    states = read_states(request, training, "train").states.astype(np.float64)
+    known = read_states(request, training, "train")
+    require_one(known.ages, where="assimilation")
+    states = known.states.astype(np.float64)
     climatology = {"mean": states.mean(axis=0).tolist(), "covariance": np.cov(states.T).tolist()}
     method = training.assimilation.model_dump(mode="json")
     facts = {"assimilation": method, "climatology": climatology, "draws": torch_seed(request.seed, "assimilation")}
@@ -50,6 +53,10 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
     if length is None:
         raise ConfigError(
             f"{request.model} fills windows", where="training.assimilation.window", fix="set their length in time steps"
+        )
+    if training.from_age:
+        raise ConfigError(
+            f"{request.model} learns from windows of all ages", where="training.from_age", fix="leave it out"
         )
     values = request.statistics[request.inputs[0]]
     train, validation = (_observed(request, days, values, length) for days in (request.train, request.validation))
@@ -77,6 +84,7 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
 def _observed(request: TrainingRequest, days: Days, values: Mapping[str, Any], length: int) -> ObservedTrajectory:
     """States and observations of the days of a split, both normalised by the statistics of the states."""
     ds = open_days(request.of("dataset"), *days)
+    require_one(ages_of(ds), where="assimilation")
     states, observation = (
         ((ds[name].values.astype(np.float64) - values["mean"]) / values["std"]).astype(np.float32)
         for name in request.inputs

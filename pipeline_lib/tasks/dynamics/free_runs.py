@@ -44,7 +44,7 @@ def count_free_runs(
         or the bounds; ``runs_stable``, one if it never does; ``energy`` and ``energy_truth``, half the mean square over
         the components, summed over the second half of a stable run. For each diagnostic ``<name>`` and
         ``<name>_truth``, summed like the energy, and ``<name>_departure``, the largest distance from its value at the
-        start, both of stable runs.
+        start, and ``end_error``, the mean square error of the last state, all of stable runs.
     """
     count, ages = len(truth), age.values
     edges = np.flatnonzero(ages == 0)
@@ -53,7 +53,7 @@ def count_free_runs(
     spread = np.sqrt(states.var(axis=0).sum())
     centre = states.mean()
     bound = _BOUND * np.abs(states - centre).max()
-    names = ["runs", "steps_valid", "steps_stable", "runs_stable", "energy", "energy_truth"]
+    names = ["runs", "steps_valid", "steps_stable", "runs_stable", "energy", "energy_truth", "end_error"]
     names += [f"{name}{what}" for name in diagnosed for what in ("", "_truth", "_departure")]
     out = {name: np.zeros(count) for name in names}
     complete = [s for s in edges if s + steps <= count and ages[s + steps - 1] == steps - 1]  # a period ends some early
@@ -72,6 +72,7 @@ def count_free_runs(
         half = slice(start + steps // 2, start + steps)
         if within == steps:
             out["energy"][start], out["energy_truth"][start] = _energy(found[half]), _energy(states[half])
+            out["end_error"][start] = np.mean((run[-1] - true[-1]) ** 2)
             for name, (values, right) in diagnosed.items():
                 out[f"{name}_departure"][start] = np.abs(values[window] - values[start]).max()
                 out[name][start], out[f"{name}_truth"][start] = values[half].sum(), right[half].sum()

@@ -156,6 +156,19 @@ class StableSteps(FreeRunMetric):
     above = "steps_stable"
 
 
+@METRICS.register("end_rmse")
+class EndRmse(FreeRunMetric):
+    """RMSE over the components of the last states of stable free runs, in the unit of the states."""
+
+    direction = "lower"
+    above, below = "end_error", "runs_stable"
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample."""
+        return np.sqrt(super().from_counts(counts))
+
+
 @METRICS.register("energy_drift")
 class EnergyDrift(FreeRunMetric):
     """Relative error of the mean energy of stable free runs, over their second half."""

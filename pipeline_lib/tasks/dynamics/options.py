@@ -22,12 +22,15 @@ class TrainingOptions(LoopOptions):
     """Windows per epoch, drawn anew each time; null takes every window of the training days."""
     horizon: int = Field(default=5, gt=0)
     """Steps of the forecasts that the loss sees."""
+    from_age: int = Field(default=0, ge=0)
+    """Time steps after the start of its trajectory from which on a state may begin a window of training or validation.
+    It matters where a source holds several trajectories; of a single one, it counts from the first day of a split."""
     forecast_steps: int = Field(default=29, gt=0)
     """Steps of the forecasts that the trained model makes."""
     free_run: float | None = Field(default=None, gt=0, le=28)
     """Days (of a simulation: units of time) after which a free run starts again from the truth; null makes no free
-    runs. They go through each month by itself, from its first state on, and those that its end cuts short do not
-    count."""
+    runs. They go through each month by itself, and through each trajectory, from its first state on, and those that
+    its end cuts short do not count."""
     step: float = Field(default=0.01, gt=0)
     """Days (of a simulation: units of time) between two states."""
     noise: float = Field(default=0.0, ge=0)

@@ -14,6 +14,7 @@ from pipeline_lib.learning.forecaster import Forecaster, Rollout, number_format
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import resolve_device
 from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, VARIABLE
+from pipeline_lib.tasks.dynamics.trajectories import Ages, ages_of, pieces
 
 _SEED = 0
 """Of what a network draws when it begins a forecast."""
@@ -26,9 +27,10 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     -------
     xarray.Dataset
         ``forecast`` (time, lead, ...) in the format and unit of the states: what the state is so many steps after
-        ``time``. Leads count from 1. With free runs also ``free_run`` (time, ...): what the state is at ``time`` in a
-        run that started from the truth ``free_run_age`` (time,) steps before; and for each diagnostic of the network
-        ``free_run_<name>`` of that state and ``<name>`` of the true one (time,).
+        ``time``, even beyond the end of its trajectory. Leads count from 1. With free runs also ``free_run``
+        (time, ...): what the state is at ``time`` in a run that started from the truth ``free_run_age`` (time,) steps
+        before, in the same trajectory; and for each diagnostic of the network ``free_run_<name>`` of that state and
+        ``<name>`` of the true one (time,).
 
     Raises
     ------
@@ -50,7 +52,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     flat = (states.values.reshape(states.sizes["time"], -1).astype(np.float64) - described.mean) / described.scale
     found = {VARIABLE: _forecasts(network, flat, steps, target)}
     if every is not None:
-        found[FREE_RUN] = _free_runs(network, flat, int(every), target)
+        age = _ages_of_runs(ages_of(ds), int(every))
+        found[FREE_RUN] = _free_runs(network, flat, age, target)
     axes = tuple(str(dim) for dim in states.dims[1:])
     variables = {
         name: (
@@ -72,7 +75,6 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the state that the forecast starts from"}
     out["lead"].attrs = {"long_name": "time steps since the start of the forecast", "units": "1"}
     if every is not None:
-        age = np.arange(len(flat)) % int(every)
         attrs = {"units": "1", "long_name": "time steps since the start of the free run"}
         out[AGE] = ("time", age.astype(np.int32), attrs)
         out = out.assign(_diagnosed(network, flat, found[FREE_RUN], target))
@@ -104,10 +106,15 @@ def _forecasts(
         return np.asarray(Rollout(network, steps)(start).cpu().double().numpy())
 
 
+def _ages_of_runs(ages: Ages, every: int) -> Ages:
+    """Steps (time,) since the start of the free run: one starts with each trajectory, and every so many steps of it."""
+    return np.concatenate([np.arange(piece.stop - piece.start) % every for piece in pieces(ages)])
+
+
 def _free_runs(
-    network: Forecaster, states: NDArray[np.float64], every: int, device: torch.device
+    network: Forecaster, states: NDArray[np.float64], age: Ages, device: torch.device
 ) -> NDArray[np.float64]:
-    """States (time, dimension) of runs that start from the truth at every so many times."""
-    runs = states[::every]
-    found = np.concatenate([runs[:, None], _forecasts(network, runs, every - 1, device)], axis=1)
-    return found.reshape(-1, states.shape[1])[: len(states)]
+    """States (time, dimension) of runs that start from the truth where their age is 0."""
+    runs = states[age == 0]
+    found = np.concatenate([runs[:, None], _forecasts(network, runs, max(int(age.max()), 1), device)], axis=1)
+    return np.asarray(found[np.cumsum(age == 0) - 1, age])

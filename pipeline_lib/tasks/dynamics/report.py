@@ -17,6 +17,7 @@ from pipeline_lib.report.figures.loss_curves import draw_loss_curves
 from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.dynamics.free_run_figures import draw_free_runs
 from pipeline_lib.tasks.dynamics.names import VARIABLE
+from pipeline_lib.tasks.dynamics.trajectories import ages_of, followers
 
 LEADERBOARD_METRICS = ("explained_variance_1", "explained_variance_28", "rmse_28")
 """Metrics of the leaderboard figure, where the table holds them."""
@@ -75,11 +76,16 @@ def draw_examples(context: ReportContext, *, name: str = "examples") -> ReportFi
     test = slice(str(context.spec.split.test.start), str(context.spec.split.test.end))
     period = str(products[0][1].content["period"])
     dataset = next(m for m in context.datasets if m.content["period"] == period)
-    states = open_store(dataset, f"{period}.zarr")[context.spec.inputs[0]].sel(time=test)
+    ds = open_store(dataset, f"{period}.zarr").sel(time=test)
+    states = ds[context.spec.inputs[0]]
     figure = new_figure(_HEIGHT)
     panels = panel_grid(figure, 1, _EXAMPLES, sharey=True)
     leads = open_store(products[0][1], f"{period}.zarr").sizes["lead"]
-    starts = np.linspace(0, states.sizes["time"] - leads - 1, _EXAMPLES).astype(int)
+    whole = np.flatnonzero(followers(ages_of(ds)) >= leads)
+    if not whole.size:
+        caption = f"No test state of {period} has all its future."
+        return ReportFigure(name, title, caption, message_figure("No forecast to draw"))
+    starts = whole[np.linspace(0, whole.size - 1, _EXAMPLES).astype(int)]
     truth = states.values.reshape(states.sizes["time"], -1)[:, 0]
     for ax, start in zip(panels, starts, strict=True):
         ax.plot(

@@ -17,8 +17,11 @@ def diagnosed(product: xr.Dataset) -> dict[str, tuple[NDArray[np.float64], NDArr
 
 def first_run(product: xr.Dataset) -> slice | None:
     """Return the times of the first complete free run of a product, ``None`` if there is none."""
-    starts = np.flatnonzero(product[AGE].values == 0)
+    age = product[AGE].values
+    starts = np.flatnonzero(age == 0)
     if not len(starts):
         return None
-    length = int(np.diff(starts).max(initial=0)) or product.sizes["time"] - int(starts[0])
-    return slice(int(starts[0]), int(starts[0]) + length)
+    length = int(np.diff(starts).max(initial=0)) or len(age) - int(starts[0])
+    # A day at which the test begins may cut a trajectory, and with it the first run.
+    ends = [s + length for s in starts.tolist() if s + length <= len(age) and age[s + length - 1] == length - 1]
+    return slice(ends[0] - length, ends[0]) if ends else None

@@ -15,6 +15,7 @@ from pipeline_lib.tasks.dynamics.free_runs import count_free_runs
 from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, VARIABLE
 from pipeline_lib.tasks.dynamics.options import ScoringOptions
 from pipeline_lib.tasks.dynamics.runs import diagnosed
+from pipeline_lib.tasks.dynamics.trajectories import ages_of, followers
 
 T = TypeVar("T", xr.Dataset, xr.DataArray)
 _AXES_OF_A_VECTOR = 2
@@ -36,7 +37,8 @@ def score_stores(
     product
         Holds ``forecast`` (time, lead, ...).
     dataset
-        Holds the states, at the same times; the last ones, whose future is not all there, are the end of no forecast.
+        Holds the states, at the same times, and their ages if they are of several trajectories. The last states of
+        each, whose future is not all there, are the start of no forecast.
     where
         Name of the competitor, for messages.
 
@@ -50,7 +52,7 @@ def score_stores(
     Raises
     ------
     ScoreError
-        If product and dataset have other times or components, or the test is shorter than a forecast.
+        If product and dataset have other times or components, or all of the test is shorter than a forecast.
     InvalidRunError
         If a forecast holds a value that is not finite.
     """
@@ -59,31 +61,31 @@ def score_stores(
         product, truth = _chosen(product, truth, options.fields, where), _chosen(truth, truth, options.fields, where)
     forecast = product[VARIABLE]
     leads, times = forecast.sizes["lead"], truth.sizes["time"]
-    starts = times - leads
-    if starts < 1:
+    starts = np.flatnonzero(followers(ages_of(dataset)) >= leads)
+    if not starts.size:
         raise ScoreError(f"{times} test states are too few for forecasts of {leads} steps", where=where)
     states = truth.values.reshape(times, -1).astype("float64")
-    found = forecast.isel(time=slice(starts)).values.reshape(starts, leads, -1).astype("float64")
+    found = forecast.isel(time=starts).values.reshape(starts.size, leads, -1).astype("float64")
     bad = np.argwhere(~np.isfinite(found).all(axis=-1))
     if bad.size:
         start, lead = (int(i) for i in bad[0])
         raise InvalidRunError(
-            f"{len(bad)} of {starts * leads} forecasts are not finite, the first {lead + 1} steps after "
-            f"{truth.time.values[start]:.19}",
+            f"{len(bad)} of {starts.size * leads} forecasts are not finite, the first {lead + 1} steps after "
+            f"{truth.time.values[starts[start]]:.19}",
             where=where,
             fix="forecast fewer steps, or train a stable model",
         )
-    future = np.stack([states[1 + lead : 1 + lead + starts] for lead in range(leads)], axis=1)
+    future = states[starts[:, None] + np.arange(1, 1 + leads)]
     by_lead = {
         "squared_error": summable(((found - future) ** 2).sum(axis=-1)),
-        "persistence_error": summable(((states[:starts, None] - future) ** 2).sum(axis=-1)),
-        "values": np.full((starts, leads), float(states.shape[1])),
+        "persistence_error": summable(((states[starts, None] - future) ** 2).sum(axis=-1)),
+        "values": np.full((starts.size, leads), float(states.shape[1])),
     }
     counts: dict[str, xr.Variable] = {n: xr.Variable(("time", "lead"), values) for n, values in by_lead.items()}
     if FREE_RUN in product:
         runs = count_free_runs(product[FREE_RUN].load(), product[AGE].load(), truth, diagnosed(product))
-        counts |= {name: xr.Variable("time", summable(values[:starts])) for name, values in runs.items()}
-    scored = truth.isel(time=slice(starts))
+        counts |= {name: xr.Variable("time", summable(values[starts])) for name, values in runs.items()}
+    scored = truth.isel(time=starts)
     sample = Sample.of(scored, xr.ones_like(scored, dtype=bool), method={"leads": leads})
     coords = {"time": scored.time, "lead": forecast.lead}
     return xr.Dataset(counts, coords), sample

@@ -15,6 +15,7 @@ from pipeline_lib.models.base import FittedModel
 from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
 from pipeline_lib.tasks.dynamics.problem import DynamicsProblem
+from pipeline_lib.tasks.dynamics.trajectories import ages_of, require_one
 from pipeline_lib.tasks.dynamics.windows import Trajectory
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
@@ -74,6 +75,8 @@ def _outcome(
 ) -> Outcome:
     """Find the values of a network: by its own method, by least squares, or step by step along gradients."""
     if issubclass(request.network_model, FittedModel):
+        for trajectory in (train, validation):
+            require_one(trajectory.ages, where=request.network_model.card.title)
         states = [torch.from_numpy(trajectory.states) for trajectory in (train, validation)]
         history = request.network_model.fit(network.double(), *states, horizon=training.horizon)
         return Outcome.of_fit(network, history)
@@ -118,4 +121,6 @@ def read_states(
         or issubclass(request.network_model, FittedModel)
     )
     dtype = np.float64 if exact else np.float32
-    return Trajectory(states.astype(dtype), times, training.horizon, shape=ds[variable].shape[1:])
+    return Trajectory(
+        states.astype(dtype), times, training.horizon, ds[variable].shape[1:], ages_of(ds), training.from_age
+    )

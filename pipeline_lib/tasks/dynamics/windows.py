@@ -1,10 +1,11 @@
-"""Windows of a trajectory: a state, and the states that follow it."""
+"""Windows of trajectories: a state, and the states that follow it in its own."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline_lib.errors import DataError
+from pipeline_lib.tasks.dynamics.trajectories import Ages, followers
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.seeds import generator
 from pipeline_lib.train.share import Share
@@ -32,36 +34,50 @@ class Trajectory:
         States that follow the first one in a window.
     shape
         Sizes of a state's axes.
+    ages
+        Time steps since the start of each state's trajectory; without them, all states are of one.
+    from_age
+        Age from which on a state may begin a window.
     """
 
     states: NDArray[np.float32] | NDArray[np.float64]
     times: NDArray[np.datetime64]
     horizon: int
     shape: tuple[int, ...] = ()
+    ages: Ages | None = None
+    from_age: int = 0
 
     def __post_init__(self) -> None:
         if self.windows < 1:
+            old = f" that begins at age {self.from_age} or later" if self.from_age else ""
             raise DataError(
-                f"{len(self.times)} states give no window of 1 + {self.horizon}",
+                f"{len(self.times)} states give no window of 1 + {self.horizon}{old}",
                 where="training arrays",
                 fix="more days",
             )
 
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """States that begin a window: those that enough others of their trajectory follow."""
+        ages = np.arange(len(self.times)) if self.ages is None else self.ages
+        return np.flatnonzero((followers(ages) >= self.horizon) & (ages >= self.from_age))
+
     @property
     def windows(self) -> int:
         """Number of windows."""
-        return len(self.times) - self.horizon
+        return len(self.starts)
 
     @property
     def identity(self) -> str:
         """SHA-256 over all values: what a checkpoint remembers of its data."""
         digest = hashlib.sha256(repr((self.states.shape, self.horizon)).encode())
-        for array in (self.states, self.times):
+        for array in (self.states, self.times, self.starts):
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()
 
-    def cut(self, starts: NDArray[np.int64]) -> Batch:
-        """Return windows from ``starts`` on: inputs (batch, dimension), targets (batch, horizon, dimension)."""
+    def cut(self, numbers: NDArray[np.int64]) -> Batch:
+        """Return the windows of these numbers: inputs (batch, dimension), targets (batch, horizon, dimension)."""
+        starts = self.starts[numbers]
         index = starts[:, None] + np.arange(1 + self.horizon)
         states = torch.from_numpy(self.states[index])
         return Batch(states[:, 0], states[:, 1:], torch.from_numpy(starts[:, None]))
@@ -93,8 +109,8 @@ class Cuttable(Protocol):
     def windows(self) -> int:
         """Number of windows."""
 
-    def cut(self, starts: NDArray[np.int64]) -> Batch:
-        """Return the windows from ``starts`` on."""
+    def cut(self, numbers: NDArray[np.int64], /) -> Batch:
+        """Return the windows of these numbers, which count from 0."""
 
     def describe(self, samples: Tensor) -> str:
         """Name windows by the time of their first state."""
