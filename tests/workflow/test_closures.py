@@ -1,6 +1,8 @@
-"""States on two axes, and a model without unknowns, through all stages."""
+"""States on two axes and of four fields on three, and a model without unknowns, through all stages."""
 
 from __future__ import annotations
+
+import copy
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from pandas import read_csv
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.solvers.quasigeostrophic import steadily_forced
 from pipeline_lib.solvers.schemes import RK4, integrate
+from pipeline_lib.solvers.turbulence import Turbulence
 from tests.workflow.project import snakemake
 
 EXPERIMENT = {
@@ -66,16 +69,45 @@ SOURCE = {
         }
     },
 }
+BOX = copy.deepcopy(EXPERIMENT)
+BOX["source"], BOX["title"] = "box", "Tiny box"
+BOX["split"] = {
+    "train": ["2000-01-01", "2000-01-02"],
+    "validation": ["2000-01-04", "2000-01-04"],
+    "test": ["2000-01-06", "2000-01-07"],
+    "gap_days": 0,
+}
+BOX["training"].update(step=0.04, precision="float32")
+BOX["models"] = [
+    {"name": "none", "model": "turbulence_closure", "options": {"closure": "none"}},
+    {"name": "network", "model": "turbulence_closure", "options": {"hidden": 4, "layers": 1}},
+]
+BOX_SOURCE = copy.deepcopy(SOURCE)
+BOX_SOURCE["args"]["urlpath"] = "{{ data_dir }}/box/raw/turbulence.nc"
+BOX_SOURCE["metadata"]["gyre"].update(
+    time={"start": "2000-01-01", "end": "2000-01-07", "step_hours": 0.96},
+    fetch={
+        "driver": "simulate",
+        "simulation": "turbulence",
+        "options": {"points": 8, "refinement": 2, "substeps": 1, "spin_up": 2.0},
+    },
+    preparation={"name": "as_is", "options": {"variables": ["state"]}},
+)
 
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory):
     folder = tmp_path_factory.mktemp("flow")
     parameters = {"data_dir": {"description": "data", "type": "str", "default": "data"}}
+    sources = {"flow": SOURCE, "box": BOX_SOURCE}
     files = {
-        "config.yaml": {"experiments": ["closure"], "device": "cpu"},
-        "catalog.yaml": {"metadata": {"version": 1, "parameters": parameters}, "sources": {"flow": SOURCE}},
+        "config.yaml": {"experiments": ["closure", "closure-box"], "device": "cpu"},
+        "catalog.yaml": {
+            "metadata": {"version": 1, "parameters": parameters},
+            "sources": sources,
+        },
         "experiments/closure.yaml": EXPERIMENT,
+        "experiments/closure-box.yaml": BOX,
     }
     for name, content in files.items():
         file = folder / "config" / name
@@ -104,4 +136,24 @@ def test_all_are_scored_and_fields_are_drawn_as_maps(flow):
     assert board["none", "rmse_8"] != board["network", "rmse_8"]
     assert board["none", "rmse_8"] < 3
     drawn = {figure.stem for figure in (flow / "results/closure/figures").glob("*.png")}
+    assert drawn == {"energy", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}
+
+
+def test_a_box_is_advanced_as_by_the_solver_scored_and_drawn(flow):
+    model = read_manifest(flow / "results/closure-box/network/seed0/model.json", kind="model", verify="deep").content
+    assert model["spec"]["parameters"] == 12 * 27 * 4 + 4 + 4 * 4 + 4 + 4 * 9
+    assert model["spec"]["sizes"]["shape"] == [4, 8, 8, 8]
+    product = read_manifest(flow / "results/closure-box/none/seed0/products/2000-01.json", kind="product")
+    forecast = xr.open_zarr(product.file("2000-01.zarr")).forecast
+    assert forecast.dims == ("time", "lead", "field", "z", "y", "x")
+    data = read_manifest(flow / "data/box/dataset/2000-01.json", kind="dataset")
+    start = torch.tensor(xr.open_zarr(data.file("2000-01.zarr")).state.values[150]).double()
+    system = Turbulence(8, viscosity=0.02, diffusivity=0.02, forcing=1 / 3, gradient=1.0)
+    expected = integrate(system, start, dt=0.04, steps=8, scheme=RK4)[1:]
+    np.testing.assert_allclose(forecast[150], expected, rtol=0, atol=1e-4)
+    assert float(abs(expected - start).max()) > 0.5
+    board = read_csv(flow / "results/closure-box/leaderboard.csv").set_index(["model", "metric"])["value"]
+    assert np.isfinite(board).all()
+    assert board["none", "rmse_8"] != board["network", "rmse_8"]
+    drawn = {figure.stem for figure in (flow / "results/closure-box/figures").glob("*.png")}
     assert drawn == {"energy", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}
