@@ -3,7 +3,7 @@
     PYTHONPATH=. python benchmarks/training.py [--model eddynet] [--steps 12] [--threads 2] [--precision auto]
 
 Prints seconds per step of: a plain PyTorch loop on one batch held in memory; the same loop with torch's own dropout and
-transposed convolution; our fit (patches, Lightning, checks, weight average off). Wall time and, robust on a shared
+transposed convolution; our loop (patches, Lightning, checks, weight average off). Wall time and, robust on a shared
 machine, processor time. The loops take turns, and the best of three turns counts.
 """
 
@@ -25,8 +25,10 @@ from pipeline_lib.models.keras import UpConv2d
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.tasks.segmentation.arrays import TrainingArrays
 from pipeline_lib.tasks.segmentation.losses import make_loss
-from pipeline_lib.tasks.segmentation.train import build_network, fit
+from pipeline_lib.tasks.segmentation.train import SegmentationProblem
 from pipeline_lib.tasks.segmentation.training_options import TrainingOptions
+from pipeline_lib.train.loop import run_training
+from pipeline_lib.train.outcome import fresh_network
 
 TURNS = 3
 CPU = torch.device("cpu")
@@ -104,7 +106,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     model = MODELS.get(args.model)
     precision = resolve_precision(args.precision, CPU)
-    network = build_network(model, model.Options(), in_channels=1, classes=3, seed=0)
+    network = fresh_network(model, model.Options(), seed=0, in_channels=1, classes=3)
     train, validation = arrays(40), arrays(1)
 
     def options(steps: int) -> TrainingOptions:
@@ -112,12 +114,10 @@ def main() -> None:
 
     def ours(steps: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            fit(
-                model=model,
-                options=model.Options(),
-                training=options(steps),
-                train=train,
-                validation=validation,
+            run_training(
+                network=copy.deepcopy(network),
+                problem=SegmentationProblem(options(steps), train, validation, seed=0),
+                options=options(steps),
                 seed=0,
                 folder=Path(folder),
                 device="cpu",
@@ -128,7 +128,7 @@ def main() -> None:
         "plain loop, torch's layers": lambda steps: plain_steps(
             with_stock_layers(network), options(1), precision, steps
         ),
-        "our fit": ours,
+        "our loop": ours,
     }
     turns = {name: [measure(work, args.steps) for _ in range(1)] for name, work in works.items()}
     for _ in range(TURNS - 1):

@@ -163,6 +163,10 @@ class Plan:
         """Whether a competitor of an experiment is trained; baselines are not."""
         return issubclass(MODELS.get(self.experiment(experiment).spec.entry(model).model), NetworkModel)
 
+    def threads(self, experiment: str, model: str) -> int:
+        """Return the CPU threads that a competitor's training can make use of."""
+        return MODELS.get(self.experiment(experiment).spec.entry(model).model).threads
+
     def run_paths(self, pattern: str, experiment: str) -> list[str]:
         """Paths of one pattern (``model`` or ``score``) for all runs of an experiment."""
         return [self.path(pattern, experiment=experiment, model=m, seed=s) for m, s in self.runs(experiment)]

@@ -12,7 +12,7 @@ rule train:
         "logs/train/{experiment}/{model}-seed{seed}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: lambda w: 16 if PLAN.is_network(w.experiment, w.model) else 1
+    threads: lambda w: PLAN.threads(w.experiment, w.model)
     resources:
         **needs("train", "datasets"),
         gpu=0 if PLAN.config.device == "cpu" else PLAN.config.devices,

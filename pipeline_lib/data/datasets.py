@@ -8,6 +8,7 @@ from datetime import date
 import numpy as np
 import xarray as xr
 
+from pipeline_lib.data.periods import overlaps
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.io.zarr_store import open_store
@@ -39,10 +40,11 @@ def open_days(manifests: Sequence[Manifest], start: date, end: date) -> xr.Datas
     Raises
     ------
     DataError
-        If the periods have different grids, or a day of the range is in none of them.
+        If the periods that are needed have different grids, or a day of the range is in none of them.
     """
-    parts = [open_store(m, f"{m.content['period']}.zarr", chunks={}) for m in manifests]
-    ds = concat_times(parts, where=[str(manifest.path) for manifest in manifests])
+    used = [m for m in manifests if overlaps(m.content["period"], start, end)] or manifests[:1]
+    parts = [open_store(m, f"{m.content['period']}.zarr", chunks={}) for m in used]
+    ds = concat_times(parts, where=[str(manifest.path) for manifest in used])
     stop = np.datetime64(end, "ns") + np.timedelta64(1, "D") - np.timedelta64(1, "ns")
     ds = ds.sel(time=slice(np.datetime64(start, "ns"), stop))
     days = np.unique(ds.time.values.astype("datetime64[D]"))

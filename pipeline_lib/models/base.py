@@ -93,6 +93,8 @@ class Model(ABC):
     """Base of all models; subclasses are never instantiated."""
 
     card: ClassVar[ModelCard]
+    threads: ClassVar[int] = 1
+    """CPU threads that a training can make use of; the fewer, the more trainings run side by side."""
     Options: ClassVar[type[BaseOptions]] = NoOptions
 
 
@@ -107,6 +109,7 @@ class NetworkModel(Model):
         Training options of the task that this model sets differently by default.
     """
 
+    threads = 16
     size_multiple: ClassVar[int] = 1
     training: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 

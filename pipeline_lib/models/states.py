@@ -34,6 +34,8 @@ class States(Options):
 class StateModel(NetworkModel):
     """A model that advances states; its network is a :class:`~pipeline_lib.learning.forecaster.Forecaster`."""
 
+    threads = 1  # arrays too small to be worth dividing
+
     @classmethod
     def build(cls, options: Any, **sizes: Any) -> Forecaster:  # noqa: ANN401 - own Options; what `States` holds
         """Return a freshly initialised network for states that ``sizes`` describe."""

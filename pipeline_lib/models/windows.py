@@ -20,6 +20,8 @@ class WindowModel(NetworkModel):
     what the dynamics expect of a trajectory, that is its attribute ``prior``.
     """
 
+    threads = 1  # arrays too small to be worth dividing
+
     @classmethod
     def build(cls, options: Any, **sizes: Any) -> torch.nn.Module:  # noqa: ANN401 - own Options; what `States` holds
         """Return a freshly initialised network for states that ``sizes`` describe."""

@@ -23,7 +23,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
-from pipeline_lib.errors import Interrupted, TrainingError
+from pipeline_lib.errors import ConfigError, Interrupted, TrainingError
 from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.precision import memory_advice, resolve_device, resolve_precision
 from pipeline_lib.train.checkpoint import CheckpointFolder, require_same_run
@@ -135,7 +135,15 @@ def run_training(
         Stopped by a signal or ahead of the time limit; the same call goes on.
     TrainingError
         Missing device, unusable folder, foreign checkpoint, non-finite loss, too little memory, a process killed.
+    ConfigError
+        If the batch cannot be shared equally by the processes.
     """
+    if options.batch_size % devices:
+        raise ConfigError(
+            f"is {options.batch_size}, which {devices} processes cannot share equally",
+            where="training.batch_size",
+            fix="take a multiple of devices",
+        )
     target = resolve_device(device, devices)
     precision = resolve_precision(options.precision, target)
     defined = {

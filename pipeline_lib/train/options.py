@@ -17,6 +17,8 @@ class LoopOptions(Options):
     """Adam, or stochastic gradient descent with ``momentum``."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """Of ``sgd``: share of the last step that is taken again."""
+    batch_size: int = Field(default=32, gt=0)
+    """Samples per step."""
     max_epochs: int = Field(default=100, gt=0)
     """Epochs at most."""
     patience: int | None = Field(default=5, gt=0)

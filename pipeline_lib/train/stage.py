@@ -121,6 +121,10 @@ def train_model(
             end=end,
             code=code,
         )
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
         stage_module(task, "train").train(request)
         shutil.rmtree(folder, ignore_errors=True)  # a fit in one go made none
 

@@ -73,17 +73,15 @@ def test_fetching_onto_a_full_disk_leaves_nothing_half(tmp_path, small_disk):
 
 
 def test_a_full_disk_ends_a_training_with_one_line_and_it_resumes_when_there_is_room(tmp_path, small_disk):
-    whole = tiny_problem.train(tmp_path / "whole", max_epochs=3)
+    whole = tiny_problem.run(tmp_path / "whole", max_epochs=3)
     size = (tmp_path / "whole" / "epoch-000003.ckpt").stat().st_size
     folder = small_disk / "run"
     ballast = fill(small_disk, leave=size + 16_384)  # one checkpoint and its neighbour do not fit together
     with pytest.raises(TrainingError, match=f"checkpoint is lost: cannot be written: {FULL}"):
-        tiny_problem.train(folder, max_epochs=3)
+        tiny_problem.run(folder, max_epochs=3)
     ballast.unlink()
-    again = tiny_problem.train(folder, max_epochs=3)
-    assert tiny_problem.weights_hash(again.network.state_dict()) == tiny_problem.weights_hash(
-        whole.network.state_dict()
-    )
+    again = tiny_problem.run(folder, max_epochs=3)
+    assert tiny_problem.weights_hash(again.weights) == tiny_problem.weights_hash(whole.weights)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="others are refused by tests/train/test_checkpoint.py")
@@ -96,7 +94,7 @@ def test_a_training_that_may_not_write_its_checkpoints_fails_at_once():
 
 
 def _train_as_nobody(folder: str) -> None:
-    tiny_problem.train(f"{folder}/open", max_epochs=1)  # loads what nobody may not read
+    tiny_problem.run(f"{folder}/open", max_epochs=1)  # loads what nobody may not read
     become_nobody()
     with pytest.raises(TrainingError, match="checkpoint is lost: cannot be written: Permission denied"):
-        tiny_problem.train(f"{folder}/closed", max_epochs=1)
+        tiny_problem.run(f"{folder}/closed", max_epochs=1)

@@ -120,7 +120,8 @@ def test_the_mean_along_a_trajectory(seed):
     start = noise(3, 32, seed=seed) + 1
     system = line(noise(32, seed=seed).square() * 1e-3, noise(32, seed=seed + 1))
     end = integrate(system, start, dt=system.largest_step(start.shape) / 2, steps=50)[-1]
-    torch.testing.assert_close(end.mean(-1), start.mean(-1), rtol=0, atol=1e-13)
+    # Where velocities run together a state may grow by a factor of 10,000.
+    torch.testing.assert_close(end.mean(-1), start.mean(-1), rtol=0, atol=1e-14 * float(end.abs().max()))
 
 
 @pytest.mark.parametrize("scheme", [EULER, HEUN, SSP3])

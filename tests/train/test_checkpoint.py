@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline_lib.errors import TrainingError
 from pipeline_lib.train.checkpoint import KEEP, MAGIC, CheckpointFolder, read_checkpoint, write_checkpoint
-from tests.train.tiny_problem import train
+from tests.train.tiny_problem import run
 
 STATE = {"network": {"a": torch.arange(6.0).reshape(2, 3)}, "epoch": 3, "history": [{"loss": 0.5}], "none": None}
 
@@ -114,7 +114,7 @@ def test_folder_that_cannot_be_written_fails_the_training(tmp_path):
     with pytest.raises(TrainingError, match="checkpoint is lost"):
         write_checkpoint(tmp_path / "file" / "x.ckpt", STATE)
     with pytest.raises(TrainingError, match="checkpoint is lost"):
-        train(tmp_path / "file" / "run", max_epochs=1)
+        run(tmp_path / "file" / "run", max_epochs=1)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -122,7 +122,7 @@ def test_read_only_folder_fails_the_training(tmp_path):
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(TrainingError, match="checkpoint is lost"):
-            train(tmp_path, max_epochs=1)
+            run(tmp_path, max_epochs=1)
     finally:
         tmp_path.chmod(0o700)
 

@@ -13,50 +13,37 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline_lib.errors import TrainingError
+from pipeline_lib.errors import ConfigError, TrainingError
 from pipeline_lib.learning.precision import resolve_device, resolve_precision
-from pipeline_lib.tasks.segmentation.train import SegmentationProblem, build_network, fit
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.tasks.segmentation.train import SegmentationProblem, require_patch
 from pipeline_lib.train.module import TrainingModule, learning_rate
 from pipeline_lib.train.options import LoopOptions
+from pipeline_lib.train.outcome import fresh_network
 from tests.train import tiny_problem
-from tests.train.tiny_problem import train
-
-
-def fit_arrays(folder, training_arrays, **changes):
-    return fit(
-        model=tiny_problem.Tiny,
-        options=tiny_problem.Tiny.Options(),
-        training=tiny_problem.options(**changes),
-        train=training_arrays,
-        validation=tiny_problem.arrays(dates=2, seed=2),
-        seed=0,
-        folder=folder,
-        device="cpu",
-    )
+from tests.train.tiny_problem import run
 
 
 def test_training_learns_and_keeps_the_best_epoch(tmp_path):
-    result = train(tmp_path, max_epochs=20, learning_rate=0.02)
+    result = run(tmp_path, max_epochs=20, learning_rate=0.02)
     history = result.history
     assert list(history.epoch) == list(range(1, 21))
     assert list(history.step) == [5 * e for e in history.epoch]
     assert history.val_mean_dice.max() > 0.8
     assert result.best_epoch == int(history.epoch[history.val_loss.idxmin()])
-    stored = torch.load(result.best, weights_only=True)
-    assert all(torch.equal(stored[k], v) for k, v in result.network.state_dict().items())
     assert (tmp_path / "history.csv").read_text() == history.to_csv(index=False)
 
 
 def test_history_holds_no_clock(tmp_path):
     texts = []
     for name in "ab":
-        train(tmp_path / name, max_epochs=2)
+        run(tmp_path / name, max_epochs=2)
         texts.append((tmp_path / name / "history.csv").read_bytes())
     assert texts[0] == texts[1]
 
 
 def test_early_stopping_waits_for_patience(tmp_path):
-    result = train(tmp_path, max_epochs=60, patience=3, learning_rate=0.05)
+    result = run(tmp_path, max_epochs=60, patience=3, learning_rate=0.05)
     loss = result.history.val_loss.to_numpy()
     assert result.stopped_epoch == len(loss) < 60
     best = int(loss.argmin()) + 1
@@ -72,19 +59,19 @@ def test_bad_value_stops_training_and_names_the_samples(bad, tmp_path):
     inputs = arrays.inputs.copy()
     inputs[3, 0, 10, 16] = bad  # in every patch that covers the middle of the fourth date
     with pytest.raises(TrainingError, match=r"not finite in epoch \d+, step \d+.*2005-04-04 row \d+ column \d+"):
-        fit_arrays(tmp_path, replace(arrays, inputs=inputs))
+        run(tmp_path, train=replace(arrays, inputs=inputs))
 
 
 def test_exploding_training_stops(tmp_path):
     with pytest.raises(TrainingError, match="not finite in epoch"):
-        train(tmp_path, learning_rate=1e38, max_epochs=20)
+        run(tmp_path, learning_rate=1e38, max_epochs=20)
 
 
 def test_missing_gpu_is_an_error_unless_auto(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(TrainingError, match=r"device: cuda.*GPU.*set device: auto"):
-        train(tmp_path, device="cuda")
+        run(tmp_path, device="cuda")
     assert resolve_device("auto") == torch.device("cpu")
 
 
@@ -96,9 +83,9 @@ def test_auto_precision_is_bfloat16_only_where_it_is_native():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_weights_stay_float32_in_any_precision(precision, tmp_path):
-    result = train(tmp_path, max_epochs=1, precision=precision)
+    result = run(tmp_path, max_epochs=1, precision=precision)
     assert result.precision == precision
-    assert {v.dtype for v in result.network.state_dict().values() if v.is_floating_point()} == {torch.float32}
+    assert {v.dtype for v in result.weights.values() if v.is_floating_point()} == {torch.float32}
 
 
 class Hungry(tiny_problem.Tiny):
@@ -115,25 +102,23 @@ class Hungry(tiny_problem.Tiny):
 
 def test_out_of_memory_gives_advice(tmp_path):
     with pytest.raises(TrainingError, match=r"not enough memory.*reduce batch_size"):
-        fit(
-            model=Hungry,
-            options=Hungry.Options(),
-            training=tiny_problem.options(),
-            train=tiny_problem.arrays(),
-            validation=tiny_problem.arrays(),
-            seed=0,
-            folder=tmp_path,
-            device="cpu",
-        )
+        run(tmp_path, model=Hungry)
+
+
+def test_patch_that_a_network_cannot_halve_is_refused():
+    eddynet = MODELS.get("eddynet")
+    require_patch(4 * eddynet.size_multiple, eddynet)
+    with pytest.raises(ConfigError, match=r"training.patch: is 100, not a multiple of \d+.*64, 128 or 256"):
+        require_patch(100, eddynet)
 
 
 def test_training_passes_under_deterministic_algorithms(tmp_path):
     torch.use_deterministic_algorithms(True)
     try:
-        strict = train(tmp_path / "a", max_epochs=1)
+        strict = run(tmp_path / "a", max_epochs=1)
     finally:
         torch.use_deterministic_algorithms(False)
-    free = train(tmp_path / "b", max_epochs=1)
+    free = run(tmp_path / "b", max_epochs=1)
     assert strict.history.equals(free.history)
 
 
@@ -142,12 +127,12 @@ def test_slurm_variables_do_not_make_it_wait_for_other_tasks(tmp_path, monkeypat
     variables |= {"JOB_NAME": "train", "NTASKS_PER_NODE": "2", "NODELIST": "node[1-2]", "STEP_ID": "0"}
     for name, value in variables.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
-    assert train(tmp_path, max_epochs=1).stopped_epoch == 1
+    assert run(tmp_path, max_epochs=1).stopped_epoch == 1
 
 
 def test_one_plain_line_per_epoch(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="pipeline_lib"):
-        train(tmp_path, max_epochs=3)
+        run(tmp_path, max_epochs=3)
     lines = [r.message for r in caplog.records if r.message.startswith("epoch ")]
     assert [line.split(":")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
 
@@ -192,7 +177,7 @@ def test_stochastic_gradient_descent_takes_the_steps_of_its_formula():
 def test_average_of_weights_is_the_exponential_mean_of_their_history():
     options = tiny_problem.options(averaging=0.6)
     data = tiny_problem.arrays()
-    network = build_network(tiny_problem.Tiny, tiny_problem.Tiny.Options(), in_channels=1, classes=3, seed=0)
+    network = fresh_network(tiny_problem.Tiny, tiny_problem.Tiny.Options(), seed=0, in_channels=1, classes=3)
     module = TrainingModule(network, SegmentationProblem(options, data, data, seed=0), options, 0)
     expected = network[0].weight.detach().clone()
     for step in range(1, 12):

@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 
 from pipeline_lib.errors import ConfigError, Interrupted, TrainingError
-from pipeline_lib.tasks.segmentation.train import fit
 from pipeline_lib.train import processes
 from pipeline_lib.train.share import Share
 from tests.train import tiny_problem
-from tests.train.tiny_problem import run, train, weights_hash
+from tests.train.tiny_problem import run, weights_hash
 
 RECIPE = {"max_epochs": 3, "averaging": 0.9}
 START = 300
@@ -120,20 +119,6 @@ def test_more_processes_than_validation_batches(tmp_path):
     assert np.isfinite(result.history.val_loss[0])
 
 
-def fit_together(folder, arrays, devices=2):
-    return fit(
-        model=tiny_problem.Tiny,
-        options=tiny_problem.Tiny.Options(),
-        training=tiny_problem.options(),
-        train=arrays,
-        validation=tiny_problem.arrays(dates=2, seed=2),
-        seed=0,
-        folder=folder,
-        device="cpu",
-        devices=devices,
-    )
-
-
 def test_bad_value_in_one_part_stops_all_and_names_the_samples_of_that_part(tmp_path):
     arrays = tiny_problem.arrays(seed=1)
     inputs = arrays.inputs.copy()
@@ -141,17 +126,17 @@ def test_bad_value_in_one_part_stops_all_and_names_the_samples_of_that_part(tmp_
     with pytest.raises(
         TrainingError, match=r"the loss is not finite in epoch \d+, step \d+; batch: [^;]+; [^;]+; look"
     ) as e:
-        fit_together(tmp_path, replace(arrays, inputs=inputs))
+        run(tmp_path, devices=2, train=replace(arrays, inputs=inputs))
     assert "2005-04-04" in e.value.what
 
 
 def test_batch_that_cannot_be_shared_equally_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"training.batch_size: is 4, which 3 processes cannot share equally"):
-        fit_together(tmp_path, tiny_problem.arrays(), devices=3)
+        run(tmp_path, devices=3)
 
 
 def test_checkpoint_of_another_number_of_processes_is_refused(tmp_path):
-    train(tmp_path, max_epochs=2)
+    run(tmp_path, max_epochs=2)
     with pytest.raises(TrainingError, match="devices = 1, now it is 2"):
         run(tmp_path, devices=2, max_epochs=2)
 

@@ -56,24 +56,6 @@ def options(**changes) -> TrainingOptions:
     )
 
 
-def train(folder, *, seed: int = 0, device: str = "cpu", **changes):
-    """Train the small problem in ``folder``."""
-    from pathlib import Path
-
-    from pipeline_lib.tasks.segmentation.train import fit
-
-    return fit(
-        model=Tiny,
-        options=Tiny.Options(),
-        training=options(**changes),
-        train=arrays(seed=1),
-        validation=arrays(dates=2, seed=2),
-        seed=seed,
-        folder=Path(folder),
-        device=device,
-    )
-
-
 class Disturbed(SegmentationProblem):
     """A problem during which something happens: ``act()`` before a batch of an epoch, or of a validation."""
 
@@ -103,23 +85,39 @@ class _Watched:
             yield batch
 
 
-def run(folder, *, at=None, act=None, seed=0, devices=1, end=None, **changes):
-    """Run the loop on the small problem; ``act()`` happens before the batch ``at``."""
+def run(
+    folder,
+    *,
+    at=None,
+    act=None,
+    seed=0,
+    device="cpu",
+    devices=1,
+    end=None,
+    model=Tiny,
+    train=None,
+    validation=None,
+    identity=None,
+    **changes,
+):
+    """Run the loop on the small problem in ``folder``; ``act()`` happens before the batch ``at``."""
     from pathlib import Path
 
-    from pipeline_lib.tasks.segmentation.train import build_network
     from pipeline_lib.train.loop import run_training
+    from pipeline_lib.train.outcome import fresh_network
 
     chosen = options(**changes)
+    split = train or arrays(seed=1), validation or arrays(dates=2, seed=2)
     return run_training(
-        network=build_network(Tiny, Tiny.Options(), in_channels=1, classes=3, seed=seed),
-        problem=Disturbed(chosen, arrays(seed=1), arrays(dates=2, seed=2), seed=seed, at=at, act=act),
+        network=fresh_network(model, model.Options(), seed=seed, in_channels=1, classes=3),
+        problem=Disturbed(chosen, *split, seed=seed, at=at, act=act),
         options=chosen,
         seed=seed,
         folder=Path(folder),
-        device="cpu",
+        device=device,
         devices=devices,
         end=end,
+        run=identity,
     )
 
 
@@ -138,5 +136,5 @@ def train_and_report(folder, seed, changes, connection) -> None:
     import torch
 
     torch.set_num_threads(1)
-    result = train(folder, seed=seed, **changes)
-    connection.send((weights_hash(result.network.state_dict()), result.stopped_epoch, result.best_epoch))
+    result = run(folder, seed=seed, **changes)
+    connection.send((weights_hash(result.weights), result.stopped_epoch, result.best_epoch))

@@ -28,6 +28,8 @@ _SHARED = ("heun", "rk4", "poly2", "implicit")
 class SchemeResNet(NetworkModel):
     """A pre-activation residual network of which the block is an option."""
 
+    threads = 1  # arrays too small to be worth dividing
+
     card: ClassVar[ModelCard] = ModelCard(
         title="Scheme ResNet",
         summary="Image classifier of residual blocks. A residual block x + F(x) is a step of Euler's scheme; other"

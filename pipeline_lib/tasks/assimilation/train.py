@@ -6,28 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from pipeline_lib.data.datasets import open_days
-from pipeline_lib.data.periods import overlaps
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import FittedModel
 from pipeline_lib.models.windows import WindowModel
 from pipeline_lib.tasks.assimilation.filling import Filler
 from pipeline_lib.tasks.assimilation.options import TrainingOptions
 from pipeline_lib.tasks.assimilation.windows import ObservedTrajectory, WindowProblem
-from pipeline_lib.tasks.dynamics.train import (
-    NO_HISTORY,
-    ON_CPU,
-    Found,
-    facts_of,
-    initialised,
-    read_states,
-    run_identity,
-    store,
-    train_forecaster,
-)
-from pipeline_lib.train.loop import run_training
+from pipeline_lib.tasks.dynamics.train import read_states, train_forecaster
+from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import Days, TrainingRequest
 from pipeline_lib.train.seeds import torch_seed
 
@@ -63,8 +51,6 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
         raise ConfigError(
             f"{request.model} fills windows", where="training.assimilation.window", fix="set their length in time steps"
         )
-    if request.threads is not None:
-        torch.set_num_threads(request.threads)
     values = request.statistics[request.inputs[0]]
     train, validation = (_observed(request, days, values, length) for days in (request.train, request.validation))
     sizes = {
@@ -73,33 +59,24 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
         "mean": values["mean"],
         "scale": values["std"],
     }
-    network = initialised(request, sizes)
-    method = training.assimilation.model_dump(mode="json")
-    facts = {"assimilation": method, "draws": torch_seed(request.seed, "assimilation")}
+    network = fresh_network(request.network_model, request.model_options, seed=request.seed, **sizes)
     if issubclass(request.network_model, FittedModel):
-        store(
-            request, network, sizes, Found(network.state_dict(), NO_HISTORY, ON_CPU), task="assimilation", facts=facts
-        )
-        return
-    result = run_training(
-        network=Filler(network),
-        problem=WindowProblem(training, train, validation, seed=request.seed),
-        options=training,
-        seed=request.seed,
-        folder=request.folder,
-        device=request.device,
-        devices=request.devices,
-        end=request.end,
-        run=run_identity(request, train.identity, validation.identity),
-    )
-    weights = {name.removeprefix("network."): value for name, value in result.weights.items()}
-    found = Found(weights, result.history, facts_of(result, request), result.last)
-    store(request, network, sizes, found, task="assimilation", facts=facts)
+        outcome = Outcome.of_fit(network)
+    else:
+        problem = WindowProblem(training, train, validation, seed=request.seed)
+        data = {"train data": train.identity, "validation data": validation.identity}
+        outcome = descend(request, Filler(network), problem, training, data=data, inner="network")
+    scaling = [(values["mean"], values["std"])] * len(request.inputs)
+    facts = {
+        "assimilation": training.assimilation.model_dump(mode="json"),
+        "draws": torch_seed(request.seed, "assimilation"),
+    }
+    keep(request, network, outcome, task="assimilation", sizes=sizes, scaling=scaling, facts=facts)
 
 
 def _observed(request: TrainingRequest, days: Days, values: Mapping[str, Any], length: int) -> ObservedTrajectory:
     """States and observations of the days of a split, both normalised by the statistics of the states."""
-    ds = open_days([m for m in request.of("dataset") if overlaps(m.content["period"], *days)], *days)
+    ds = open_days(request.of("dataset"), *days)
     states, observation = (
         ((ds[name].values.astype(np.float64) - values["mean"]) / values["std"]).astype(np.float32)
         for name in request.inputs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +13,9 @@ from torch import Tensor, nn
 from pipeline_lib.errors import DataError
 from pipeline_lib.tasks.assimilation.filling import first_guess
 from pipeline_lib.tasks.assimilation.options import TrainingOptions
-from pipeline_lib.tasks.dynamics.windows import Windows
+from pipeline_lib.tasks.dynamics.problem import DynamicsProblem, SquaredError
+from pipeline_lib.tasks.dynamics.windows import named_times
 from pipeline_lib.train.problem import Batch
-from pipeline_lib.train.share import Share
-
-_VALIDATION_WINDOWS = 500
-"""Validation windows at most, evenly spread."""
 
 
 @dataclass(frozen=True)
@@ -72,53 +68,27 @@ class ObservedTrajectory:
 
     def describe(self, samples: Tensor) -> str:
         """Name windows by the time of their first state."""
-        starts = samples[:, 0].tolist()
-        return "; ".join(str(np.datetime_as_string(self.times[start], unit="s")) for start in starts)
+        return named_times(self.times, samples)
 
 
-class SquaredErrors:
-    """Mean squared error of normalised states: validation scores."""
-
-    def __init__(self) -> None:
-        self._totals = torch.zeros(2, dtype=torch.float64)
+class FoundError(SquaredError):
+    """Error of the states that a network found, without what its prior makes of them."""
 
     def update(self, output: Tensor, batch: Batch) -> None:
         """Take one batch in."""
-        error = (output[:, 0] - batch.target).double().square().sum().cpu()
-        self._totals += torch.stack([error, torch.tensor(float(batch.target.numel()), dtype=torch.float64)])
-
-    def totals(self) -> Tensor:
-        """Return the sum and the number of its terms."""
-        return self._totals.clone()
-
-    def replace(self, totals: Tensor) -> None:
-        """Take such sums in place of the own ones."""
-        self._totals = totals.clone()
-
-    def result(self) -> Mapping[str, float]:
-        """Return the mean squared error of normalised states, as the loss, and its root."""
-        mean = float(self._totals[0] / self._totals[1].clamp(min=1))
-        return {"loss": mean, "rmse": mean**0.5}
+        super().update(output[:, 0], batch)
 
 
-class WindowProblem:
+class WindowProblem(DynamicsProblem):
     """Windows and loss of one training; a :class:`~pipeline_lib.train.problem.Problem`."""
+
+    validation_windows = 500
 
     def __init__(
         self, options: TrainingOptions, train: ObservedTrajectory, validation: ObservedTrajectory, *, seed: int
     ) -> None:
-        self._options, self._train, self._validation, self._seed = options, train, validation, seed
-        self._count = max(options.windows or train.windows, options.batch_size)
-        self.steps_per_epoch = self._count // options.batch_size
-
-    def training_batches(self, epoch: int, share: Share) -> Windows:
-        """Return the random windows of an epoch."""
-        return Windows(self._train, self._options.batch_size, self._count, self._seed, epoch, share)
-
-    def validation_batches(self, share: Share) -> Windows:
-        """Return evenly spread windows."""
-        count = min(self._validation.windows, _VALIDATION_WINDOWS)
-        return Windows(self._validation, self._options.batch_size, count, None, share=share)
+        super().__init__(options, train, validation, seed=seed)
+        self._prior_loss = options.prior_loss
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean squared error and, where there is a prior, how far states are from what it makes of them.
@@ -130,12 +100,8 @@ class WindowProblem:
         if not expected:
             return error
         surprise = nn.functional.mse_loss(expected[0], found) + nn.functional.mse_loss(expected[1], batch.target)
-        return error + 0.5 * self._options.prior_loss * surprise
+        return error + 0.5 * self._prior_loss * surprise
 
-    def new_scores(self) -> SquaredErrors:
+    def new_scores(self) -> FoundError:
         """Return empty scores."""
-        return SquaredErrors()
-
-    def describe(self, samples: Tensor) -> str:
-        """Name training windows."""
-        return self._train.describe(samples)
+        return FoundError()

@@ -9,15 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from pipeline_lib.data.datasets import open_days
-from pipeline_lib.data.periods import overlaps
 from pipeline_lib.errors import DataError
-from pipeline_lib.learning.model_store import InputVariable, ModelSpec, dataset_facts, save_model
 from pipeline_lib.tasks.classification.images import ImageBatches, Images, classes_of, pixels_of
 from pipeline_lib.tasks.classification.options import TrainingOptions
-from pipeline_lib.train.loop import run_training
+from pipeline_lib.train.outcome import descend, fresh_network, keep
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.request import TrainingRequest
-from pipeline_lib.train.seeds import torch_seed
 from pipeline_lib.train.share import Share
 
 
@@ -94,65 +91,28 @@ def train(request: TrainingRequest) -> None:
     training = request.training
     if not isinstance(training, TrainingOptions):
         raise TypeError("training must be TrainingOptions")
-    if request.threads is not None:
-        torch.set_num_threads(request.threads)
     images = _images(request, training, "train"), _images(request, training, "validation")
     sizes = {"in_channels": images[0].pixels.shape[1], "classes": training.classes}
-    network = _network(request, sizes)
-    result = run_training(
-        network=network,
-        problem=ClassificationProblem(training, *images, seed=request.seed),
-        options=training,
-        seed=request.seed,
-        folder=request.folder,
-        device=request.device,
-        devices=request.devices,
-        end=request.end,
-        run={
-            "model": f"{request.network_model.__module__}.{request.network_model.__qualname__}",
-            "options": request.model_options.model_dump(mode="json"),
-            "train data": images[0].identity,
-            "validation data": images[1].identity,
-        },
-    )
-    statistics = request.statistics
-    spec = ModelSpec(
-        model=request.model,
-        options=request.model_options.model_dump(mode="json"),
+    network = fresh_network(request.network_model, request.model_options, seed=request.seed, **sizes)
+    problem = ClassificationProblem(training, *images, seed=request.seed)
+    data = {"train data": images[0].identity, "validation data": images[1].identity}
+    outcome = descend(request, network, problem, training, data=data)
+    keep(
+        request,
+        network,
+        outcome,
         task="classification",
-        inputs=tuple(
-            InputVariable(name=n, units=v["units"], mean=v["mean"], scale=v["std"])
-            for n, v in ((name, statistics[name]) for name in request.inputs)
-        ),
-        classes=tuple(map(str, range(training.classes))),
         sizes=sizes,
-        parameters=sum(p.numel() for p in network.parameters()),
+        scaling=[(request.statistics[name]["mean"], request.statistics[name]["std"]) for name in request.inputs],
+        classes=tuple(map(str, range(training.classes))),
+        facts={"target": training.target},
     )
-    facts = {name: getattr(result, name) for name in ("best_epoch", "stopped_epoch", "device", "precision")}
-    save_model(
-        request.output,
-        spec=spec,
-        weights=result.weights,
-        history=result.history,
-        last=result.last,
-        inputs=request.manifests,
-        training=request.described,
-        code=request.code,
-        extra={**facts, "devices": request.devices, "target": training.target, **dataset_facts(request.manifests)},
-    )
-
-
-def _network(request: TrainingRequest, sizes: dict[str, int]) -> nn.Module:
-    """Return a network whose initial weights are a function of the seed; torch's own random state is left alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_seed(request.seed, "weights"))
-        return request.network_model.build(request.model_options, **sizes)
 
 
 def _images(request: TrainingRequest, training: TrainingOptions, split: Literal["train", "validation"]) -> Images:
     """Images of the days of a split, normalised, with their classes."""
     start, end = request.train if split == "train" else request.validation
-    ds = open_days([m for m in request.of("dataset") if overlaps(m.content["period"], start, end)], start, end)
+    ds = open_days(request.of("dataset"), start, end)
     dtype = np.float64 if training.precision == "float64" else np.float32
     pixels = pixels_of(ds, request.inputs, request.statistics, dtype)
     return Images(pixels, classes_of(ds, training.target, training.classes), ds["time"].values)

@@ -73,8 +73,12 @@ class Trajectory:
 
     def describe(self, samples: Tensor) -> str:
         """Name windows by the time of their first state."""
-        starts = samples[:, 0].tolist()
-        return "; ".join(str(np.datetime_as_string(self.times[start], unit="s")) for start in starts)
+        return named_times(self.times, samples)
+
+
+def named_times(times: NDArray[np.datetime64], samples: Tensor) -> str:
+    """Return the times of samples (batch, 1) in words."""
+    return "; ".join(str(np.datetime_as_string(times[start], unit="s")) for start in samples[:, 0].tolist())
 
 
 def spread(available: int, count: int) -> NDArray[np.int64]:
@@ -91,6 +95,9 @@ class Cuttable(Protocol):
 
     def cut(self, starts: NDArray[np.int64]) -> Batch:
         """Return the windows from ``starts`` on."""
+
+    def describe(self, samples: Tensor) -> str:
+        """Name windows by the time of their first state."""
 
 
 @dataclass(frozen=True)
