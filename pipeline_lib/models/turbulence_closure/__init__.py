@@ -45,6 +45,8 @@ class TurbulenceClosure(StateModel):
             Fact(text="Published: 512 x 512 x 512 points, filtered to 64 x 64 x 64 and less, a closure for the scalar"
                  " alone, scored a-priori; a plain network of 295,248 values and one with the invariances built in, of"
                  " 338,936. Both are here, as scalar_network and invariant_network.", confidence="code"),
+            Fact(text="There, the correlation with the term is .36 for a dynamic Smagorinsky closure, .50 for a dynamic"
+                 " gradient model, .56 for the plain and .61 for the invariant network.", confidence="code"),
         ),
         limits=(
             "A small box at a low Reynolds number, held in balance by linear forcing and a mean gradient of the scalar;"

@@ -190,8 +190,9 @@ def draw_spectra(runs: list[FreeRun], truth: FreeRun, *, name: str = "spectra") 
     ax.set_ylabel("Energy")
     _legend(figure, ax)
     caption = (
-        "Half the mean square of the states by wavenumber, in all directions alike, over the second half of the free"
-        " runs. It is the energy of a velocity, the enstrophy of a vorticity."
+        "Half the mean square of the states (of their first field, if they have several) by wavenumber, in all"
+        " directions alike, over the second half of the free runs. It is the energy of a velocity, the enstrophy of a"
+        " vorticity."
     )
     return ReportFigure(name, "Spectra", caption, figure)
 
