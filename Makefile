@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system system-slurm demo full all test test-slow test-kill test-mutations test-soak test-crate test-assimilation test-conda test-slurm lint format reference dry-run report clean
+.PHONY: help install install-dev system system-slurm demo full dynamics all test test-slow test-gates test-kill test-mutations test-soak test-crate test-assimilation test-conda test-slurm lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -39,6 +39,13 @@ demo: install  ## The main job on real data: about ten minutes on two cores, the
 full: install  ## The complete comparison: all models, losses and seeds (about an hour on two cores)
 	$(SNAKEMAKE) --config 'experiments=["eddies-mediterranean-full"]' -- all
 
+DYNAMICS := lorenz63-forecast binn-forecast binn-forecast-rk4 binn-forecast-noisy lorenz96 binn-assimilation \
+  assimilation-partial assimilation-partial-lorenz96 closure-burgers closure-qg closure-3d shallow-water-forcing \
+  ode-schemes
+
+dynamics: install  ## Every experiment on simulated systems at full size (many hours on two cores)
+	set -e; for name in $(DYNAMICS); do $(SNAKEMAKE) --config "experiments=[\"$$name\"]" -- all; done
+
 all: install  ## Everything that config/config.yaml names
 	$(SNAKEMAKE)
 
@@ -53,6 +60,9 @@ test: install-dev  ## The test suite (under 15 minutes on two cores)
 
 test-slow: install-dev  ## Tests that take minutes
 	$(RUN) python -m pytest -m slow
+
+test-gates: install-dev  ## What full-size experiments must show; runs what make dynamics has not
+	$(RUN) python -m pytest -m gates -n 0 tests/gates
 
 test-slurm: install-dev  ## Runs and faults on a real Slurm cluster on this machine (needs root and make system-slurm)
 	$(RUN) python -m pytest -m slurm -n 0

@@ -29,6 +29,9 @@ class Metric(Protocol):
     """Smallest and largest value that the metric can have; intervals are cut there."""
     has_interval: ClassVar[bool]
     """Whether resampling dates says how sure the value is."""
+    sampled_by: ClassVar[str | None]
+    """The count of independent pieces behind the value where these are fewer than the dates: runs of many dates, say.
+    Of a few pieces an interval holds the spread between seeds alone."""
 
     @classmethod
     def from_counts(cls, counts: Counts) -> NDArray[np.float64]:

@@ -137,13 +137,23 @@ class LoadedExperiment:
         for table in self.spec.published:
             attempt(lambda table=table: load_published(table))
         for metric in getattr(self.scoring, "metrics", []) if not problems else []:
-            attempt(lambda metric=metric: METRICS.module(metric))
+            attempt(lambda metric=metric: self._check_metric(metric))
         if not problems and self.spec.operations is not None:
             attempt(self._check_alert)
         for entry in self.spec.models:
             attempt(lambda entry=entry: self._check_model(entry, trained=not problems))
         if problems:
             raise ConfigErrors(problems)
+
+    def _check_metric(self, metric: str) -> None:
+        ours = TASKS.module(self.spec.task)
+        if not METRICS.module(metric).startswith(f"{ours}."):
+            known = [name for name in METRICS.names() if METRICS.module(name).startswith(f"{ours}.")]
+            raise ConfigError(
+                f"{metric} is no metric of task {self.spec.task}",
+                where=f"{self.name}: scoring.metrics",
+                fix=f"choose from {', '.join(known)}",
+            )
 
     def _check_alert(self) -> None:
         _, metric = self.watched
@@ -171,6 +181,11 @@ class LoadedExperiment:
                 self.spec.split.check_gaps(self.task.reach_days(training))
             except ValueError as error:
                 raise ConfigError(str(error), where=f"{self.name}: models.{entry.name}: split") from error
+            try:
+                self.task.check(training, self.scoring)
+            except ConfigError as error:
+                place = f"{self.name}: models.{entry.name}.{error.where}"
+                raise ConfigError(error.what, where=place, fix=error.fix) from error
             patch, multiple = getattr(training, "patch", 0), getattr(MODELS.get(entry.model), "size_multiple", 1)
             if patch % multiple:
                 raise ConfigError(

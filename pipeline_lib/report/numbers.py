@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
-_DECIMALS = {"1": 3, "km": 2}
+_DECIMALS = {"1": 3, "km": 2, "%": 2}
 """Decimals shown, by unit."""
+_DIGITS = 3
+"""Significant digits of numbers of which so many decimals would leave one digit or none."""
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 UNDEFINED = "–"
 """What stands for a number that does not exist."""
 
@@ -15,9 +18,15 @@ def show(value: float, unit: str = "1") -> str:
     if math.isnan(value):
         return UNDEFINED
     decimals = _DECIMALS.get(unit)
-    # Adding 0 after rounding turns -0 into 0.
-    text = f"{value:.4g}" if decimals is None else f"{round(value, decimals) + 0.0:.{decimals}f}"
-    return text.replace("-", "−")
+    if decimals is None:
+        text = f"{value:.4g}"
+    elif 0 < abs(value) < 10.0 ** (1 - decimals):
+        text = f"{value:.{_DIGITS}g}"
+    else:
+        text = f"{round(value, decimals) + 0.0:.{decimals}f}"  # adding 0 after rounding turns -0 into 0
+    mantissa, _, exponent = text.partition("e")
+    power = f" × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}" if exponent else ""
+    return mantissa.replace("-", "−") + power
 
 
 def with_unit(unit: str) -> str:

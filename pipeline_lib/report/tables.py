@@ -11,14 +11,13 @@ from markupsafe import Markup
 
 from pipeline_lib.published.tables import PublishedRow, PublishedTable
 from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext
-from pipeline_lib.report.numbers import UNDEFINED, with_unit
+from pipeline_lib.report.numbers import UNDEFINED, show, with_unit
 from pipeline_lib.report.words import number_with_interval
 
 COLUMNS_PER_TABLE = 7
 """Metrics side by side; further ones get a table of their own."""
 _SAME = 1e-6
 """The leaderboard rounds to six decimals."""
-_DECIMALS = {"%": 2, "1": 3}
 
 CONFIDENCE = {
     "C": "read in public code",
@@ -140,9 +139,8 @@ def _printed(table: PublishedTable, row: PublishedRow, metric: str) -> Markup:
     printed, unit = row.values.get(metric), table.metrics[metric].unit
     if printed is None:
         return Markup(UNDEFINED)
-    decimals = _DECIMALS[unit]
-    spread = "" if printed.spread is None else f" ({printed.spread:.{decimals}f})"
-    return Markup("{}{}{}").format(f"{printed.value:.{decimals}f}", " %" if unit == "%" else "", spread)
+    spread = "" if printed.spread is None else f" ({show(printed.spread, unit)})"
+    return Markup("{}{}{}").format(show(printed.value, unit), " %" if unit == "%" else "", spread)
 
 
 def _belongs(context: ReportContext, competitor: Competitor, table: PublishedTable, row: PublishedRow) -> bool:

@@ -18,13 +18,18 @@ RANKING_COLUMNS = ("metric", "rank", "model", "leader", "worse_by", "ci_low", "c
 """Columns of the ranking: ``worse_by`` is the distance to the leader of the group, with its interval."""
 
 DECIMALS = 6
+_SMALL = 0.1
+"""Smaller numbers have so many significant digits instead: errors of a solver are 1e-15."""
 _STATUSES = ("undefined", "invalid")
 
 
 def _number(value: float) -> str:
-    """Return a number as text with :data:`DECIMALS` decimals, the empty text for NaN."""
+    """Return a number as text with :data:`DECIMALS` decimals or significant digits, the empty text for NaN."""
     if np.isnan(value):
         return ""
+    short = float(f"{value:.{DECIMALS}g}")
+    if 0 < abs(short) < _SMALL:
+        return f"{short:.{DECIMALS}g}"
     return f"{round(value, DECIMALS) + 0.0:.{DECIMALS}f}"  # adding 0 turns -0 into 0
 
 

@@ -37,6 +37,11 @@ class Task(Protocol):
         """Return the scoring options on which the counts of a run depend; a change of others counts nothing again."""
         ...
 
+    @staticmethod
+    def check(training: Options, scoring: Options) -> None:
+        """Raise :class:`ConfigError`, with ``where`` within the experiment, if these options do not go together."""
+        ...
+
 
 TASKS: Registry[type[Task]] = Registry("task", "TASKS", "pipeline_lib.tasks")
 

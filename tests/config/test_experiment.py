@@ -22,6 +22,39 @@ def test_splits_are_apart_by_the_gap_and_by_what_a_sample_reaches(tmp_path, monk
         load_experiment(file)
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"scoring": {"metrics": ["mean_dice"]}},
+            "tiny: scoring.metrics: mean_dice is no metric of task dynamics; choose",
+        ),
+        (
+            {"scoring": {"metrics": ["rmse_28"]}, "training": {"forecast_steps": 5}},
+            "tiny: models.linear.training.forecast_steps: is 5, and rmse_28 needs 28",
+        ),
+        (
+            {"scoring": {"metrics": ["valid_steps"]}},
+            "tiny: models.linear.training.free_run: is not set, and valid_steps needs free runs",
+        ),
+        ({"training": {"free_run": 0.01}}, "free_run is 0.01, not two or more whole steps of 0.01"),
+        ({"training": {"free_run": 0.105}}, "free_run is 0.105, not two or more whole steps of 0.01"),
+        ({"training": {"free_run": 40.0}}, "less than or equal to 28"),
+    ],
+)
+def test_metrics_that_nothing_can_be_scored_by_are_told_before_anything_runs(changes, line, tmp_path):
+    tiny = {key: value for key, value in experiment().items() if key in {"title", "source", "split"}}
+    tiny["split"]["gap_days"] = 0
+    tiny |= {"task": "dynamics", "inputs": ["state"], "models": [{"name": "linear", "model": "linear_map"}]}
+    file = tmp_path / "tiny.yaml"
+    file.write_text(yaml.safe_dump(tiny))
+    load_experiment(file)
+    file.write_text(yaml.safe_dump(tiny | changes))
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(file)
+    assert line in str(caught.value)
+
+
 def test_a_model_s_own_training_changes_single_options_of_a_block(tmp_path):
     tiny = experiment()
     twin = {

@@ -167,6 +167,13 @@ def test_without_closure_a_step_is_the_spectral_solver_s():
     network = build("quasigeostrophic_closure", "none", substeps=2)
     found = Rollout(network, 3)(((q - MEAN) / SCALE).reshape(1, -1))[0] * SCALE + MEAN
     torch.testing.assert_close(found.unflatten(-1, (16, 16)), expected, rtol=1e-11, atol=1e-11)
+    # By other words: sum over modes of |q|^2 / (2 k^2).
+    power = torch.fft.fft2(q, norm="forward").abs() ** 2
+    wavenumber = torch.fft.fftfreq(16, 1 / 16).double()
+    squared = wavenumber[:, None] ** 2 + wavenumber**2
+    energy = (power / torch.where(squared == 0, math.inf, 2 * squared)).sum()
+    diagnosed = network.diagnose(((q - MEAN) / SCALE).reshape(1, -1))["kinetic_energy"]
+    torch.testing.assert_close(diagnosed, energy[None], rtol=1e-10, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import _logging_as_before  # noqa: F401 - commands run inside the tests here as well
-from tests.operations.project import copy_of, deliver, june, maps_of, night, write_daily_project
+from tests.operations.project import deliver, june, maps_of, night, write_daily_project
+from tests.workflow.project import copy_of
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import xarray as xr
-import yaml
 
 from pipeline_lib.cli.app import main
 from pipeline_lib.io.yaml import load_yaml
@@ -23,7 +21,7 @@ from pipeline_lib.operations.update import Request
 from pipeline_lib.operations.update import update as run_update
 from pipeline_lib.plan import load_plan
 from tests.faults.project import command
-from tests.workflow.project import ROOT, catalog, eddy_maps, experiment, gyre, snakemake
+from tests.workflow.project import ROOT, catalog, eddy_maps, experiment, gyre, snakemake, write_files
 
 START = date(2005, 6, 1)
 HISTORY = [date(2005, 5, 1) + timedelta(days=i) for i in range(31)]
@@ -36,7 +34,7 @@ def maps_of(*, seed: int = 0) -> xr.Dataset:
 
 def deliver(folder: Path, *days: date, maps: xr.Dataset, place: str = "incoming") -> None:
     """Write the provider's file of each day."""
-    (folder / place).mkdir(exist_ok=True)
+    (folder / place).mkdir(parents=True, exist_ok=True)
     for day in days:
         file = folder / place / f"maps_{day:%Y%m%d}.nc"
         maps.sel(time=f"{day}").to_netcdf(file.with_suffix(".part"), engine="h5netcdf")
@@ -50,7 +48,6 @@ def june(first: int, last: int | None = None) -> list[date]:
 
 def write_daily_project(folder: Path) -> Path:
     """Write catalog, experiment and configuration; the history is delivered, June is not."""
-    (folder / "config/experiments").mkdir(parents=True)
     deliver(folder, *HISTORY, maps=maps_of())
     raw = catalog(Path(__file__))
     entry = raw["sources"]["tiny-adt"]
@@ -77,15 +74,7 @@ def write_daily_project(folder: Path) -> Path:
         "published": [],
         "operations": {"start": START.isoformat()},
     }
-    write(folder / "config/config.yaml", {"experiments": ["tiny"], "device": "cpu"})
-    write(folder / "config/catalog.yaml", raw)
-    write(folder / "config/experiments/tiny.yaml", spec)
-    return folder
-
-
-def write(path: Path, value: dict) -> None:
-    """Write a YAML file."""
-    path.write_text(yaml.safe_dump(value, sort_keys=False))
+    return write_files(folder, "tiny", spec, raw, device="cpu")
 
 
 def update(folder: Path, today: date, *arguments: str):
@@ -146,9 +135,3 @@ def cli(folder: Path, *arguments: object) -> Said:
     with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([str(a) for a in arguments])
     return Said(code, out.getvalue(), err.getvalue())
-
-
-def copy_of(folder: Path, target: Path) -> Path:
-    """Copy a project with the times of its files, which decide what is stale."""
-    shutil.copytree(folder, target, symlinks=True)
-    return target

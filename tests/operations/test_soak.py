@@ -20,8 +20,8 @@ from pipeline_lib.io.manifest import read_manifest
 from tests.faults.project import content
 from tests.fetch.conftest import site  # noqa: F401 - a fixture
 from tests.fetch.helpers import Page, Site
-from tests.operations.project import cli, june, maps_of, night, update, write
-from tests.workflow.project import catalog, experiment
+from tests.operations.project import cli, june, maps_of, night, update
+from tests.workflow.project import catalog, experiment, write_files
 
 pytestmark = pytest.mark.soak
 
@@ -64,7 +64,6 @@ class Provider:
 
 def write_project(folder: Path, server: Site, *, real: bool) -> Path:
     """Write a project with history by month in April and May and operations by day in June."""
-    (folder / "config/experiments").mkdir(parents=True)
     raw = catalog(Path(__file__))
     entry = raw["sources"]["tiny-adt"]
     entry["args"]["urlpath"] = "{{ data_dir }}/tiny-adt/raw/*.nc"
@@ -98,10 +97,7 @@ def write_project(folder: Path, server: Site, *, real: bool) -> Path:
         "published": [],
         "operations": {"start": "2005-06-01", "alert": {"window_days": 10}},
     }
-    write(folder / "config/config.yaml", {"experiments": ["tiny"], "device": "cpu"})
-    write(folder / "config/catalog.yaml", raw)
-    write(folder / "config/experiments/tiny.yaml", spec)
-    return folder
+    return write_files(folder, "tiny", spec, raw, device="cpu")
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:

@@ -17,8 +17,8 @@ import yaml
 
 from pipeline_lib.io.manifest import exclusive, read_manifest
 from tests.faults.project import content
-from tests.operations.project import cli, copy_of, deliver, june, maps_of, night, update, write_daily_project
-from tests.workflow.project import environment
+from tests.operations.project import cli, deliver, june, maps_of, night, update, write_daily_project
+from tests.workflow.project import copy_of, environment
 
 MADE = ("data", "results/tiny")
 

@@ -151,6 +151,33 @@ def test_few_dates_give_values_without_intervals_and_ties() -> None:
     assert set(found.ranking["rank"]) == {1}
 
 
+def free_runs(valid: list[float], dates: int) -> xr.Dataset:
+    """Counts of runs that follow the truth for so many steps, evenly spread over the dates."""
+    starts = np.arange(len(valid)) * (dates // len(valid))
+    counts = {name: np.zeros(dates) for name in ("runs", "steps_valid")}
+    counts["runs"][starts], counts["steps_valid"][starts] = 1, valid
+    times = np.datetime64("2000-01-01", "ns") + np.arange(dates) * np.timedelta64(1, "D")
+    return xr.Dataset({name: ("time", values) for name, values in counts.items()}, {"time": times})
+
+
+def test_a_few_runs_give_the_spread_between_seeds_and_no_more() -> None:
+    few = {
+        ("a", 0): free_runs([5, 9], 100),
+        ("b", 0): free_runs([50, 30], 100),
+        ("b", 1): free_runs([52, 31], 100),
+        ("b", 2): free_runs([50, 33], 100),
+    }
+    table = board(few, metrics=["valid_steps"]).table
+    assert value_of(table, "a", "valid_steps") == 7
+    assert np.isnan(value_of(table, "a", "valid_steps", "ci_low"))
+    values = np.array([40, 41.5, 41.5])
+    reach = 4.303 * values.std(ddof=1) / np.sqrt(3)  # quantile of Student's distribution with two degrees of freedom
+    assert value_of(table, "b", "valid_steps", "ci_low") == pytest.approx(values.mean() - reach, abs=0.25 * reach)
+    assert value_of(table, "b", "valid_steps", "ci_high") == pytest.approx(values.mean() + reach, abs=0.25 * reach)
+    many = {(model, 0): free_runs([5.0, 9, 6, 8, 4, 9, 7, 3], 100) for model in "ab"}
+    assert np.isfinite(value_of(board(many, metrics=["valid_steps"]).table, "a", "valid_steps", "ci_low"))
+
+
 def test_other_dates_are_refused() -> None:
     with pytest.raises(ScoreError, match="bad: has other dates"):
         board(RUNS | {("bad", 0): RUNS["bad", 0].isel(time=slice(1, None))})

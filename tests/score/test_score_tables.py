@@ -33,7 +33,7 @@ def test_the_leaderboard_s_text_is_fixed() -> None:
     assert leaderboard_csv(BOARD) == (
         "model,seed_count,metric,value,ci_low,ci_high,n,published,comparable\n"
         "unet,3,mean_dice,0.750000,0.700000,0.800000,25,0.772000,no\n"
-        '"okubo, weiss",1,radius_bias_km,0.000000,-2.500000,3.000000,25,,\n'
+        '"okubo, weiss",1,radius_bias_km,-1e-12,-2.500000,3.000000,25,,\n'
         "none,1,dice_cyclonic,undefined,,,25,,\n"
         "broken,0,mean_dice,invalid,,,0,,\n"
     )

@@ -13,10 +13,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline_lib.errors import ConfigError, TrainingError
+from pipeline_lib.errors import TrainingError
 from pipeline_lib.learning.precision import resolve_device, resolve_precision
-from pipeline_lib.models.registry import MODELS
-from pipeline_lib.tasks.segmentation.train import SegmentationProblem, require_patch
+from pipeline_lib.tasks.segmentation.train import SegmentationProblem
 from pipeline_lib.train.module import TrainingModule, learning_rate
 from pipeline_lib.train.options import LoopOptions
 from pipeline_lib.train.outcome import fresh_network
@@ -119,13 +118,6 @@ class Hungry(tiny_problem.Tiny):
 def test_out_of_memory_gives_advice(tmp_path):
     with pytest.raises(TrainingError, match=r"not enough memory.*reduce batch_size"):
         run(tmp_path, model=Hungry)
-
-
-def test_patch_that_a_network_cannot_halve_is_refused():
-    eddynet = MODELS.get("eddynet")
-    require_patch(4 * eddynet.size_multiple, eddynet)
-    with pytest.raises(ConfigError, match=r"training.patch: is 100, not a multiple of \d+.*64, 128 or 256"):
-        require_patch(100, eddynet)
 
 
 def test_training_passes_under_deterministic_algorithms(tmp_path):

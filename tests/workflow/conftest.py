@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.workflow.project import snakemake, write_project
+from tests.workflow.project import copy_of, snakemake, write_project
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +20,4 @@ def finished(tmp_path_factory) -> Path:
 @pytest.fixture
 def own(finished, tmp_path) -> Path:
     """A copy of the finished project that a test may change."""
-    folder = tmp_path / "project"
-    shutil.copytree(finished, folder, symlinks=True)
-    return folder
+    return copy_of(finished, tmp_path / "project")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,51 +46,75 @@ def eddy_maps(*, days: int = DAYS, rows: int = 40, columns: int = 56, seed: int 
     )
 
 
+def write_files(folder: Path, name: str, experiment: dict, catalog: dict, **settings: object) -> Path:
+    """Write catalog, configuration and the one experiment of a project, called ``name``, into ``folder``."""
+    config = folder / "config"
+    (config / "experiments").mkdir(parents=True, exist_ok=True)
+    _write(config / "config.yaml", {"experiments": [name], **settings})
+    _write(config / "catalog.yaml", catalog)
+    _write(config / f"experiments/{name}.yaml", experiment)
+    return folder
+
+
 def write_project(folder: Path, *, maps: xr.Dataset | None = None) -> Path:
     """Write data, catalog, experiment and configuration of a tiny project into ``folder``."""
-    config = folder / "config" / "experiments"
-    config.mkdir(parents=True, exist_ok=True)
     file = folder / "incoming" / "maps.nc"
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     (eddy_maps() if maps is None else maps).to_netcdf(file, engine="h5netcdf")
-    _write(folder / "config/config.yaml", {"experiments": ["tiny"]})
-    _write(folder / "config/catalog.yaml", catalog(file))
-    _write(folder / "config/experiments/tiny.yaml", experiment())
-    return folder
+    return write_files(folder, "tiny", experiment(), catalog(file))
+
+
+def write_simulated_project(folder: Path, name: str, experiment: dict, **simulation: object) -> Path:
+    """Write a project of one experiment on states that ``simulated`` describes."""
+    return write_files(folder, name, experiment, simulated(experiment, **simulation), device="cpu")
 
 
 def catalog(file: Path) -> dict:
     """The catalog of the tiny project: one file, read by the file driver."""
-    return {
-        "metadata": {
-            "version": 1,
-            "parameters": {"data_dir": {"description": "data", "type": "str", "default": "data"}},
+    return _catalog(
+        "tiny-adt",
+        "maps.nc",
+        variables={"adt": {"name": "adt", "units": "m"}},
+        time={"start": "2005-04-01", "end": "2005-06-30", "step_hours": 24},
+        parts="whole",
+        fetch={"driver": "file", "path": str(file), "sha256": sha256_file(file)},
+        preparation={"name": "gridded_ssh", "options": {"wavelength_km": 300, "order": 1}},
+    )
+
+
+def simulated(
+    experiment: dict, *, simulation: str, step_hours: float, options: dict, preparation: dict | None = None
+) -> dict:
+    """A catalog whose source is a simulation over the days of the experiment; its states are stored as they are."""
+    split = experiment["split"]
+    return _catalog(
+        experiment["source"],
+        f"{simulation}.nc",
+        variables={"state": {"name": "state", "units": "1"}},
+        form="states",
+        time={"start": split["train"][0], "end": split["test"][1], "step_hours": step_hours},
+        fetch={"driver": "simulate", "simulation": simulation, "options": options},
+        preparation=preparation or {"name": "as_is", "options": {"variables": ["state"], "dtype": "float64"}},
+    )
+
+
+def _catalog(source: str, file: str, **block: object) -> dict:
+    """A catalog of one source, whose raw data is one file."""
+    entry = {
+        "description": "Made for the tests",
+        "driver": "netcdf",
+        "args": {
+            "urlpath": f"{{{{ data_dir }}}}/{source}/raw/{file}",
+            "chunks": {},
+            "path_as_pattern": False,
+            "xarray_kwargs": {"engine": "h5netcdf"},
         },
-        "sources": {
-            "tiny-adt": {
-                "description": "Drifting Gaussian eddies",
-                "driver": "netcdf",
-                "args": {
-                    "urlpath": "{{ data_dir }}/tiny-adt/raw/maps.nc",
-                    "chunks": {},
-                    "path_as_pattern": False,
-                    "xarray_kwargs": {"engine": "h5netcdf"},
-                },
-                "metadata": {
-                    "gyre": {
-                        "citation": "Generated",
-                        "licence": "CC0-1.0",
-                        "homepage": "https://example.org",
-                        "variables": {"adt": {"name": "adt", "units": "m"}},
-                        "time": {"start": "2005-04-01", "end": "2005-06-30", "step_hours": 24},
-                        "parts": "whole",
-                        "fetch": {"driver": "file", "path": str(file), "sha256": sha256_file(file)},
-                        "preparation": {"name": "gridded_ssh", "options": {"wavelength_km": 300, "order": 1}},
-                    }
-                },
-            }
+        "metadata": {
+            "gyre": {"citation": "Generated", "licence": "CC0-1.0", "homepage": "https://example.org", **block}
         },
     }
+    parameters = {"data_dir": {"description": "data", "type": "str", "default": "data"}}
+    return {"metadata": {"version": 1, "parameters": parameters}, "sources": {source: entry}}
 
 
 def experiment() -> dict:
@@ -121,6 +146,11 @@ def edit_yaml(path: Path, **changes: object) -> None:
 
 def _write(path: Path, value: dict) -> None:
     path.write_text(yaml.safe_dump(value, sort_keys=False))
+
+
+def copy_of(folder: Path, target: Path) -> Path:
+    """Copy a project with the times of its files, which decide what is stale."""
+    return Path(shutil.copytree(folder, target, symlinks=True))
 
 
 def environment() -> dict[str, str]:

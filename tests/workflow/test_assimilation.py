@@ -7,14 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-import yaml
 from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
-from tests.workflow.project import edit_yaml, snakemake
-from tests.workflow.test_dynamics import SOURCE
+from tests.workflow.project import copy_of, edit_yaml, snakemake, write_simulated_project
 
-OBSERVED = {"variable": "state", "every": 8, "components": [0, 2], "variance": 1.0}
+SIMULATION = {
+    "simulation": "lorenz63",
+    "step_hours": 0.24,
+    "options": {"integrator": "rk4"},
+    "preparation": {
+        "name": "observed_states",
+        "options": {"variable": "state", "every": 8, "components": [0, 2], "variance": 1.0},
+    },
+}
 TRUTH = {"name": "truth", "model": "known_dynamics"}
 WINDOWS = {"assimilation": {"window": 48}}
 EXPERIMENT = {
@@ -52,21 +58,15 @@ EXPERIMENT = {
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("twin")
-    block = {**SOURCE["metadata"]["gyre"], "preparation": {"name": "observed_states", "options": OBSERVED}}
-    source = {**SOURCE, "metadata": {"gyre": block}}
-    parameters = {"data_dir": {"description": "data", "type": "str", "default": "data"}}
-    files = {
-        "config.yaml": {"experiments": ["twin"], "device": "cpu"},
-        "catalog.yaml": {"metadata": {"version": 1, "parameters": parameters}, "sources": {"flow": source}},
-        "experiments/twin.yaml": EXPERIMENT,
-    }
-    for name, content in files.items():
-        file = folder / "config" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    folder = write_simulated_project(tmp_path_factory.mktemp("twin"), "twin", EXPERIMENT, **SIMULATION)
     snakemake(folder, "all")
     return folder
+
+
+@pytest.fixture
+def own(twin, tmp_path) -> Path:
+    """A copy that a test may change."""
+    return copy_of(twin, tmp_path / "own")
 
 
 def test_observations_are_the_truth_with_errors_at_the_times_and_components_that_were_asked_for(twin):
@@ -114,16 +114,16 @@ def test_networks_fill_windows_from_an_interpolation(twin):
     assert model["best_epoch"] <= 2
 
 
-def test_analyses_made_again_are_equal_to_the_byte(twin):
-    product = twin / "results/twin/truth/seed0/products/2000-02.json"
+def test_analyses_made_again_are_equal_to_the_byte(own):
+    product = own / "results/twin/truth/seed0/products/2000-02.json"
     before = product.read_bytes()
     product.unlink()
-    snakemake(twin, str(product.relative_to(twin)))
+    snakemake(own, str(product.relative_to(own)))
     assert product.read_bytes() == before
 
 
-def test_a_model_with_a_memory_is_no_forecast_operator(twin):
+def test_a_model_with_a_memory_is_no_forecast_operator(own):
     lstm = {"name": "lstm", "model": "recurrent", "training": {"windows": 64, "max_epochs": 1}}
-    edit_yaml(twin / "config/experiments/twin.yaml", models=[lstm])
-    done = snakemake(twin, "results/twin/lstm/seed0/products/2000-02.json", check=False)
+    edit_yaml(own / "config/experiments/twin.yaml", models=[lstm])
+    done = snakemake(own, "results/twin/lstm/seed0/products/2000-02.json", check=False)
     assert "has a memory of its forecasts, which an analysis does not correct" in done.stdout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.train.seeds import torch_seed
-from tests.workflow.project import ROOT, edit_yaml, gyre, planned, snakemake
+from tests.workflow.project import ROOT, copy_of, edit_yaml, gyre, planned, snakemake, write_files
 
 EXPERIMENT = {
     "title": "Tiny digits",
@@ -41,17 +40,9 @@ BOARD = "results/tiny/leaderboard.csv"
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("digits")
     shipped = yaml.safe_load((ROOT / "config/catalog.yaml").read_text())
-    files = {
-        "config.yaml": {"experiments": ["tiny"], "device": "cpu"},
-        "catalog.yaml": {**shipped, "sources": {"digits": shipped["sources"]["digits"]}},
-        "experiments/tiny.yaml": EXPERIMENT,
-    }
-    for name, content in files.items():
-        file = folder / "config" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    catalog = {**shipped, "sources": {"digits": shipped["sources"]["digits"]}}
+    folder = write_files(tmp_path_factory.mktemp("digits"), "tiny", EXPERIMENT, catalog, device="cpu")
     snakemake(folder, "all")
     return folder
 
@@ -59,7 +50,7 @@ def digits(tmp_path_factory) -> Path:
 @pytest.fixture
 def own(digits, tmp_path) -> Path:
     """A copy that a test may change."""
-    return Path(shutil.copytree(digits, tmp_path / "own", symlinks=True))
+    return copy_of(digits, tmp_path / "own")
 
 
 def test_images_are_stored_as_scikit_learn_holds_them(digits):

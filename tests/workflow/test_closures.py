@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-import yaml
 from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
@@ -17,7 +16,7 @@ from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.solvers.quasigeostrophic import steadily_forced
 from pipeline_lib.solvers.schemes import RK4, integrate
 from pipeline_lib.solvers.turbulence import Turbulence
-from tests.workflow.project import snakemake
+from tests.workflow.project import snakemake, write_simulated_project
 
 EXPERIMENT = {
     "title": "Tiny turbulence",
@@ -45,31 +44,10 @@ EXPERIMENT = {
         {"name": "network", "model": "quasigeostrophic_closure", "options": {"hidden": 4, "layers": 1}},
     ],
 }
-SOURCE = {
-    "description": "A short flow",
-    "driver": "netcdf",
-    "args": {
-        "urlpath": "{{ data_dir }}/flow/raw/quasigeostrophic.nc",
-        "chunks": {},
-        "path_as_pattern": False,
-        "xarray_kwargs": {"engine": "h5netcdf"},
-    },
-    "metadata": {
-        "gyre": {
-            "citation": "Generated",
-            "licence": "CC0-1.0",
-            "homepage": "https://example.org",
-            "variables": {"state": {"name": "state", "units": "1"}},
-            "form": "states",
-            "time": {"start": "2000-01-01", "end": "2000-01-10", "step_hours": 0.6},
-            "fetch": {
-                "driver": "simulate",
-                "simulation": "quasigeostrophic",
-                "options": {"points": 16, "refinement": 2, "substeps": 1, "spin_up": 2.0},
-            },
-            "preparation": {"name": "as_is", "options": {"variables": ["state"], "dtype": "float64"}},
-        }
-    },
+SIMULATION = {
+    "simulation": "quasigeostrophic",
+    "step_hours": 0.6,
+    "options": {"points": 16, "refinement": 2, "substeps": 1, "spin_up": 2.0},
 }
 BOX = copy.deepcopy(EXPERIMENT)
 BOX["source"], BOX["title"] = "box", "Tiny box"
@@ -81,37 +59,24 @@ BOX["split"] = {
 }
 BOX["training"].update(step=0.04, precision="float32")
 BOX["models"] = [{"name": "network", "model": "turbulence_closure", "options": {"hidden": 4, "layers": 1}}]
-BOX_SOURCE = copy.deepcopy(SOURCE)
-BOX_SOURCE["args"]["urlpath"] = "{{ data_dir }}/box/raw/turbulence.nc"
-BOX_SOURCE["metadata"]["gyre"].update(
-    time={"start": "2000-01-01", "end": "2000-01-07", "step_hours": 0.96},
-    fetch={
-        "driver": "simulate",
-        "simulation": "turbulence",
-        "options": {"points": 8, "refinement": 2, "substeps": 1, "spin_up": 2.0},
-    },
-    preparation={"name": "as_is", "options": {"variables": ["state"]}},
-)
+BOX_SIMULATION = {
+    "simulation": "turbulence",
+    "step_hours": 0.96,
+    "options": {"points": 8, "refinement": 2, "substeps": 1, "spin_up": 2.0},
+    "preparation": {"name": "as_is", "options": {"variables": ["state"]}},
+}
 
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("flow")
-    parameters = {"data_dir": {"description": "data", "type": "str", "default": "data"}}
-    sources = {"flow": SOURCE, "box": BOX_SOURCE}
-    files = {
-        "config.yaml": {"experiments": ["closure", "closure-box"], "device": "cpu"},
-        "catalog.yaml": {
-            "metadata": {"version": 1, "parameters": parameters},
-            "sources": sources,
-        },
-        "experiments/closure.yaml": EXPERIMENT,
-        "experiments/closure-box.yaml": BOX,
-    }
-    for name, content in files.items():
-        file = folder / "config" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    folder = write_simulated_project(tmp_path_factory.mktemp("flow"), "closure", EXPERIMENT, **SIMULATION)
+    snakemake(folder, "all")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory):
+    folder = write_simulated_project(tmp_path_factory.mktemp("box"), "closure-box", BOX, **BOX_SIMULATION)
     snakemake(folder, "all")
     return folder
 
@@ -138,14 +103,14 @@ def test_all_are_scored_and_fields_are_drawn_as_maps(flow):
     assert drawn == {"energy", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}
 
 
-def test_a_box_is_advanced_by_the_trained_network_scored_and_drawn(flow):
-    model = read_manifest(flow / "results/closure-box/network/seed0/model.json", kind="model", verify="deep")
+def test_a_box_is_advanced_by_the_trained_network_scored_and_drawn(box):
+    model = read_manifest(box / "results/closure-box/network/seed0/model.json", kind="model", verify="deep")
     assert model.content["spec"]["parameters"] == 12 * 27 * 4 + 4 + 4 * 4 + 4 + 4 * 9
     assert model.content["spec"]["sizes"]["shape"] == [4, 8, 8, 8]
-    product = read_manifest(flow / "results/closure-box/network/seed0/products/2000-01.json", kind="product")
+    product = read_manifest(box / "results/closure-box/network/seed0/products/2000-01.json", kind="product")
     forecast = xr.open_zarr(product.file("2000-01.zarr")).forecast
     assert forecast.dims == ("time", "lead", "field", "z", "y", "x")
-    data = read_manifest(flow / "data/box/dataset/2000-01.json", kind="dataset")
+    data = read_manifest(box / "data/box/dataset/2000-01.json", kind="dataset")
     start = torch.tensor(xr.open_zarr(data.file("2000-01.zarr")).state.values[150])
     stored = load_model(model.path)
     (described,) = stored.spec.inputs
@@ -156,8 +121,8 @@ def test_a_box_is_advanced_by_the_trained_network_scored_and_drawn(flow):
     system = Turbulence(8, viscosity=0.02, diffusivity=0.02, forcing=1 / 3, gradient=1.0)
     coarse = integrate(system, start.double(), dt=0.04, steps=8, scheme=RK4)[1:]
     assert 1e-3 < float(abs(expected - coarse).max()) < 0.5 * float(abs(expected - start).max())
-    board = read_csv(flow / "results/closure-box/leaderboard.csv").set_index(["model", "metric"])["value"]
+    board = read_csv(box / "results/closure-box/leaderboard.csv").set_index(["model", "metric"])["value"]
     assert np.isfinite(board).all()
     assert board["network", "stable_share"] == 1
-    drawn = {figure.stem for figure in (flow / "results/closure-box/figures").glob("*.png")}
+    drawn = {figure.stem for figure in (box / "results/closure-box/figures").glob("*.png")}
     assert drawn == {"energy", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}

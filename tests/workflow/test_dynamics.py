@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
-import yaml
 from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.learning.model_store import load_model
-from tests.workflow.project import edit_yaml, gyre, planned, snakemake
+from tests.workflow.project import copy_of, edit_yaml, gyre, planned, simulated, snakemake, write_simulated_project
 
 EXPERIMENT = {
     "title": "Tiny Lorenz",
@@ -43,43 +41,12 @@ EXPERIMENT = {
     ],
     "published": ["lorenz63_course"],
 }
-SOURCE = {
-    "description": "A short trajectory",
-    "driver": "netcdf",
-    "args": {
-        "urlpath": "{{ data_dir }}/flow/raw/lorenz63.nc",
-        "chunks": {},
-        "path_as_pattern": False,
-        "xarray_kwargs": {"engine": "h5netcdf"},
-    },
-    "metadata": {
-        "gyre": {
-            "citation": "Generated",
-            "licence": "CC0-1.0",
-            "homepage": "https://example.org",
-            "variables": {"state": {"name": "state", "units": "1"}},
-            "form": "states",
-            "time": {"start": "2000-01-01", "end": "2000-02-02", "step_hours": 0.24},
-            "fetch": {"driver": "simulate", "simulation": "lorenz63", "options": {"integrator": "rk4"}},
-            "preparation": {"name": "as_is", "options": {"variables": ["state"], "dtype": "float64"}},
-        }
-    },
-}
+SIMULATION = {"simulation": "lorenz63", "step_hours": 0.24, "options": {"integrator": "rk4"}}
 
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("flow")
-    parameters = {"data_dir": {"description": "data", "type": "str", "default": "data"}}
-    files = {
-        "config.yaml": {"experiments": ["lorenz"], "device": "cpu"},
-        "catalog.yaml": {"metadata": {"version": 1, "parameters": parameters}, "sources": {"flow": SOURCE}},
-        "experiments/lorenz.yaml": EXPERIMENT,
-    }
-    for name, content in files.items():
-        file = folder / "config" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    folder = write_simulated_project(tmp_path_factory.mktemp("flow"), "lorenz", EXPERIMENT, **SIMULATION)
     snakemake(folder, "all")
     return folder
 
@@ -87,7 +54,7 @@ def flow(tmp_path_factory) -> Path:
 @pytest.fixture
 def own(flow, tmp_path) -> Path:
     """A copy that a test may change."""
-    return Path(shutil.copytree(flow, tmp_path / "own", symlinks=True))
+    return copy_of(flow, tmp_path / "own")
 
 
 def test_states_are_stored_as_they_were_simulated(flow):
@@ -171,9 +138,7 @@ def test_forecasts_made_again_are_equal_to_the_byte_though_the_memory_is_random(
 
 def test_a_second_run_has_nothing_to_do_and_a_new_parameter_starts_again(own):
     assert planned(own, "all") == {}
-    block = {**SOURCE["metadata"]["gyre"]}
-    block["fetch"] = {"driver": "simulate", "simulation": "lorenz63", "options": {"rho": 30.0}}
-    edit_yaml(own / "config/catalog.yaml", sources={"flow": {**SOURCE, "metadata": {"gyre": block}}})
+    edit_yaml(own / "config/catalog.yaml", **simulated(EXPERIMENT, **SIMULATION | {"options": {"rho": 30.0}}))
     jobs = planned(own, "all")
     assert jobs["fetch"] == 1
     assert jobs["train"] == 4

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-import yaml
 from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
-from tests.workflow.project import snakemake
+from tests.workflow.project import snakemake, write_simulated_project
 
 SIZE = 12
 FORCING = "shallow_water_forcing"
@@ -36,47 +35,16 @@ EXPERIMENT = {
     ],
     "seeds": [0],
 }
-SOURCE = {
-    "description": "A tiny basin",
-    "driver": "netcdf",
-    "args": {
-        "urlpath": "{{ data_dir }}/basin/raw/shallow_water.nc",
-        "chunks": {},
-        "path_as_pattern": False,
-        "xarray_kwargs": {"engine": "h5netcdf"},
-    },
-    "metadata": {
-        "gyre": {
-            "citation": "Generated",
-            "licence": "CC0-1.0",
-            "homepage": "https://example.org",
-            "variables": {"state": {"name": "state", "units": "1"}},
-            "form": "states",
-            "time": {"start": "2000-01-01", "end": "2000-01-10", "step_hours": 2.4},
-            "fetch": {
-                "driver": "simulate",
-                "simulation": "shallow_water",
-                "options": {"size": SIZE, "spin_up": 0.5, "dt": 0.1},
-            },
-            "preparation": {"name": "as_is", "options": {"variables": ["state"], "dtype": "float64"}},
-        }
-    },
+SIMULATION = {
+    "simulation": "shallow_water",
+    "step_hours": 2.4,
+    "options": {"size": SIZE, "spin_up": 0.5, "dt": 0.1},
 }
 
 
 @pytest.fixture(scope="module")
 def basin(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("basin")
-    parameters = {"data_dir": {"description": "data", "type": "str", "default": "data"}}
-    files = {
-        "config.yaml": {"experiments": ["forcing"], "device": "cpu"},
-        "catalog.yaml": {"metadata": {"version": 1, "parameters": parameters}, "sources": {"basin": SOURCE}},
-        "experiments/forcing.yaml": EXPERIMENT,
-    }
-    for name, content in files.items():
-        file = folder / "config" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    folder = write_simulated_project(tmp_path_factory.mktemp("basin"), "forcing", EXPERIMENT, **SIMULATION)
     snakemake(folder, "all")
     return folder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -112,6 +113,8 @@ class QuasiGeostrophicStep(Forecaster):
         What is advanced.
     """
 
+    diagnostics = MappingProxyType({"kinetic_energy": ("mean kinetic energy", "1")})
+
     def __init__(self, options: QuasiGeostrophicClosure.Options, states: States) -> None:
         super().__init__()
         self._options, self._states, self._take = options, states, SCHEMES[options.scheme].start()
@@ -127,10 +130,19 @@ class QuasiGeostrophicStep(Forecaster):
         """Return the next state."""
         mean, scale = self._states.mean, self._states.scale
         substep = self._states.step / self._options.substeps
-        vorticity = (state.double() * scale + mean).reshape(*state.shape[:-1], *self._states.shape)
+        vorticity = self._vorticity(state)
         for _ in range(self._options.substeps):
             vorticity = self._take(self.system, vorticity, 0.0, substep)
         return ((vorticity.flatten(-2) - mean) / scale).to(state.dtype), memory
+
+    def _vorticity(self, state: Tensor) -> Tensor:
+        """Vorticity (batch, y, x) of normalised states."""
+        vorticity = state.double() * self._states.scale + self._states.mean
+        return vorticity.reshape(*state.shape[:-1], *self._states.shape)
+
+    def diagnose(self, state: Tensor) -> dict[str, Tensor]:
+        """Return the kinetic energy, the squared velocity's half."""
+        return {"kinetic_energy": self.system.energy(self._vorticity(state))}
 
 
 def _flux(options: QuasiGeostrophicClosure.Options, spacing: float) -> nn.Module:

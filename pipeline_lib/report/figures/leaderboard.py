@@ -15,6 +15,8 @@ MAX_PANELS = 4
 _ROW_HEIGHT = 0.2
 _MIN_HEIGHT = 1.5
 _PANEL_ROOM = 0.75
+_DECADES = 100.0
+"""Positive values whose largest is so many times the smallest are drawn on a logarithmic axis."""
 
 
 def draw_leaderboard(
@@ -60,6 +62,9 @@ def _panel(ax: Axes, context: ReportContext, metric: str, rows: list[str]) -> No
         if model in tied:
             ax.plot(cell.value, y, "o", markerfacecolor="none", markeredgecolor=INK, markersize=8, markeredgewidth=0.7)
         _published(ax, cell, y)
+    values = [c.value for c in context.board.of_metric(metric) if not math.isnan(c.value)]
+    if min(values) > 0 and max(values) > _DECADES * min(values):
+        ax.set_xscale("log", nonpositive="clip")
     ax.set_title(info.title)
     ax.set_xlabel(_better(info))
     ax.grid(visible=True, axis="x")

@@ -32,3 +32,7 @@ class Assimilation:
     def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - none matters
         """Return nothing: counts hold all that metrics need."""
         return {}
+
+    @staticmethod
+    def check(training: Options, scoring: Options) -> None:
+        """Accept all: every analysis can be scored by all."""

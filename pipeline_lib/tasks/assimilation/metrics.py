@@ -22,6 +22,7 @@ class AnalysisError:
     unit: ClassVar[str] = "1"
     bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
     has_interval: ClassVar[bool] = True
+    sampled_by: ClassVar[str | None] = None
     which: ClassVar[str] = ""
 
     @classmethod

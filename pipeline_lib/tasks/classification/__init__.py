@@ -29,3 +29,7 @@ class Classification:
     def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - none matters
         """Return nothing: the same is counted of every image, whatever is shown of it."""
         return {}
+
+    @staticmethod
+    def check(training: Options, scoring: Options) -> None:
+        """Accept all: every answer can be scored by all."""

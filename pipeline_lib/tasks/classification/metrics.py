@@ -23,6 +23,7 @@ class ErrorRate:
     unit: ClassVar[str] = "1"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     has_interval: ClassVar[bool] = True
+    sampled_by: ClassVar[str | None] = None
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:
@@ -41,6 +42,7 @@ class CrossEntropy:
     unit: ClassVar[str] = "1"
     bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
     has_interval: ClassVar[bool] = True
+    sampled_by: ClassVar[str | None] = None
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:
@@ -61,6 +63,7 @@ class CalibrationError:
     unit: ClassVar[str] = "1"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     has_interval: ClassVar[bool] = False
+    sampled_by: ClassVar[str | None] = None
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.options import Options
 from pipeline_lib.tasks.dynamics.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.registry import TASKS
@@ -29,6 +30,24 @@ class Dynamics:
         return math.ceil(max(training.horizon, training.forecast_steps) * training.step)
 
     @staticmethod
-    def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - none matters
-        """Return nothing: counts hold every lead, whatever is shown of them."""
-        return {}
+    def counted(scoring: Options) -> dict[str, Any]:
+        """Return the fields that are scored; counts hold every lead, whatever is shown of them."""
+        plain: dict[str, Any] = scoring.model_dump(mode="json", include={"fields"})
+        return plain
+
+    @staticmethod
+    def check(training: Options, scoring: Options) -> None:
+        """Raise :class:`ConfigError` if a metric needs a longer forecast than is made, or free runs without any."""
+        from pipeline_lib.metrics import METRICS
+        from pipeline_lib.tasks.dynamics.metrics import FreeRunMetric, LeadMetric
+
+        if not (isinstance(training, TrainingOptions) and isinstance(scoring, ScoringOptions)):
+            raise TypeError("not the options of this task")
+        for name in scoring.metrics:
+            metric = METRICS.get(name)
+            if issubclass(metric, LeadMetric) and metric.lead > training.forecast_steps:
+                raise ConfigError(
+                    f"is {training.forecast_steps}, and {name} needs {metric.lead}", where="training.forecast_steps"
+                )
+            if issubclass(metric, FreeRunMetric) and training.free_run is None:
+                raise ConfigError(f"is not set, and {name} needs free runs", where="training.free_run")

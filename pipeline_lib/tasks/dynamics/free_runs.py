@@ -44,7 +44,7 @@ def count_free_runs(
         or the bounds; ``runs_stable``, one if it never does; ``energy`` and ``energy_truth``, half the mean square over
         the components, summed over the second half of a stable run. For each diagnostic ``<name>`` and
         ``<name>_truth``, summed like the energy, and ``<name>_departure``, the largest distance from its value at the
-        start while the run is stable.
+        start, both of stable runs.
     """
     count, ages = len(truth), age.values
     edges = np.flatnonzero(ages == 0)
@@ -72,10 +72,8 @@ def count_free_runs(
         half = slice(start + steps // 2, start + steps)
         if within == steps:
             out["energy"][start], out["energy_truth"][start] = _energy(found[half]), _energy(states[half])
-        for name, (values, right) in diagnosed.items():
-            stable = values[start : start + max(within, 1)]
-            out[f"{name}_departure"][start] = np.abs(stable - values[start]).max()
-            if within == steps:
+            for name, (values, right) in diagnosed.items():
+                out[f"{name}_departure"][start] = np.abs(values[window] - values[start]).max()
                 out[name][start], out[f"{name}_truth"][start] = values[half].sum(), right[half].sum()
     return out
 

@@ -23,6 +23,7 @@ class LeadMetric:
     unit: ClassVar[str] = "1"
     bounds: ClassVar[tuple[float, float]] = (-np.inf, 1.0)
     has_interval: ClassVar[bool] = True
+    sampled_by: ClassVar[str | None] = None
     lead: ClassVar[int] = 1
     """Time steps since the start of the forecast."""
 
@@ -118,6 +119,7 @@ class FreeRunMetric:
     unit: ClassVar[str] = "1"
     bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
     has_interval: ClassVar[bool] = True
+    sampled_by: ClassVar[str | None] = "runs"
     above: ClassVar[str]
     below: ClassVar[str] = "runs"
     needs: ClassVar[str] = "free runs"
@@ -178,9 +180,9 @@ class KineticEnergyDrift(EnergyDrift):
 
 @METRICS.register("mean_height_drift")
 class MeanHeightDrift(FreeRunMetric):
-    """Largest distance of the mean height from its value at the start, as long as a free run is stable."""
+    """Largest distance of the mean height from its value at the start, in free runs that are stable."""
 
     direction = "lower"
     unit = "m"
-    above = "mean_height_departure"
+    above, below = "mean_height_departure", "runs_stable"
     needs = "free runs of models that know their mean height"

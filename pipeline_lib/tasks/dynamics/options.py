@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.score.options import MetricOptions
 from pipeline_lib.train.options import LoopOptions
+
+_ROUNDING = 1e-6
+"""Relative error of a number of steps that comes from rounding."""
 
 
 class TrainingOptions(LoopOptions):
@@ -21,9 +24,10 @@ class TrainingOptions(LoopOptions):
     """Steps of the forecasts that the loss sees."""
     forecast_steps: int = Field(default=29, gt=0)
     """Steps of the forecasts that the trained model makes."""
-    free_run: float | None = Field(default=None, gt=0)
+    free_run: float | None = Field(default=None, gt=0, le=28)
     """Days (of a simulation: units of time) after which a free run starts again from the truth; null makes no free
-    runs. They go through each period from its first state on."""
+    runs. They go through each month by itself, from its first state on, and those that its end cuts short do not
+    count."""
     step: float = Field(default=0.01, gt=0)
     """Days (of a simulation: units of time) between two states."""
     noise: float = Field(default=0.0, ge=0)
@@ -37,6 +41,14 @@ class TrainingOptions(LoopOptions):
     loss_scale: float = Field(default=1000.0, gt=0)
     """The loss is the mean squared error of normalised states, times this."""
 
+    @model_validator(mode="after")
+    def _whole_runs(self) -> Self:
+        if self.free_run is not None:
+            steps = self.free_run / self.step
+            if round(steps) < 2 or abs(steps - round(steps)) > _ROUNDING * steps:
+                raise ValueError(f"free_run is {self.free_run:g}, not two or more whole steps of {self.step:g}")
+        return self
+
 
 class ScoringOptions(MetricOptions):
     """What is scored, and how."""
@@ -46,3 +58,6 @@ class ScoringOptions(MetricOptions):
         min_length=1,
     )
     """Registered metrics, in the order of the leaderboard."""
+    fields: list[Annotated[int, Field(ge=0)]] | None = Field(default=None, min_length=1)
+    """Entries of the first axis of a state that are scored, counted from 0; null scores all. A force that is given
+    belongs to the state but not to its score."""

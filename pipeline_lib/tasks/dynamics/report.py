@@ -23,8 +23,8 @@ LEADERBOARD_METRICS = ("explained_variance_1", "explained_variance_28", "rmse_28
 _EXAMPLES = 3
 _HEIGHT = 2.9
 """Height of a row of panels in inches."""
-_LEAST = 1e-6
-"""Unexplained variances below this are drawn at it."""
+_LEAST = 1e-32
+"""Unexplained variances below this, the square of a rounding error, are drawn at it."""
 
 
 def figures(context: ReportContext) -> list[ReportFigure]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import xarray as xr
 
@@ -14,12 +16,16 @@ from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, VARIABLE
 from pipeline_lib.tasks.dynamics.options import ScoringOptions
 from pipeline_lib.tasks.dynamics.runs import diagnosed
 
+T = TypeVar("T", xr.Dataset, xr.DataArray)
+_AXES_OF_A_VECTOR = 2
+"""Time and one axis: a state without fields."""
+
 
 def score_stores(
     product: xr.Dataset,
     labels: xr.Dataset | None,  # noqa: ARG001 - the truth is the dataset
     dataset: xr.Dataset,
-    options: ScoringOptions,  # noqa: ARG001 - all leads are counted
+    options: ScoringOptions,
     *,
     where: str,
 ) -> tuple[xr.Dataset, Sample]:
@@ -48,7 +54,10 @@ def score_stores(
     InvalidRunError
         If a forecast holds a value that is not finite.
     """
-    forecast, truth = product[VARIABLE], _state(product, dataset, where)
+    truth = _state(product, dataset, where)
+    if options.fields is not None:
+        product, truth = _chosen(product, truth, options.fields, where), _chosen(truth, truth, options.fields, where)
+    forecast = product[VARIABLE]
     leads, times = forecast.sizes["lead"], truth.sizes["time"]
     starts = times - leads
     if starts < 1:
@@ -78,6 +87,16 @@ def score_stores(
     sample = Sample.of(scored, xr.ones_like(scored, dtype=bool), method={"leads": leads})
     coords = {"time": scored.time, "lead": forecast.lead}
     return xr.Dataset(counts, coords), sample
+
+
+def _chosen(data: T, truth: xr.DataArray, fields: list[int], where: str) -> T:
+    """Return these entries of the first axis of the states."""
+    axis = truth.dims[1]
+    if truth.ndim == _AXES_OF_A_VECTOR or max(fields) >= truth.sizes[axis]:
+        raise ScoreError(
+            f"states {dict(truth.sizes)} have no field {max(fields)}", where=where, fix="correct scoring.fields"
+        )
+    return data.isel({axis: fields})
 
 
 def _state(product: xr.Dataset, dataset: xr.Dataset, where: str) -> xr.DataArray:

@@ -32,3 +32,7 @@ class Segmentation:
         """Return what the counts per date depend on: mask, objects and patches, not metrics or intervals."""
         plain: dict[str, Any] = scoring.model_dump(mode="json", include={"sea_variable", "objects", "patches"})
         return plain
+
+    @staticmethod
+    def check(training: Options, scoring: Options) -> None:
+        """Accept all: any patch suits any score."""

@@ -64,6 +64,7 @@ class PixelMetric:
     unit: ClassVar[str] = "1"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     has_interval: ClassVar[bool] = True
+    sampled_by: ClassVar[str | None] = None
     cells: ClassVar[str] = "confusion_sea"
     formula: ClassVar[Formula] = "dice"
     of_class: ClassVar[int | None] = None

@@ -22,6 +22,7 @@ class _Share:
     unit: ClassVar[str] = "1"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     has_interval: ClassVar[bool] = True
+    sampled_by: ClassVar[str | None] = None
 
 
 class _MatchMean:
@@ -31,6 +32,7 @@ class _MatchMean:
     unit: ClassVar[str] = "km"
     bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
     has_interval: ClassVar[bool] = True
+    sampled_by: ClassVar[str | None] = None
     total: ClassVar[str]
 
     @classmethod

@@ -10,7 +10,6 @@ from torch import Tensor
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.data.grids import is_periodic
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.tasks.segmentation.arrays import Normalisation, TrainingArrays
 from pipeline_lib.tasks.segmentation.classes import CLASSES
 from pipeline_lib.tasks.segmentation.losses import make_loss
@@ -70,13 +69,11 @@ def train(request: TrainingRequest) -> None:
     Interrupted, TrainingError
         As :func:`~pipeline_lib.train.loop.run_training`.
     ConfigError, DataError
-        If the patch does not suit the network, the class weights the classes, or datasets, labels and statistics do
-        not fit together.
+        If class weights do not suit the classes, or datasets, labels and statistics do not fit together.
     """
     training, inputs = request.training, request.inputs
     if not isinstance(training, TrainingOptions):
         raise TypeError("training must be TrainingOptions")
-    require_patch(training.patch, request.network_model)
     standard = training.normalisation == "standard"
     normalisation = (
         Normalisation.from_statistics(request.statistics, inputs) if standard else Normalisation.identity(inputs)
@@ -89,16 +86,6 @@ def train(request: TrainingRequest) -> None:
     outcome = descend(request, network, problem, training, data=data)
     scaling = list(zip(normalisation.mean, normalisation.scale, strict=True))
     keep(request, network, outcome, task="segmentation", sizes=sizes, scaling=scaling, classes=CLASSES)
-
-
-def require_patch(patch: int, model: type[NetworkModel]) -> None:
-    """Raise :class:`ConfigError` unless a network can take patches of this size."""
-    if patch % model.size_multiple:
-        raise ConfigError(
-            f"is {patch}, not a multiple of {model.size_multiple}",
-            where="training.patch",
-            fix=f"{model.card.title} halves its input several times: take 64, 128 or 256",
-        )
 
 
 def _arrays(request: TrainingRequest, start: date, end: date, normalisation: Normalisation) -> TrainingArrays:

@@ -73,7 +73,7 @@ def test_energy_of_a_run_that_is_too_strong():
     assert METRICS.get("energy_drift").from_counts(counts) == pytest.approx(1)
 
 
-def test_diagnostics_count_over_the_second_half_of_stable_runs_and_depart_while_a_run_is_stable():
+def test_diagnostics_count_over_the_second_half_of_stable_runs_as_do_their_departures():
     free, age, truth = runs([0, 1, 2, 3, 0, 1, 2, 3])
     free[2, 1] = np.nan
     height = np.array([1.0, 3.0, 99.0, np.nan, 1.0, 0.5, 1.25, 1.0])
@@ -81,10 +81,17 @@ def test_diagnostics_count_over_the_second_half_of_stable_runs_and_depart_while_
     counts = count_free_runs(
         free, age, truth, {"mean_height": (height, np.ones(8)), "kinetic_energy": (energy, np.full(8, 5.0))}
     )
-    assert counts["mean_height_departure"].tolist() == [2, 0, 0, 0, 0.5, 0, 0, 0]
+    assert counts["mean_height_departure"].tolist() == [0, 0, 0, 0, 0.5, 0, 0, 0]
     assert counts["kinetic_energy"].tolist() == [0, 0, 0, 0, 14, 0, 0, 0]
-    assert METRICS.get("mean_height_drift").from_counts(pooled(counts)) == 1.25
+    assert METRICS.get("mean_height_drift").from_counts(pooled(counts)) == 0.5
     assert METRICS.get("kinetic_energy_drift").from_counts(pooled(counts)) == pytest.approx(0.4)
+
+
+def test_a_model_of_which_no_run_is_stable_has_no_drift():
+    free, age, truth = runs([0, 1, 2, 3])
+    free[1, 1] = np.nan
+    counts = pooled(count_free_runs(free, age, truth, {"mean_height": (np.zeros(4), np.zeros(4))}))
+    assert np.isnan(METRICS.get("mean_height_drift").from_counts(counts))
 
 
 def test_metrics_of_free_runs_need_free_runs():

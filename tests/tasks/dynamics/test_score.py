@@ -64,6 +64,19 @@ def test_the_truth_explains_all_and_persistence_nothing():
     assert METRICS.get("explained_variance_10").from_counts(pooled)[0] == 0
 
 
+def test_fields_that_are_given_are_not_scored():
+    """A field that is known would make errors small and persistence bad."""
+    (product, dataset), (other, given) = stores(0), stores(1, noise=0.0)
+    both = xr.concat([product, other], "field").transpose("time", "lead", "field", "component")
+    states = xr.concat([dataset, given], "field").transpose("time", "field", "component")
+    counts, _ = score_stores(both, None, states, ScoringOptions(fields=[0]), where="model")
+    xr.testing.assert_equal(counts, counts_of(product, dataset))
+    with pytest.raises(ScoreError, match=r"have no field 2; correct scoring.fields"):
+        score_stores(both, None, states, ScoringOptions(fields=[0, 2]), where="model")
+    with pytest.raises(ScoreError, match=r"have no field 0"):
+        score_stores(product, None, dataset, ScoringOptions(fields=[0]), where="model")
+
+
 def test_sums_do_not_depend_on_the_order():
     counts = counts_of(*stores())
     values = counts.squared_error.values[:, 0]

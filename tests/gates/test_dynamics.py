@@ -1,0 +1,99 @@
+"""What the experiments of dynamics must show, at full size: bars from publications and from runs of their protocols.
+
+Each experiment is run to its report in this folder unless its results are there already (``make dynamics``).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from pipeline_lib.score.tables import read_leaderboard
+from tests.workflow.project import ROOT, environment
+
+pytestmark = pytest.mark.gates
+FOLDER = Path(os.environ.get("GYRE_PROJECT", ROOT))
+
+
+@cache
+def scores(experiment: str, metric: str) -> dict[str, float]:
+    """Values of a metric by competitor, after running what is not there yet."""
+    command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(FOLDER), "--cores", "all"]
+    subprocess.run([*command, "--config", f'experiments=["{experiment}"]', "--", "all"], env=environment(), check=True)
+    table = read_leaderboard(FOLDER / "results" / experiment / "leaderboard.csv")
+    return table[table["metric"] == metric].set_index("model")["value"].to_dict()
+
+
+def test_networks_that_are_flows_learn_the_flow_and_a_linear_map_does_not():
+    explained = scores("lorenz63-forecast", "explained_variance_28")
+    assert explained["lstm_residual"] > 0.995
+    assert explained["ode_rk4"] > 0.98
+    assert explained["linear"] < 0.4
+
+
+def test_exact_states_give_the_equations_up_to_the_floor_of_the_scheme():
+    """An RK4 step with the true parameters is off by 2.6e-5 after eight steps."""
+    error = scores("binn-forecast", "rmse_8")
+    assert error["binn_rk4"] < 3e-5
+    assert error["binn_rk4"] < error["analog"] < error["sparse"] < error["mlp"] < error["sparse_forward"]
+    assert error["analog"] == pytest.approx(8.6e-3, rel=0.3)
+    assert error["sparse"] == pytest.approx(1.7e-2, rel=0.3)
+    assert error["binn_euler"] == pytest.approx(0.12, rel=0.3)
+
+
+def test_states_of_the_same_scheme_give_the_equations_up_to_rounding():
+    assert scores("binn-forecast-rk4", "rmse_8")["binn_rk4"] < 1e-6
+
+
+def test_a_loss_over_several_steps_reaches_the_published_errors_from_noisy_states():
+    """Published: .054 four steps ahead and .14 eight, from noise of .5."""
+    error = {metric: scores("binn-forecast-noisy", metric) for metric in ("rmse_4", "rmse_8")}
+    assert error["rmse_4"]["binn_8"] <= 0.054
+    assert error["rmse_8"]["binn_8"] < error["rmse_8"]["binn_4"] <= 0.14
+    assert error["rmse_8"]["binn_1"] > 3 * error["rmse_8"]["binn_8"]
+
+
+def test_the_ring_s_equations_are_found_up_to_the_floor_of_the_scheme():
+    """RK4 with the true parameters is off by 3.6e-3 after eight steps of 0.05."""
+    error = scores("lorenz96", "rmse_8")
+    assert error["stencil_rk4"] < 3.6e-3
+    assert error["stencil_rk4"] < min(value for name, value in error.items() if not name.startswith("stencil_rk4"))
+
+
+def test_learned_forecast_operators_serve_a_smoother_in_the_published_order():
+    """Published: the true model .50; analogs .65, 1.17, 1.81 and Bi-NN .60, .75, .86 for noise 0, .25, 1."""
+    error = scores("binn-assimilation", "analysis_rmse")
+    assert error["truth"] < error["analog_0"] < error["analog_025"] < error["analog_1"]
+    for noise in ("025", "1"):
+        assert error[f"binn_{noise}"] < error[f"analog_{noise}"]
+    assert error["binn_1"] - error["binn_0"] < 0.6 * (error["analog_1"] - error["analog_0"])
+
+
+def test_a_closure_beats_the_coarse_solver_and_a_network_the_eddy_viscosity():
+    error = scores("closure-burgers", "rmse_28")
+    assert min(error["network_1"], error["network_4"]) < error["linear"] < error["none"]
+    assert min(error["network_1"], error["network_4"]) < 0.3 * error["smagorinsky"]
+    error = scores("closure-qg", "rmse_28")
+    assert min(error[f"network_{steps}"] for steps in (1, 4, 16)) < error["none"]
+
+
+def test_a_forcing_of_zero_on_the_walls_keeps_the_basin_going_and_the_mean_alone_does_not():
+    """A step is ten days; free runs go on for 2,000."""
+    stable, steps, height, energy = (
+        scores("shallow-water-forcing", metric)
+        for metric in ("stable_share", "stable_steps", "mean_height_drift", "kinetic_energy_drift")
+    )
+    assert steps["none"] < 70
+    assert steps["none"] < steps["mean"] < 200
+    assert stable["wall"] == stable["truth"] == 1
+    assert height["wall"] < 1e-10
+    assert abs(energy["wall"]) < 0.1
+
+
+def test_deep_classifiers_need_skips():
+    error = scores("ode-schemes", "error_rate")
+    assert error["plain_16"] > 1.5 * error["euler_16"]
