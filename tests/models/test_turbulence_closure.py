@@ -204,6 +204,14 @@ def test_without_closure_a_step_is_the_solver_s():
     torch.testing.assert_close(found.unflatten(-1, state.shape[1:]).movedim(1, 0), expected, rtol=1e-11, atol=1e-11)
 
 
+def test_what_a_box_tells_of_itself():
+    state = flow(5, batch=(2,))
+    told = build("none").diagnose(normalised(state))
+    fields = state.numpy()
+    np.testing.assert_allclose(told["kinetic_energy"], (fields[:, :3] ** 2).sum(1).mean((1, 2, 3)) / 2)
+    np.testing.assert_allclose(told["scalar_variance"], fields[:, 3].var((1, 2, 3)))
+
+
 def test_a_shifted_state_has_a_shifted_future_without_divergence():
     network, state = build("network", weights=0.1), flow(6)
     ahead = Rollout(network, 3)

@@ -58,6 +58,7 @@ BOX["split"] = {
     "gap_days": 0,
 }
 BOX["training"].update(step=0.04, precision="float32")
+BOX["scoring"]["metrics"] = ["rmse_8", "stable_share", "kinetic_energy_drift"]
 BOX["models"] = [{"name": "network", "model": "turbulence_closure", "options": {"hidden": 4, "layers": 1}}]
 BOX_SIMULATION = {
     "simulation": "turbulence",
@@ -100,7 +101,7 @@ def test_all_are_scored_and_fields_are_drawn_as_maps(flow):
     assert board["none", "rmse_8"] != board["network", "rmse_8"]
     assert board["none", "rmse_8"] < 3
     drawn = {figure.stem for figure in (flow / "results/closure/figures").glob("*.png")}
-    assert drawn == {"energy", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}
+    assert drawn == {"diagnostics", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}
 
 
 def test_a_box_is_advanced_by_the_trained_network_scored_and_drawn(box):
@@ -125,4 +126,4 @@ def test_a_box_is_advanced_by_the_trained_network_scored_and_drawn(box):
     assert np.isfinite(board).all()
     assert board["network", "stable_share"] == 1
     drawn = {figure.stem for figure in (box / "results/closure-box/figures").glob("*.png")}
-    assert drawn == {"energy", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}
+    assert drawn == {"diagnostics", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}

@@ -38,7 +38,7 @@ class TurbulenceClosure(StateModel):
         doi="10.1103/PhysRevFluids.6.024607",
         arxiv="2010.04663",
         parameters=PublishedCount(
-            total=12544, counts="trainable values of the network with the default options; not of the publication",
+            total=5616, counts="trainable values of the network with the default options; not of the publication",
             confidence="verified",
         ),
         facts=(
@@ -72,7 +72,7 @@ class TurbulenceClosure(StateModel):
         the published networks, for the scalar alone."""
         width: Literal[1, 3, 5] = 3
         """Points that a convolution of ``network`` sees along each axis."""
-        layers: int = Field(2, gt=0)
+        layers: int = Field(1, gt=0)
         """Such convolutions."""
         hidden: int = Field(16, gt=0)
         """Channels of ``network``."""

@@ -9,6 +9,7 @@ units of the square of the standard deviation.
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -163,6 +164,10 @@ class TurbulenceStep(Forecaster):
         What is advanced.
     """
 
+    diagnostics = MappingProxyType(
+        {"kinetic_energy": ("mean kinetic energy", "1"), "scalar_variance": ("variance of the scalar", "1")}
+    )
+
     def __init__(self, options: TurbulenceClosure.Options, states: States) -> None:
         super().__init__()
         self._options, self._states, self._take = options, states, SCHEMES[options.scheme].start()
@@ -180,10 +185,21 @@ class TurbulenceStep(Forecaster):
         """Return the next state."""
         mean, scale = self._states.mean, self._states.scale
         substep = self._states.step / self._options.substeps
-        flow = (state * scale + mean).reshape(*state.shape[:-1], *self._states.shape)
+        flow = self._flow(state)
         for _ in range(self._options.substeps):
             flow = self._take(self.system, flow, 0.0, substep)
         return (flow.flatten(-4) - mean) / scale, memory
+
+    def _flow(self, state: Tensor) -> Tensor:
+        """Velocity and scalar (..., field, z, y, x) of normalised states (..., dimension)."""
+        fields = state * self._states.scale + self._states.mean
+        return fields.reshape(*state.shape[:-1], *self._states.shape)
+
+    def diagnose(self, state: Tensor) -> dict[str, Tensor]:
+        """Return the kinetic energy and the variance of the scalar."""
+        flow = self._flow(state)
+        variance = flow[..., COMPONENTS, :, :, :].var((-3, -2, -1), correction=0)
+        return {"kinetic_energy": self.system.energy(flow), "scalar_variance": variance}
 
 
 def _term(options: TurbulenceClosure.Options, system: Turbulence, states: States) -> nn.Module:

@@ -53,9 +53,7 @@ def draw_free_runs(context: ReportContext) -> list[ReportFigure]:
     runs, truth = first_runs(context)
     if not runs:
         return []
-    if diagnosed(context):
-        return [draw_diagnostics(context)]
-    figures = [draw_energy(runs, truth)]
+    figures = [draw_diagnostics(context) if diagnosed(context) else draw_energy(runs, truth)]
     if truth.states.ndim == 2 and truth.states.shape[1] <= _MOST_ATTRACTOR and truth.states.shape[1] > 1:
         figures.insert(0, draw_attractor(runs, truth))
     elif truth.states.ndim == 2 and truth.states.shape[1] >= _FEWEST_SITES:
