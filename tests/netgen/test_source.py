@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,28 @@ def assert_close(found: torch.Tensor, expected: np.ndarray) -> None:
     np.testing.assert_allclose(found.detach().numpy(), expected, rtol=0, atol=1e-12 * max(1, abs(expected).max()))
 
 
+class Weighted(nn.Module):
+    """An unknown function: the first argument, plus twice the second, and so on."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return sum(i * part for i, part in enumerate(inputs.unbind(1), start=1)).unsqueeze(1)
+
+
+def with_known_closures(system: System) -> System:
+    """The same system with what :class:`Weighted` computes in place of each unknown function."""
+
+    def known(*arguments: sp.Expr) -> sp.Expr:
+        return sp.Add(*(i * argument for i, argument in enumerate(arguments, start=1)))
+
+    def written_out(term: sp.Expr) -> sp.Expr:
+        for closure in system.closures:
+            term = term.replace(closure, known)
+        return term
+
+    equations = [sp.Eq(equation.lhs, written_out(equation.rhs)) for equation in system.equations]
+    return replace(system, equations=equations, closures=())
+
+
 def assert_is_the_reference(system: System, shape: tuple[int, ...], order: int) -> None:
     sizes = list(zip(system.axes, shape, strict=True))
     fields = {
@@ -55,10 +78,11 @@ def assert_is_the_reference(system: System, shape: tuple[int, ...], order: int) 
         for field in system.exogenous
     }
     state = random(len(system.fields), *shape)
-    module = build(system, shape, order=order, **fields)
+    networks = {closure.__name__: Weighted() for closure in system.closures}
+    module = build(system, shape, order=order, **fields, **networks)
     whole = {f.func.__name__: [n if axis in f.args else 1 for axis, n in sizes] for f in system.exogenous}
     known = {name: field.reshape(whole[name]).numpy() for name, field in fields.items()}
-    expected = reference(system, state.numpy(), order=order, time=0.4, fields=known)
+    expected = reference(with_known_closures(system), state.numpy(), order=order, time=0.4, fields=known)
     assert_close(module(state, 0.4), expected)
 
 
