@@ -40,9 +40,10 @@ class MethodOptions(Options):
     """Of the minimisation of variational methods."""
     minimiser: Literal["lbfgs", "gradient_descent"] = "lbfgs"
     """Of ``weak_4dvar``: a quasi-Newton method, or steps of one fixed length along the gradient (FSGD)."""
-    descent_step: float = Field(default=10.0, gt=0)
-    """Of ``gradient_descent``: factor on the gradient of the cost, a mean over the entries of a window: the longer the
-    window, the smaller the gradient. Where it is too large a window runs away, and the run is invalid."""
+    descent_step: float = Field(default=100.0, gt=0)
+    """Of ``gradient_descent``: factor on the gradient of the cost, a mean over the entries of a window: the shorter the
+    window or the larger ``model_weight``, the smaller it must be. Where it is too large a window runs away, and the run
+    is invalid. 100 is what scripts of 4DVarNet take for windows of Lorenz 1996."""
     model_weight: float = Field(default=1.0, gt=0)
     """Of ``weak_4dvar``: weight of the model's term against that of the observations, both in normalised states."""
 

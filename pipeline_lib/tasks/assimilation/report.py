@@ -86,7 +86,11 @@ def draw_series(context: ReportContext, *, name: str = "analyses") -> ReportFigu
 def draw_errors(context: ReportContext, *, name: str = "error_in_window") -> ReportFigure:
     """Draw error and spread against the position in a window, one line per competitor, a band over its seeds."""
     title = "Error within a window"
-    found = {c.name: rows for c in context.valid if (rows := [_by_position(context, r) for r in c.runs if r.counts is not None])}
+    found = {
+        c.name: rows
+        for c in context.valid
+        if (rows := [_by_position(context, r) for r in c.runs if r.counts is not None])
+    }
     if not found:
         return ReportFigure(name, title, "No model has a valid score.", message_figure("No score to draw"))
     ensembles = any(np.isfinite(spread).any() for rows in found.values() for _, _, spread in rows)

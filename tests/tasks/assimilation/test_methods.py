@@ -101,7 +101,7 @@ def test_descent_gets_where_the_quasi_newton_method_is_at_once():
         errors.append(float((found - expected).abs().max()))
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
     assert errors[2] < 1e-3
-    away, _, _ = run("weak_4dvar", iterations=400, minimiser="gradient_descent", descent_step=6.0.0)
+    away, _, _ = run("weak_4dvar", iterations=400, minimiser="gradient_descent", descent_step=400.0)
     assert torch.isnan(away).all()
 
 
