@@ -86,20 +86,15 @@ def draw_series(context: ReportContext, *, name: str = "analyses") -> ReportFigu
 def draw_errors(context: ReportContext, *, name: str = "error_in_window") -> ReportFigure:
     """Draw error and spread against the position in a window, one line per competitor, a band over its seeds."""
     title = "Error within a window"
-    found = {
-        c.name: rows
-        for c in context.valid
-        if (rows := [_by_position(context, r) for r in c.runs if r.counts is not None])
-    }
-    if not found:
+    found = [(c, [_by_position(context, run) for run in c.runs if run.counts is not None]) for c in context.valid]
+    drawn = [(competitor, rows) for competitor, rows in found if rows]
+    if not drawn:
         return ReportFigure(name, title, "No model has a valid score.", message_figure("No score to draw"))
-    ensembles = any(np.isfinite(spread).any() for rows in found.values() for _, _, spread in rows)
+    ensembles = any(np.isfinite(spread).any() for _, rows in drawn for _, _, spread in rows)
     figure = new_figure(_ERROR_HEIGHT)
     panels = panel_grid(figure, 1, 2 if ensembles else 1, sharex=True, sharey=True)
-    for competitor in context.valid:
-        if competitor.name not in found:
-            continue
-        positions, errors, spreads = zip(*found[competitor.name], strict=True)
+    for competitor, rows in drawn:
+        positions, errors, spreads = zip(*rows, strict=True)
         draw_band(panels[0], positions[0], np.stack(errors), competitor)
         if np.isfinite(spreads).any():
             draw_band(panels[1], positions[0], np.stack(spreads), competitor)
