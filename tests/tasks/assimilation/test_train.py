@@ -126,3 +126,14 @@ def test_a_constant_component_has_no_strong_4dvar(tmp_path, no_training):
         train(request(tmp_path, ds, "bilinear", assimilation={"method": "strong_4dvar", "window": 24}))
     with pytest.raises(Stopped):
         train(request(tmp_path / "b", ds, "bilinear", assimilation={"method": "enkf"}))
+
+
+def test_a_period_shorter_than_a_window_is_filled_too(tmp_path):
+    """Its length is no multiple of the prior's pooling."""
+    ds = circling()
+    options = {"features": 2, "kernel": 3, "hidden": 2, "iterations": 2}
+    model = trained(tmp_path, ds, "fourdvarnet", options=options, assimilation={"window": 30}, **TINY)
+    found = product(model, ds.isel(time=slice(200, 213)), device="cpu", threads=None)
+    assert found.analysis.shape == (13, 3)
+    assert np.isfinite(found.analysis).all()
+    assert found.window_position.values.tolist() == list(range(13))
