@@ -117,7 +117,7 @@ def test_known_numbers_are_found_again_from_what_they_made():
     assert drawn == [p.item() for p in made(draw=0.1, seed=3).parameters()]
     assert drawn != [p.item() for p in made(draw=0.1, seed=4).parameters()]
     fit_least_squares(Rollout(net, 1), batch, batch, iterations=20, scale=1.0)
-    assert {name: float(getattr(net.tendency, name)) for name in truth} == pytest.approx(truth, abs=1e-8)
+    assert {name: getattr(net.tendency, name).item() for name in truth} == pytest.approx(truth, abs=1e-8)
 
 
 def test_gradients_are_right_and_single_precision_works():
