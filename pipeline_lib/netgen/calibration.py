@@ -64,7 +64,8 @@ def least_squares(
             raise TrainingError(f"the data say nothing about {name}", fix="take other data, or leave it out")
     if int(torch.linalg.matrix_rank(effects / size)) < len(names):
         raise TrainingError(f"the data cannot tell {', '.join(names)} apart", fix="take other data, or fewer unknowns")
-    solution = torch.linalg.lstsq(effects / size, wanted.unsqueeze(-1)).solution.squeeze(-1) / size
+    driver = "gelsd" if effects.device.type == "cpu" else None  # the same bits wherever arrays lie in memory
+    solution = torch.linalg.lstsq(effects / size, wanted.unsqueeze(-1), driver=driver).solution.squeeze(-1) / size
     return dict(zip(names, solution.tolist(), strict=True))
 
 

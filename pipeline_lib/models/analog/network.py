@@ -109,7 +109,9 @@ def _regression(offsets: Tensor, after: Tensor, weights: Tensor) -> tuple[Tensor
     offsets, after (batch, analogs, dimension), weights (batch, analogs, 1).
     """
     features, roots = torch.cat([torch.ones_like(offsets[..., :1]), offsets], dim=-1), weights.sqrt()
-    coefficients: Tensor = torch.linalg.lstsq(roots * features, roots * after).solution
+    # The default driver on the CPU gives other last bits when arrays lie elsewhere in memory.
+    driver = "gelsd" if offsets.device.type == "cpu" else None
+    coefficients: Tensor = torch.linalg.lstsq(roots * features, roots * after, driver=driver).solution
     return coefficients[:, 0], after - features @ coefficients
 
 

@@ -189,8 +189,8 @@ def draw_spectra(runs: list[FreeRun], truth: FreeRun, *, name: str = "spectra") 
     _legend(figure, ax)
     caption = (
         "Half the mean square of the states (of their first field, if they have several) by wavenumber, in all"
-        " directions alike, over the second half of the free runs. It is the energy of a velocity, the enstrophy of a"
-        " vorticity."
+        " directions alike and as if the grid were periodic, over the second half of the free runs. It is the energy"
+        " of a velocity, the enstrophy of a vorticity."
     )
     return ReportFigure(name, "Spectra", caption, figure)
 

@@ -142,6 +142,19 @@ def test_a_tree_and_a_search_of_everything_find_the_same(monkeypatch):
     assert torch.equal(by_tree, network._nearest(queries, 9))
 
 
+def test_forecasts_are_the_same_bits_wherever_states_lie_in_memory(states):
+    _, network = build("analog", catalogue=1000, neighbours=[50])
+    network.remember(states[:1001])
+    starts = states[2000:2200]
+    expected, _ = network.advance(starts, None)
+    room = torch.empty(starts.numel() + 8, dtype=starts.dtype)
+    for shift in range(8):
+        elsewhere = room[shift : shift + starts.numel()].view(starts.shape).copy_(starts)
+        kept = [torch.empty(97 * shift + 1) for _ in range(5)]  # what is allocated next lies elsewhere, too
+        found, _ = network.advance(elsewhere, None)
+        assert torch.equal(found, expected), len(kept)
+
+
 def test_the_number_of_analogs_is_the_one_that_validation_likes_best(states):
     model, network = build("analog", catalogue=2000, neighbours=[3, 30, 300])
     model.fit(network, states[:2500], states[3000:], horizon=4)
