@@ -80,6 +80,28 @@ def inflated(members: Tensor, factor: float) -> Tensor:
     return members if factor == 1.0 else mean + factor * (members - mean)
 
 
+@dataclass(frozen=True)
+class _Correction:
+    """What observations do to an ensemble, and to what it was before."""
+
+    analysis: Analysis
+    inflation: float
+    generator: torch.Generator | None
+
+    def __call__(self, past: list[Tensor], members: Tensor, observed: Observed) -> tuple[Tensor, ...]:
+        """Return past and present members after the observations of the present.
+
+        Runs of the batch without an observation stay as they are.
+        """
+        wide = inflated(members, self.inflation)
+        # All times on one dimension, block after block.
+        before, states = (torch.cat([*past, present], -1) for present in (members, wide))
+        found = self.analysis(states, observed.of(wide), observed, self.generator)
+        found = torch.where(observed.mask.any(-1)[..., None, None], found, before)
+        times: tuple[Tensor, ...] = found.reshape(*members.shape[:-1], -1, members.shape[-1]).unbind(-2)
+        return times
+
+
 def assimilate(
     analysis: Analysis,
     forecast: Forecast,
@@ -109,8 +131,8 @@ def assimilate(
     observations
         What is observed, at T times; where nothing is, the forecast is the analysis.
     inflation
-        Factor on the deviations from the mean, just before each analysis (multiplicative inflation: Anderson &
-        Anderson 1999, Mon. Weather Rev. 127).
+        Factor on the deviations from the mean, just before each analysis of a run that is observed at that time
+        (multiplicative inflation: Anderson & Anderson 1999, Mon. Weather Rev. 127).
     model_error
         Covariance of the random error that is added after each forecast: a variance, variances ``(n,)`` or a matrix;
         ``None`` for none.
@@ -135,6 +157,18 @@ def assimilate(
     if model_error is not None:
         forecast = _erring(forecast, covariance_root(model_error, members.shape[-1], members), generator)
     members = members.expand(*observations.batch(members.shape[:-2]), *members.shape[-2:])
+    return _cycled(_Correction(analysis, inflation, generator), forecast, members, observations, lag, keep)
+
+
+def _cycled(
+    correct: _Correction,
+    forecast: Forecast,
+    members: Tensor,
+    observations: Observations,
+    lag: int | None,
+    keep: bool,
+) -> Estimate:
+    """Forecast and correct, time after time."""
     record, forecasts = Record(keep=keep), []
     recent: list[Tensor] = []  # what later observations may still move
     for time, seen in enumerate(observations.times()):
@@ -142,8 +176,7 @@ def assimilate(
         if keep:
             forecasts.append(members)
         if seen:
-            observed = observations.at(time)
-            *recent, members = _moved(analysis, recent, inflated(members, inflation), observed, generator)
+            *recent, members = correct(recent, members, observations.at(time))
         recent.append(members)
         if lag is not None and len(recent) > lag:
             record.add(recent.pop(0))
@@ -161,17 +194,6 @@ def _erring(forecast: Forecast, root: Tensor, generator: torch.Generator | None)
         return states + drawn @ root.mT
 
     return erring
-
-
-def _moved(
-    analysis: Analysis, past: list[Tensor], members: Tensor, observed: Observed, generator: torch.Generator | None
-) -> tuple[Tensor, ...]:
-    """Return past and present members after the observations of the present."""
-    # All times on one dimension, block after block.
-    states = torch.cat([*past, members], -1) if past else members
-    found = analysis(states, observed.of(members), observed, generator)
-    times: tuple[Tensor, ...] = found.reshape(*members.shape[:-1], -1, members.shape[-1]).unbind(-2)
-    return times
 
 
 def _check(members: Tensor, observations: Observations, inflation: float, lag: int | None) -> None:

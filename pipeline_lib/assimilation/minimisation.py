@@ -26,7 +26,7 @@ class Minimum:
     Parameters
     ----------
     state
-        The states, in the shape of the start, detached.
+        The states, in the shape of the start, detached; NaN where cost or gradient are not finite.
     cost
         The cost of each problem.
     slope
@@ -68,7 +68,11 @@ class _Problems:
     def minimum(self, rows: Tensor, bound: Tensor, iterations: int) -> Minimum:
         cost, gradient = self(rows)
         slope = gradient.abs().amax(-1)
-        state, converged = rows.reshape(self._shape), (slope <= bound).reshape(self.batch)
+        found = (torch.isfinite(cost) & torch.isfinite(slope)).unsqueeze(-1)
+        state, converged = (
+            torch.where(found, rows, torch.nan).reshape(self._shape),
+            (slope <= bound).reshape(self.batch),
+        )
         return Minimum(state, cost.reshape(self.batch), slope.reshape(self.batch), converged, iterations)
 
 
@@ -103,7 +107,7 @@ def lbfgs(cost: Cost, start: Tensor, *, iterations: int, tolerance: float = 1e-8
 
     Liu & Nocedal (1989, Mathematical Programming 45), with steps halved until they bring enough. Unlike
     ``torch.optim.LBFGS`` on the sum of the costs, each problem has its own curvature and its own step: the answer of
-    one does not depend on the others in the batch.
+    one does not depend on the others in the batch. One whose cost or gradient is not finite at the start is given up.
 
     Parameters
     ----------
@@ -119,21 +123,21 @@ def lbfgs(cost: Cost, start: Tensor, *, iterations: int, tolerance: float = 1e-8
     Raises
     ------
     ValueError
-        If the costs are not one number for each state, or one is not finite at the start.
+        If the costs are not one number for each state.
     """
     problems = _Problems(cost, start)
     rows = problems.rows(start)
     value, gradient = problems(rows)
-    if not bool(torch.isfinite(value).all()):
-        raise ValueError("a cost is not finite at the start")
-    bound = tolerance * gradient.abs().amax(-1)
-    active = gradient.abs().amax(-1) > bound
+    slope = gradient.abs().amax(-1)
+    bound = tolerance * slope
+    active = torch.isfinite(value) & torch.isfinite(slope) & (slope > bound)
     past: list[_Pair] = []
     taken = 0
     while taken < iterations and bool(active.any()):
         # Before any curvature is known, a step of length one at most.
         first = 1 / gradient.abs().sum(-1, keepdim=True).clamp(min=1.0) if not past else 1.0
-        direction = _direction(gradient, past) * first
+        # A problem that rests stays where its cost is known: what is not finite must not reach the model.
+        direction = torch.where(active.unsqueeze(-1), _direction(gradient, past) * first, 0.0)
         moved, new_value, new_gradient, active = _halved(problems, rows, value, gradient, direction, active)
         past = [*past, _pair(moved - rows, new_gradient - gradient)][-PAIRS:]
         rows, value, gradient = moved, new_value, new_gradient
@@ -182,7 +186,7 @@ def _halved(
     for _ in range(HALVINGS):
         trial = rows + length.unsqueeze(-1) * direction
         trial_value, trial_gradient = problems(trial)
-        good = waiting & (trial_value <= value + length * expected)
+        good = waiting & (trial_value <= value + length * expected) & torch.isfinite(trial_gradient).all(-1)
         moved = torch.where(good.unsqueeze(-1), trial, moved)
         new_value = torch.where(good, trial_value, new_value)
         new_gradient = torch.where(good.unsqueeze(-1), trial_gradient, new_gradient)

@@ -135,16 +135,31 @@ def strong_constraint(
     trajectory
         The states at the T times, ``(..., T, n)``.
     minimum
-        Where the minimiser stopped; its state is the control.
+        Where the minimiser stopped; its state is the control. A window in which the model leaves the finite numbers at
+        the start is given up: NaN.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or the covariance is singular and there is a start: no control leads there.
     """
     batch = observations.batch(background.shape[:-1])
     cost = StrongConstraint(forecast, background.expand(*batch, -1), covariance, observations)
     control = torch.zeros_like(cost.background)
     if start is not None:
+        require_regular(covariance, cost.background)
         control = torch.linalg.solve(cost.root, (start - cost.background).unsqueeze(-1)).squeeze(-1)
     minimum = lbfgs(cost, control, iterations=iterations, tolerance=tolerance)
     with torch.no_grad():
         return cost.trajectory(minimum.state), minimum
+
+
+def require_regular(covariance: float | Tensor, like: Tensor) -> None:
+    """Raise ValueError if a covariance of states ``(..., n)`` is singular to round-off: a component never changes."""
+    root = covariance_root(covariance, like.shape[-1], like)
+    variances = (root**2).sum(0)  # the eigenvalues
+    if bool(variances.min() <= variances.max() * len(variances) * torch.finfo(root.dtype).eps):
+        raise ValueError("the covariance is singular: a component is constant, or a combination of others")
 
 
 def flow_prior(forecast: Forecast) -> Prior:

@@ -2,7 +2,8 @@
 
 A closure is called with fields of shape ``(batch, channels, *grid)``, periodic and in units in which they are of order
 one, and returns the flux through the upper face of each cell along each axis, ``(batch, axes, *grid)``. What one cell
-loses its neighbour gains: the sum over the grid of the tendency is 0 to round-off, whatever the weights.
+loses its neighbour gains: the sum over the grid of the tendency is 0 to round-off, whatever the weights. In a box the
+solver itself turns fluxes at the points into a tendency.
 """
 
 from __future__ import annotations
@@ -19,13 +20,20 @@ def convergence(flux: Tensor, spacing: float) -> Tensor:
     return inflow.sum(0) / spacing
 
 
+def magnitude(parts: Tensor) -> Tensor:
+    """Return the root of the sum of squares along the first axis; where that is 0, so is the derivative."""
+    squares = parts.square().sum(0)
+    # The square root has no derivative at 0.
+    return torch.where(squares > 0, torch.where(squares > 0, squares, 1.0).sqrt(), 0.0)
+
+
 class StencilFlux(nn.Module):
     """Fluxes from the cells around: the same function at every cell, zero before training.
 
     Parameters
     ----------
     axes
-        Of the grid, 1 or 2.
+        Of the grid, 1 to 3.
     channels
         Fields that it sees.
     width
@@ -35,26 +43,31 @@ class StencilFlux(nn.Module):
     hidden
         Their channels, followed by tanh, and by another layer that sees a cell alone; 0 makes the flux linear in the
         fields, on the same stencil.
+    fluxes
+        How many come out; by default one along each axis.
     """
 
-    def __init__(self, axes: int, channels: int, *, width: int, layers: int = 1, hidden: int = 0) -> None:
+    def __init__(
+        self, axes: int, channels: int, *, width: int, layers: int = 1, hidden: int = 0, fluxes: int | None = None
+    ) -> None:
         super().__init__()
-        convolution = nn.Conv1d if axes == 1 else nn.Conv2d
+        convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1]
+        fluxes = fluxes or axes
         self._axes = range(-axes, 0)
         self._before, self._after = layers * ((width - 1) // 2), layers * (width // 2)
         # A constant flux has no convergence: the last layer needs no bias.
         if hidden:
             sizes = [channels] + [hidden] * layers
             parts = [p for s in sizes[:-1] for p in (convolution(s, hidden, width), nn.Tanh())]
-            last = convolution(hidden, axes, 1, bias=False)
+            last = convolution(hidden, fluxes, 1, bias=False)
             self.net = nn.Sequential(*parts, convolution(hidden, hidden, 1), nn.Tanh(), last)
         else:
-            last = convolution(channels, axes, layers * (width - 1) + 1, bias=False)
+            last = convolution(channels, fluxes, layers * (width - 1) + 1, bias=False)
             self.net = nn.Sequential(last)
         nn.init.zeros_(last.weight)
 
     def forward(self, fields: Tensor) -> Tensor:
-        """Return fluxes (batch, axes, *grid)."""
+        """Return fluxes (batch, fluxes, *grid)."""
         for axis in self._axes:
             size = fields.shape[axis]
             parts = [fields.narrow(axis, size - self._before, self._before), fields]

@@ -16,6 +16,9 @@ from pipeline_lib.options import Options as BaseOptions
 if TYPE_CHECKING:
     import torch
 
+_COMPONENTS = 3
+"""Of Lorenz 1963."""
+_OTHER_PRIOR = "choose another prior, or states of that system"
 Prior = Literal["two_scale", "lorenz63", "lorenz96"]
 """A bilinear network on two scales, or the equations, their parameters to be learned from the true ones on."""
 
@@ -36,15 +39,21 @@ class PriorOptions(BaseOptions):
         """Return the prior for such states."""
         from pipeline_lib.models.state_networks import LorenzEquations
         from pipeline_lib.models.variational_networks import Lorenz96Stencils, OdePrior, TwoScalePrior
+        from pipeline_lib.solvers.lorenz96 import SMALLEST_RING
 
         if self.prior == "two_scale":
-            try:
-                return TwoScalePrior(states.dimension, features=self.features, kernel=self.kernel, ring=self.ring)
-            except ValueError as error:
-                raise ConfigError(str(error), where="prior") from error
+            return TwoScalePrior(states.dimension, features=self.features, kernel=self.kernel, ring=self.ring)
         if self.prior == "lorenz63":
+            if states.dimension != _COMPONENTS:
+                raise ConfigError(_unlike("lorenz63", f"{_COMPONENTS}", states), where="prior", fix=_OTHER_PRIOR)
             return OdePrior(LorenzEquations((10.0, 28.0, 8 / 3), states.mean, states.scale), states.step)
+        if states.dimension < SMALLEST_RING:
+            raise ConfigError(_unlike("lorenz96", f"{SMALLEST_RING} or more", states), where="prior", fix=_OTHER_PRIOR)
         return OdePrior(Lorenz96Stencils(states.mean, states.scale), states.step)
+
+
+def _unlike(system: str, components: str, states: States) -> str:
+    return f"{system} has {components} components, the states have {states.dimension}"
 
 
 @MODELS.register("fourdvarnet")
@@ -66,8 +75,9 @@ class FourDVarNet(WindowModel):
             total=1117, counts="trainable values of the Lorenz 1996 equations and their solver", confidence="code"
         ),
         facts=(
-            Fact(text="Published code trains for hundreds of epochs; after fifteen a direct network of the same size is"
-                 " still better.", confidence="verified"),
+            Fact(text="Published code trains for hundreds of epochs. On 4,000 windows of Lorenz 1963, first component"
+                 " observed, one of 20,839 values has after fifteen a mean square error of 4.67, a direct network of"
+                 " 12,000 values after twenty one of 4.19.", confidence="verified"),
             Fact(text="That no layer of the priors has a bias is known of the first layers only.", confidence="code"),
         ),
         limits=("Training is slow: each step differentiates gradients of all iterations.",),

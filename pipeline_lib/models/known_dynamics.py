@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pydantic import model_validator
+
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import FittedModel, ModelCard
 from pipeline_lib.models.ode_network import OneStep
@@ -39,8 +41,17 @@ class KnownDynamics(StateModel, FittedModel):
 
         system: Literal["lorenz63", "lorenz96", "shallow_water"] = "lorenz63"
         """The equations, at the parameters of the simulation's defaults."""
+        forcing: float | None = None
+        """F of ``lorenz96``; null for that of the simulation's defaults. For the slow sites of two scales, these
+        equations with the same F are the model without a closure."""
         scheme: OneStep = "rk4"
         """How a step is taken; shallow water takes the leapfrog steps of its simulation."""
+
+        @model_validator(mode="after")
+        def _forced(self) -> KnownDynamics.Options:
+            if self.forcing is not None and self.system != "lorenz96":
+                raise ValueError(f"{self.system} has no forcing to choose; leave it out")
+            return self
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:
@@ -59,7 +70,8 @@ class KnownDynamics(StateModel, FittedModel):
             raise ConfigError(
                 f"{options.system} has other states than these of {states.dimension} components", where="known_dynamics"
             )
-        system = Lorenz63() if options.system == "lorenz63" else Lorenz96()
+        ring = Lorenz96() if options.forcing is None else Lorenz96(options.forcing)
+        system = Lorenz63() if options.system == "lorenz63" else ring
         return OdeStep(KnownTendency(system, states.mean, states.scale), options.scheme, states.step)
 
     @classmethod

@@ -20,7 +20,7 @@ class TimeInterpolation(WindowModel, FittedModel):
     card: ClassVar[ModelCard] = ModelCard(
         title="Interpolation in time",
         summary="Linear in time between the observations of a component, constant before the first and after the last;"
-        " a component that is never observed is the mean of the training states.",
+        " a component that is never observed is its mean over the training states.",
         task="assimilation",
         citation="Textbook method",
         limits=("Takes errors of observations for the truth; knows of a component nothing from the others.",),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline_lib.assimilation.variational import WeakConstraint, flow_prior
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.solvers.schemes import SCHEMES
 
 POOLING = 4
@@ -80,8 +81,14 @@ class OdePrior(nn.Module):
 class _Fields(nn.Module):
     """Trajectories as images: (batch, channels, sites, T), one channel on a ring, one site else."""
 
-    def __init__(self, size: int, *, ring: bool) -> None:
+    def __init__(self, size: int, *, kernel: int, ring: bool) -> None:
         super().__init__()
+        if kernel % 2 == 0 or (ring and kernel > size):
+            raise ConfigError(
+                f"is {kernel}, but must be odd, and no wider than a ring (the states have {size} components)",
+                where="kernel",
+                fix="choose another one, or leave ring out",
+            )
         self.channels, self.axis = (1, 1) if ring else (size, 2)
 
     def image(self, states: Tensor) -> Tensor:
@@ -141,26 +148,23 @@ class TwoScalePrior(_Fields):
 
     Raises
     ------
-    ValueError
-        If the kernel is even or wider than the ring, or the number of times is not a multiple of four.
+    ConfigError
+        If the kernel is even or wider than the ring.
     """
 
     def __init__(self, size: int, *, features: int, kernel: int = 11, ring: bool = False) -> None:
-        super().__init__(size, ring=ring)
-        if kernel % 2 == 0 or (ring and kernel > size):
-            raise ValueError(f"kernel {kernel}: must be odd, and not wider than a ring ({size} components)")
+        super().__init__(size, kernel=kernel, ring=ring)
         self.fine = _Bilinear(self.channels, features, self.channels, kernel, ring=ring)
         self.coarse = _Bilinear(self.channels, features, features, kernel, ring=ring)
         window = (1, POOLING)
-        self.pool = nn.AvgPool2d(window)
+        self.pool = nn.AvgPool2d(window, ceil_mode=True)  # at the end over the times that are left
         self.spread = nn.ConvTranspose2d(features, self.channels, window, stride=window, bias=False)
 
     def forward(self, states: Tensor) -> Tensor:
         """Return what the network expects of trajectories (batch, n, T)."""
-        if states.shape[-1] % POOLING:
-            raise ValueError(f"{states.shape[-1]} times: the coarse branch needs a multiple of {POOLING}")
         image = self.image(states)
-        return self.states(self.fine(image) + self.spread(self.coarse(self.pool(image))))
+        coarse = self.spread(self.coarse(self.pool(image)))
+        return self.states(self.fine(image) + coarse[..., : states.shape[-1]])
 
 
 class GradientNetwork(_Fields):
@@ -179,7 +183,7 @@ class GradientNetwork(_Fields):
     """
 
     def __init__(self, size: int, *, hidden: int, dropout: float = 0.25, ring: bool = False) -> None:
-        super().__init__(size, ring=ring)
+        super().__init__(size, kernel=SOLVER_KERNEL, ring=ring)
         self.hidden, self.dropout = hidden, nn.Dropout(dropout)
         self.gates = _Convolution(self.channels + hidden, 4 * hidden, SOLVER_KERNEL, ring=ring, bias=True)
         self.out = nn.Conv2d(hidden, self.channels, 1, bias=False)
@@ -285,10 +289,15 @@ class DirectNetwork(_Fields):
         Odd width of the first two.
     ring
         Whether components are sites of a ring.
+
+    Raises
+    ------
+    ConfigError
+        If the kernel is even or wider than the ring.
     """
 
     def __init__(self, size: int, *, features: int, kernel: int = 11, ring: bool = False) -> None:
-        super().__init__(size, ring=ring)
+        super().__init__(size, kernel=kernel, ring=ring)
         self.layers = nn.Sequential(
             _Convolution(2 * self.channels, features, kernel, ring=ring, bias=True),
             nn.ReLU(),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from pipeline_lib.config.validation import validate
 from pipeline_lib.errors import ConfigError, closest
@@ -30,7 +30,7 @@ class SystemFile(Options):
     """Symbol of time."""
     coordinates: dict[str, float]
     """Length of the domain along each coordinate, in the order of the axes of a state."""
-    grid: list[int] = Field(min_length=1)
+    grid: list[PositiveInt] = Field(min_length=1)
     """Points along each coordinate."""
     equations: dict[str, str]
     """Time derivative of each prognostic field, in the order of a state."""
@@ -39,7 +39,8 @@ class SystemFile(Options):
     trainable: dict[str, float] = Field(default_factory=dict)
     """Unknown numbers and where their training starts."""
     exogenous: dict[str, list[str]] = Field(default_factory=dict)
-    """Fields that are given, each with the coordinates on which it depends."""
+    """Fields that are given, constant in time, each with the coordinates on which it depends, in the order of the
+    dimensions of its values."""
     closures: list[str] = Field(default_factory=list)
     """Unknown functions."""
     fields: list[str] = Field(default_factory=list)

@@ -16,7 +16,7 @@ ELEMENTARY = ("Abs", "cos", "exp", "log", "sin", "sqrt", "tanh")
 _RESERVED = frozenset(
     {*ELEMENTARY, "Derivative", "diff", "E", "I", "pi"}  # words of the equations
     | {"Tensor", "annotations", "length", "nn", "per", "self", "shape", "state", "time", "torch"}  # words of the source
-    | {"convolved", "mirrored", "network_field", "on_grid", "wrapped", "order", "system"}
+    | {"check_field", "convolved", "mirrored", "network_field", "on_grid", "wrapped", "order", "system"}
 )
 
 

@@ -36,9 +36,18 @@ def mirrored(field: Tensor, axis: int, width: int, low: float | None, high: floa
     return torch.cat((first, field, last), axis)
 
 
-def on_grid(field: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return a given field with its last axes expanded to those of the grid."""
-    return field.expand(*field.shape[: -len(shape)], *shape)
+def check_field(name: str, field: Tensor, sizes: tuple[int, ...]) -> None:
+    """Raise ValueError if the last dimensions of a given field are not the points along its coordinates."""
+    if field.shape[-len(sizes) :] != sizes:
+        raise ValueError(f"{name} has shape {tuple(field.shape)}; it must end with its points, {sizes}")
+
+
+def on_grid(field: Tensor, axes: tuple[int, ...], shape: tuple[int, ...]) -> Tensor:
+    """Return a given field, whose last dimensions are these axes of the grid, on all axes in their order."""
+    batch = field.dim() - len(axes)
+    ordered = field.permute(*range(batch), *(batch + axes.index(axis) for axis in sorted(axes)))
+    sizes = (size if axis in axes else 1 for axis, size in enumerate(shape))
+    return ordered.reshape(*field.shape[:batch], *sizes).expand(*field.shape[:batch], *shape)
 
 
 def network_field(network: nn.Module, inputs: tuple[Tensor, ...], shape: tuple[int, ...]) -> Tensor:

@@ -48,10 +48,14 @@ def generate(system: System, shape: Sequence[int], *, order: int = 2) -> str:
     Raises
     ------
     ConfigError
-        If the order is not available, the shape does not fit the coordinates, or a stencil does not fit the grid.
+        If the order is not available, the shape is not made of positive integers or does not fit the coordinates, or a
+        stencil does not fit the grid.
     """
     check_order(order)
     shape = tuple(shape)
+    if not all(isinstance(size, int) and size > 0 for size in shape):
+        what = f"the grid {shape} is not made of positive integers"
+        raise ConfigError(what, where=system.name, fix="give the points along each coordinate")
     if len(shape) != len(system.axes):
         what = f"the grid {shape} has {len(shape)} axes, the system {len(system.axes)}"
         raise ConfigError(what, where=system.name, fix="give the points along each coordinate")
@@ -70,12 +74,13 @@ def build(system: System, shape: Sequence[int], *, order: int = 2, **given: Tens
         As for `generate`.
     **given
         Arguments of the generated class, by name: the exogenous fields and the networks of the closures, which it
-        needs; other values of constants and unknowns.
+        needs; other values of constants and unknowns. A field has one dimension for each coordinate of its
+        declaration, in the order there, behind those of a batch.
 
     Raises
     ------
     ConfigError
-        As `generate`; and if a field or network is missing, or a name is not known.
+        As `generate`; and if a field or network is missing, a field has another shape, or a name is not known.
     """
     source = generate(system, shape, order=order)
     needed = {f.func.__name__ for f in system.exogenous} | {c.__name__ for c in system.closures}
@@ -88,7 +93,10 @@ def build(system: System, shape: Sequence[int], *, order: int = 2, **given: Tens
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)  # for tracebacks
     namespace: dict[str, Any] = {"__name__": system.name}
     exec(compile(source, file, "exec"), namespace)  # noqa: S102 - of names that were checked, and numbers
-    module: nn.Module = namespace[class_name(system)](**given)
+    try:
+        module: nn.Module = namespace[class_name(system)](**given)
+    except ValueError as error:  # what the source, which stands alone, has to say
+        raise ConfigError(str(error), where=system.name) from error
     return module
 
 
@@ -100,7 +108,8 @@ def class_name(system: System) -> str:
 class _Writer:
     def __init__(self, system: System, shape: tuple[int, ...], order: int) -> None:
         self.system, self.shape, self.order = system, shape, order
-        self.exogenous = [f.func.__name__ for f in system.exogenous]
+        self.exogenous = {f.func.__name__: tuple(map(system.axes.index, f.args)) for f in system.exogenous}
+        self.declared = {f.func.__name__: str(f) for f in system.exogenous}
         self.closures = [c.__name__ for c in system.closures]
         self.unknowns = [f.func.__name__ for f in system.fields]
         numbers = (system.time, *system.axes, *system.constants, *system.trainable)
@@ -120,10 +129,12 @@ class _Writer:
 
     def operators(self) -> list[str]:
         kinds = {type(step) for step in self.lowered.steps.values()}
-        used = {"convolved": Convolve in kinds, "network_field": Network in kinds, "on_grid": bool(self.exogenous)}
+        used = {"convolved": Convolve in kinds, "network_field": Network in kinds}
+        used |= dict.fromkeys(("check_field", "on_grid"), bool(self.exogenous))
         walls = {step.axis in self.system.walls for step in self.lowered.steps.values() if isinstance(step, Continue)}
         used |= {"wrapped": False in walls, "mirrored": True in walls}
-        return [name for name in ("convolved", "wrapped", "mirrored", "on_grid", "network_field") if used[name]]
+        order = ("convolved", "wrapped", "mirrored", "check_field", "on_grid", "network_field")
+        return [name for name in order if used[name]]
 
     def docstring(self) -> str:
         functions = frozenset({*self.system.fields, *self.system.exogenous})
@@ -163,6 +174,8 @@ class _Writer:
         yield f"{_BODY}super().__init__()"
         yield f"{_BODY}if any(size < least for size, least in zip(shape, {self.lowered.least!r}, strict=True)):"
         yield f'{_BODY}    raise ValueError(f"{{shape}} points are less than the stencils need, {self.lowered.least}")'
+        yield f"{_BODY}if any(not extent > 0 for extent in length):"
+        yield f'{_BODY}    raise ValueError(f"the lengths {{length}} are not positive numbers")'
         yield f"{_BODY}self.shape = tuple(shape)"
         for name in self.exogenous:
             yield from self.field_or_parameter(name)
@@ -177,6 +190,9 @@ class _Writer:
             yield _buffer(name, self.kernel(kernel))
 
     def field_or_parameter(self, name: str) -> Iterator[str]:
+        axes = self.exogenous[name]
+        sizes = ", ".join(f"shape[{axis}]" for axis in axes) + "," * (len(axes) == 1)
+        yield f'{_BODY}check_field("{self.declared[name]}", {name}, ({sizes}))'
         yield f"{_BODY}if isinstance({name}, nn.Parameter):"
         yield f"{_BODY}    self.{name} = {name}"
         yield f"{_BODY}else:"
@@ -224,7 +240,7 @@ class _Writer:
                 yield f"{_BODY}{symbol} = self.{symbol}"
         for name in self.exogenous:
             if name in used:
-                yield f"{_BODY}{name} = on_grid(self.{name}, self.shape)"
+                yield f"{_BODY}{name} = on_grid(self.{name}, {self.exogenous[name]}, self.shape)"
         if self.system.time.name in used:
             yield f"{_BODY}{self.system.time} = torch.as_tensor(time, dtype=state.dtype, device=state.device)"
 

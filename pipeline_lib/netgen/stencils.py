@@ -18,7 +18,7 @@ def check_order(order: int) -> None:
     ConfigError
         If it is not an even number from 2 to `HIGHEST_ORDER`.
     """
-    if order % 2 or not 2 <= order <= HIGHEST_ORDER:
+    if not isinstance(order, int) or order % 2 or not 2 <= order <= HIGHEST_ORDER:
         what = f"order {order} of accuracy is not available"
         raise ConfigError(what, fix=f"central differences have 2, 4, ... {HIGHEST_ORDER}")
 

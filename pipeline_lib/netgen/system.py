@@ -45,7 +45,8 @@ class System:
     trainable
         Initial values of unknown numbers by symbol; parameters of the module.
     exogenous
-        Fields that are given, such as ``k(x, y)``: functions without equation.
+        Fields that are given, such as ``k(x, y)``: functions of coordinates, constant in time, without equation. Their
+        values have a dimension for each coordinate, in the order in which it stands here.
     closures
         Unknown functions, ``C = Function("C")``. In a right-hand side, ``C(u, v)`` is a field that a network makes of
         the fields u and v; the arguments may be any expressions. Its derivatives see it as it lies on the grid.
@@ -139,8 +140,16 @@ class System:
             if not math.isfinite(value):
                 raise ConfigError(f"{symbol} is {value}, not a number", where=self.name)
         for given in self.exogenous:
-            if not set(given.args) <= {self.time, *self.axes}:
-                raise ConfigError(f"{shown(given)} is not a function of the coordinates", where=self.name)
+            self._check_exogenous(given)
+
+    def _check_exogenous(self, given: AppliedUndef) -> None:
+        space = [argument for argument in given.args if argument != self.time]
+        if not set(space) <= set(self.axes) or len(set(given.args)) < len(given.args) or not given.args:
+            raise ConfigError(f"{shown(given)} is not a function of the coordinates", where=self.name)
+        if len(space) < len(given.args):
+            what = f"{shown(given)} changes with time, a field that is given does not"
+            still = f"give {shown(given.func(*space))}" if space else "declare a constant"
+            raise ConfigError(what, where=self.name, fix=f"{still}, or advance it by an equation of its own")
 
     def _names(self) -> Iterator[str]:
         for symbol in (self.time, *self.axes, *self.constants, *self.trainable):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,8 @@ def predict_file(
 ) -> None:
     """Apply a model to a netCDF file or Zarr store from outside and write a Zarr store.
 
-    The file's variables are brought into canonical form and prepared exactly as the training data were.
+    The file's variables are brought into canonical form and prepared exactly as the training data were; the answers
+    that a model was trained with need not be there.
 
     Parameters
     ----------
@@ -135,6 +136,9 @@ def _outside(source: Path, trained: Manifest, names: Mapping[str, str]) -> xr.Da
         raise ConfigError("does not say how its inputs were prepared", where=str(trained.path), fix="train it again")
     preparation = PREPARATIONS.get(recipe.pop("preparation"))
     contract = trained.content["variables"]
+    options = preparation.Options.model_validate(recipe)
+    options, needed = preparation.narrowed(options, _asked(preparation.produces(options), trained), contract)
+    contract = {name: contract[name] for name in needed}
     unknown = set(names) - set(contract)
     if unknown:
         raise ConfigError(
@@ -144,10 +148,17 @@ def _outside(source: Path, trained: Manifest, names: Mapping[str, str]) -> xr.Da
     where, form = str(source), trained.content["form"]
     ds = canonicalise(in_blocks(_open(source)), specs, where=where, form=form)
     ds = checked(ds, specs, where=where, form=form)
-    prepared = preparation.prepare(ds, preparation.Options.model_validate(recipe))
+    prepared = preparation.prepare(ds, options)
     if form == "maps":
         _check_grid(prepared, trained, source)
     return prepared
+
+
+def _asked(variables: Sequence[str], trained: Manifest) -> list[str]:
+    """Variables of a dataset without the answers that a model was trained with, unless it sees them."""
+    seen = {variable["name"] for variable in trained.content["spec"]["inputs"]}
+    answers = {trained.content.get("target")} - seen
+    return [name for name in variables if name not in answers]
 
 
 def _check_grid(ds: xr.Dataset, trained: Manifest, source: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar, Literal
 
 import xarray as xr
@@ -28,6 +29,16 @@ class AsIs:
     def produces(options: Options) -> tuple[str, ...]:
         """Names of the dataset's variables."""
         return options.variables
+
+    @staticmethod
+    def narrowed(
+        options: Options,
+        wanted: Collection[str],
+        contract: Collection[str],  # noqa: ARG004 - each variable is made of itself
+    ) -> tuple[Options, tuple[str, ...]]:
+        """Keep what is wanted; each is made of itself."""
+        kept = tuple(name for name in options.variables if name in wanted)
+        return options.model_copy(update={"variables": kept}), kept
 
     @staticmethod
     def prepare(ds: xr.Dataset, options: Options) -> xr.Dataset:

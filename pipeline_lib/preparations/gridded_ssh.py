@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import xarray as xr
@@ -51,6 +51,15 @@ class GriddedSsh:
     def produces(options: Options) -> tuple[str, ...]:  # noqa: ARG004 - the same for all options
         """Names of the dataset's variables."""
         return ("adt", "adt_high_pass", "ugos", "vgos")
+
+    @staticmethod
+    def narrowed(
+        options: Options,
+        wanted: Collection[str],  # noqa: ARG004 - all variables are made together
+        contract: Collection[str],
+    ) -> tuple[Options, tuple[str, ...]]:
+        """Take all there is: currents that the source delivers are those that a model has learned from."""
+        return options, tuple(contract)
 
     @staticmethod
     def prepare(ds: xr.Dataset, options: Options) -> xr.Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -44,6 +45,15 @@ class ObservedStates:
     def produces(options: Options) -> tuple[str, ...]:
         """Names of the dataset's variables."""
         return (options.variable, OBSERVATION)
+
+    @staticmethod
+    def narrowed(
+        options: Options,
+        wanted: Collection[str],  # noqa: ARG004 - both variables are made of the states
+        contract: Collection[str],  # noqa: ARG004
+    ) -> tuple[Options, tuple[str, ...]]:
+        """Take the states, of which both variables are made."""
+        return options, (options.variable,)
 
     @staticmethod
     def prepare(ds: xr.Dataset, options: Options) -> xr.Dataset:

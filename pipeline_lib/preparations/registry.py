@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar, Protocol
 
 import xarray as xr
@@ -21,6 +22,25 @@ class Preparation(Protocol):
     @staticmethod
     def produces(options: Any) -> tuple[str, ...]:  # noqa: ANN401 - the implementation's own Options
         """Names of the dataset's variables."""
+        ...
+
+    @staticmethod
+    def narrowed(
+        options: Any,  # noqa: ANN401 - the implementation's own Options
+        wanted: Collection[str],
+        contract: Collection[str],
+    ) -> tuple[Any, tuple[str, ...]]:
+        """Return options that make some variables of a dataset, and the canonical ones of the source that this takes.
+
+        Parameters
+        ----------
+        options
+            Those of training.
+        wanted
+            Variables of the dataset that must be made; others may be left out, such as the answers to be found.
+        contract
+            Canonical variables of the source.
+        """
         ...
 
     @staticmethod

@@ -120,6 +120,25 @@ def cut_off(field: Tensor, sizes: Sequence[int]) -> Tensor:
     return _low_pass(field, sizes, 0.0)
 
 
+def truncated(field: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Sharp spectral filter that leaves out Nyquist modes: what it returns has all its derivatives on the coarse grid.
+
+    Parameters
+    ----------
+    field
+        Shape ``(..., *fine)``.
+    sizes
+        Points along each of the last axes.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(..., *sizes)``.
+    """
+    hat = coefficients(field, len(sizes))
+    return values(resized(hat, field.shape[-len(sizes) :], sizes), sizes)
+
+
 def gaussian(field: Tensor, sizes: Sequence[int], width: float) -> Tensor:
     """Gaussian filter, then the sharp spectral one to a coarser grid.
 

@@ -1,11 +1,12 @@
 """Homogeneous isotropic turbulence with passive scalars in a periodic cube; pseudo-spectral.
 
-    du/dt + div(u u) = -grad p + nu Lap u + A u',   div u = 0,   dc/dt + div(u c) = kappa Lap c
+    du/dt + div(u u) = -grad p + nu Lap u + A u',   div u = 0,   dc/dt + div(u c) = kappa Lap c - G u
 
 States are grid values of shape ``(..., 3 + scalars, z, y, x)``: the velocities along x, y and z, then the scalars.
 Products are taken on a grid 3/2 as fine, so that the advection is the exact Galerkin one. A u', proportional to the
 departure of the velocity from its mean, is the linear forcing of Lundgren (2003, CTR Annual Research Briefs) in the
-form that Rosales & Meneveau (2005, Phys. Fluids 17) use.
+form that Rosales & Meneveau (2005, Phys. Fluids 17) use. G is a mean gradient of the scalars along x, from which c
+departs: it keeps scalars in balance as well (Overholt & Pope 1996, Phys. Fluids 8).
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ class Turbulence(nn.Module):
         Side of the cube.
     forcing
         Rate A of the linear forcing.
+    gradient
+        Mean gradient G of the scalars along x.
+    closure
+        Callable of the state that returns what is added to the tendency, such as a neural network.
     """
 
     wavenumber_x: Tensor
@@ -54,18 +59,21 @@ class Turbulence(nn.Module):
         diffusivity: float | Tensor = 0.0,
         length: float = 2 * math.pi,
         forcing: float | Tensor = 0.0,
+        gradient: float | Tensor = 0.0,
+        closure: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.sizes = (size,) * COMPONENTS
         self.products = spectral.dealiased_sizes(self.sizes)
-        self.viscosity, self.diffusivity, self.forcing = viscosity, diffusivity, forcing
+        self.viscosity, self.diffusivity, self.forcing, self.gradient = viscosity, diffusivity, forcing, gradient
+        self.closure = closure
         for name, wavenumber in zip("zyx", spectral.wavenumbers(self.sizes, length, odd=True), strict=True):
             self.register_buffer(f"wavenumber_{name}", wavenumber, persistent=False)
         z, y, x = spectral.wavenumbers(self.sizes, length)
         self.register_buffer("squared", z**2 + y**2 + x**2, persistent=False)
 
     @property
-    def _gradient(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _wavenumbers(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.wavenumber_x, self.wavenumber_y, self.wavenumber_z
 
     def forward(self, state: Tensor, time: float) -> Tensor:
@@ -77,12 +85,14 @@ class Turbulence(nn.Module):
         momentum = self._projected(-transport[..., :COMPONENTS, :, :, :])
         momentum = momentum - self.viscosity * self.squared * velocity + self.forcing * fluctuation
         mixing = -transport[..., COMPONENTS:, :, :, :] - self.diffusivity * self.squared * scalars
-        return spectral.values(torch.cat((momentum, mixing), -4), self.sizes)
+        mixing = mixing - self.gradient * velocity[..., :1, :, :, :]
+        tendency = spectral.values(torch.cat((momentum, mixing), -4), self.sizes)
+        return tendency if self.closure is None else tendency + self.closure(state)
 
     def _flux_divergence(self, hat: Tensor) -> Tensor:
         flow = spectral.values(spectral.resized(hat, self.sizes, self.products), self.products)
         total = torch.zeros_like(hat)
-        for component, wavenumber in enumerate(self._gradient):
+        for component, wavenumber in enumerate(self._wavenumbers):
             flux = spectral.coefficients(flow[..., component, None, :, :, :] * flow, COMPONENTS)
             total = total + 1j * wavenumber * spectral.resized(flux, self.products, self.sizes)
         return total
@@ -94,7 +104,7 @@ class Turbulence(nn.Module):
     def _projected(self, velocity: Tensor) -> Tensor:
         squared = self.wavenumber_x**2 + self.wavenumber_y**2 + self.wavenumber_z**2
         potential = 1j * self._divergence(velocity) / torch.where(squared == 0, 1.0, squared)
-        return velocity + torch.stack([wavenumber * potential for wavenumber in self._gradient], -4)
+        return velocity + torch.stack([wavenumber * potential for wavenumber in self._wavenumbers], -4)
 
     def projected(self, velocity: Tensor) -> Tensor:
         """Return the part of a velocity without divergence, shape ``(..., 3, z, y, x)``."""
@@ -104,6 +114,30 @@ class Turbulence(nn.Module):
         """Return the divergence of the velocity, shape ``(..., z, y, x)``."""
         velocity, _ = _split(spectral.coefficients(state, COMPONENTS))
         return spectral.values(self._divergence(velocity), self.sizes)
+
+    def gradients(self, state: Tensor) -> Tensor:
+        """Return the derivatives of each channel along x, y and z, shape ``(..., channels, 3, z, y, x)``."""
+        hat = spectral.coefficients(state, COMPONENTS)
+        slopes = torch.stack([1j * wavenumber * hat for wavenumber in self._wavenumbers], -4)
+        return spectral.values(slopes, self.sizes)
+
+    def convergence(self, flux: Tensor) -> Tensor:
+        """Return the tendency by fluxes of each channel along x, y and z, of the velocity without its divergence.
+
+        Parameters
+        ----------
+        flux
+            Shape ``(..., 3 + scalars, 3, z, y, x)``: velocities along x, y and z first.
+
+        Returns
+        -------
+        Tensor
+            Shape ``(..., 3 + scalars, z, y, x)``, with means 0 and no Nyquist modes.
+        """
+        hat = spectral.resized(spectral.coefficients(flux, COMPONENTS), self.sizes, self.sizes)
+        along = zip(self._wavenumbers, hat.unbind(-4), strict=True)
+        velocity, scalars = _split(-1j * torch.stack([wavenumber * part for wavenumber, part in along]).sum(0))
+        return spectral.values(torch.cat((self._projected(velocity), scalars), -4), self.sizes)
 
     def scalar_flux_divergence(self, state: Tensor) -> Tensor:
         """Return div(u c) as this grid resolves it, shape ``(..., scalars, z, y, x)``."""
@@ -190,6 +224,29 @@ def subgrid_flux_divergence(
 
     bar = sharp if low_pass is None else low_pass
     return bar(fine.scalar_flux_divergence(state)) - coarse.scalar_flux_divergence(bar(state))
+
+
+def subgrid_term(fine: Turbulence, coarse: Turbulence, state: Tensor) -> Tensor:
+    """Return what the tendency of a fine box, its high modes cut off, holds beyond the tendency of the coarse box.
+
+    A closure that returned it would make the coarse equations those of the filtered state. The filter is
+    `pipeline_lib.solvers.spectral.truncated`: a velocity keeps to have no divergence.
+
+    Parameters
+    ----------
+    fine, coarse
+        The equations on either grid.
+    state
+        Fine state, shape ``(..., 3 + scalars, z, y, x)``.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(..., 3 + scalars, *coarse grid)``: the velocity's part has no divergence, all means are 0.
+    """
+    filtered = spectral.truncated(torch.stack((state, fine(state, 0.0))), coarse.sizes)
+    missing: Tensor = filtered[1] - coarse(filtered[0], 0.0)
+    return missing
 
 
 def _split(channels: Tensor) -> tuple[Tensor, Tensor]:

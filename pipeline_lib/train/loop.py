@@ -28,7 +28,7 @@ from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.precision import memory_advice, resolve_device, resolve_precision
 from pipeline_lib.train.checkpoint import CheckpointFolder, require_same_run
 from pipeline_lib.train.epochs import EpochEnd
-from pipeline_lib.train.module import TrainingModule
+from pipeline_lib.train.module import MAPS, TrainingModule
 from pipeline_lib.train.options import LoopOptions
 from pipeline_lib.train.problem import Problem
 from pipeline_lib.train.processes import run_together
@@ -182,7 +182,9 @@ def run_training(
 
 def _train_share(job: Job, share: Share) -> None:
     """Train to the end in this process, alone or as one of several."""
-    network = job.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = job.network
+    if all(value.ndim <= MAPS for value in network.parameters()):  # the format is not known for boxes
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = TrainingModule(network, job.problem, job.options, job.seed, share)
     checkpoints = CheckpointFolder(job.folder)
     found = checkpoints.latest()

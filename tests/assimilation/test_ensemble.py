@@ -280,6 +280,31 @@ def test_a_batch_is_what_its_runs_are(analysis, lag):
         torch.testing.assert_close(together.spread[i], alone.spread, rtol=0, atol=1e-12)
 
 
+@given(data=st.data(), inflation=st.sampled_from([1.0, 1.3]), lag=st.sampled_from([0, 2, None]))
+def test_a_run_does_not_depend_on_when_others_are_observed(data, inflation, lag):
+    """Inflation included; neither does the backward pass."""
+    times = data.draw(st.lists(st.sets(st.integers(0, 4)), min_size=2, max_size=3))
+    members, values = normal(len(times), 5, 3), normal(len(times), 5, 3, seed=1)
+    mask = torch.tensor([[[t in seen] for t in range(5)] for seen in times]).expand(values.shape)
+    together = run(ETKF(), members, Observations(values, 0.5, mask=mask), inflation=inflation, lag=lag)
+    smoothed = rauch_tung_striebel(together, spectrum=1.0)
+    for i in range(len(times)):
+        alone = run(ETKF(), members[i], Observations(values[i], 0.5, mask=mask[i]), inflation=inflation, lag=lag)
+        torch.testing.assert_close(together.analyses[i], alone.analyses, rtol=0, atol=1e-11)
+        torch.testing.assert_close(smoothed.mean[i], rauch_tung_striebel(alone, spectrum=1.0).mean, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("analysis", [EnKF(), ETKF(), EnKF(torch.ones(3, 3).double()), ETKF(torch.ones(3, 3).double())])
+def test_a_run_that_is_not_observed_is_its_forecast_to_the_bit(analysis):
+    mask = torch.tensor([True, False]).reshape(2, 1, 1).expand(2, 4, 3)
+    found = run(analysis, ensemble(5), Observations(normal(2, 4, 3), 0.5, mask=mask), inflation=1.5, lag=1).analyses
+    state = ensemble(5)
+    for time in range(4):
+        assert torch.equal(found[1, time], state)
+        state = forecast(state)
+    assert (found[0, 0] - ensemble(5)).abs().max() > 0.01
+
+
 def test_a_batch_of_the_stochastic_filter_is_what_its_runs_are():
     """Its random numbers are those of the whole batch: they are handed out here."""
     members, values, noise = normal(3, 6, 4), normal(3, 4, seed=1), normal(3, 6, 4, seed=5)

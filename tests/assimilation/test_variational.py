@@ -31,6 +31,8 @@ from tests.assimilation.linear_gaussian import (
 )
 
 MEAN, COVARIANCE = torch.from_numpy(PRIOR_MEAN), torch.from_numpy(PRIOR)
+SHORT = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 1.0]], dtype=torch.float64)
+"""Takes the second component's variance away."""
 
 
 def windows(count: int) -> Observations:
@@ -265,10 +267,57 @@ def test_a_cost_that_becomes_infinite_is_backed_away_from():
     assert float(minimum.state) == pytest.approx(1.0, abs=1e-6)
 
 
+def test_a_problem_that_starts_without_a_cost_is_given_up_and_the_others_go_on():
+    start = starts(5)
+    start[1], start[3] = torch.nan, 1e200  # the second has an infinite cost
+    minimum = lbfgs(rosenbrock, start, iterations=200, tolerance=1e-9)
+    assert minimum.converged.tolist() == [True, False, True, False, True]
+    assert torch.isnan(minimum.state[[1, 3]]).all()
+    for i in (0, 2, 4):
+        alone = lbfgs(rosenbrock, start[i], iterations=200, tolerance=1e-9).state
+        torch.testing.assert_close(minimum.state[i], alone, rtol=0, atol=1e-6)
+
+
+def test_no_cost_sees_a_problem_that_was_given_up():
+    """Some models refuse what is not finite."""
+
+    def picky(x):
+        if not torch.isfinite(x).all():
+            raise ValueError("not a state")
+        return torch.where(x[..., 0] > 5, torch.inf, 1.0) * (x**2).sum(-1)
+
+    minimum = lbfgs(picky, torch.tensor([[9.0, 1.0], [2.0, 1.0]]).double(), iterations=50)
+    assert torch.isnan(minimum.state[0]).all()
+    torch.testing.assert_close(minimum.state[1], torch.zeros(2, dtype=torch.float64), atol=1e-8, rtol=0)
+
+
+def test_descent_with_a_fixed_step_that_runs_away_is_nan_and_stays_alone():
+    cost = lambda x: (x**4).sum(-1)  # noqa: E731
+    minimum = gradient_descent(cost, torch.tensor([[40.0], [0.5]]).double(), step=0.1, iterations=40)
+    assert torch.isnan(minimum.state[0]).all()
+    assert not minimum.converged[0]
+    assert 0 < float(minimum.state[1]) < 0.5
+
+
+def test_a_window_whose_model_blows_up_leaves_the_others_alone():
+    """A start at which the trajectory overflows: strong 4D-Var of the other windows is what it is without it."""
+
+    def explosive(states):
+        return torch.where(states[..., :1].abs() > 100, torch.inf, 1.0) * forecast(states)
+
+    start = MEAN.repeat(3, 1)
+    start[1] = 1e4
+    found, minimum = strong_constraint(explosive, MEAN, COVARIANCE, windows(3), start=start)
+    assert torch.isnan(found[1]).all()
+    assert not minimum.converged[1]
+    expected, _ = strong_constraint(forecast, MEAN, COVARIANCE, windows(3))
+    torch.testing.assert_close(found[[0, 2]], expected[[0, 2]], rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: lbfgs(lambda x: x.sum(-1), torch.full((2, 1), torch.inf), iterations=1), "not finite"),
+        (lambda: strong_constraint(forecast, MEAN, COVARIANCE * SHORT, problem(), start=MEAN), "is singular"),
         (lambda: lbfgs(lambda x: x.sum(0), torch.ones(2, 3), iterations=1), "costs of shape"),
         (lambda: three_d_var(forecast, MEAN, problem(), torch.ones(2)), "covariance of shape"),
         (lambda: strong_constraint(lambda x: x, MEAN[:2], 1.0, problem()), "0 to 1"),

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pipeline_lib.assimilation.minimisation import gradient_descent
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.state_networks import LorenzEquations
 from pipeline_lib.models.variational_networks import (
     DirectNetwork,
@@ -121,6 +122,21 @@ def test_the_two_scale_prior_is_the_sum_of_its_branches(ring):
     expected = branch(prior.fine, image, site, time) + coarse
     found = prior(x)[0, 5:6, 6] if ring else prior(x)[0, :, 6]
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("ring", [False, True])
+@pytest.mark.parametrize("times", [1, 2, 7, 30])
+def test_the_coarse_branch_averages_over_what_is_left_at_the_end(times, ring):
+    """Windows of any length: as if the last average over four times were that of the times there are."""
+    prior = TwoScalePrior(SITES, features=3, kernel=3, ring=ring).double()
+    x = torch.randn(2, SITES, times, dtype=torch.float64)
+    missing = -times % 4
+    left = x[..., times - times % 4 :].mean(-1, keepdim=True) if missing else x[..., :0]
+    padded = torch.cat((x, left.expand(-1, -1, missing)), -1)
+    image = lambda t: t.unsqueeze(1) if ring else t.unsqueeze(2)  # noqa: E731
+    coarse = prior.spread(prior.coarse(image(padded.reshape(2, SITES, -1, 4).mean(-1))))[..., :times]
+    expected = prior.fine(image(x)) + coarse
+    torch.testing.assert_close(image(prior(x)), expected, rtol=0, atol=1e-12)
 
 
 # The solver.
@@ -318,11 +334,13 @@ def test_the_fixed_point_is_the_prior_on_what_is_known():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TwoScalePrior(3, features=2, kernel=4), "odd"),
-        (lambda: TwoScalePrior(5, features=2, kernel=11, ring=True), "not wider"),
-        (lambda: TwoScalePrior(3, features=2)(torch.zeros(1, 3, 10)), "multiple of 4"),
+        (lambda: TwoScalePrior(3, features=2, kernel=4), "must be odd"),
+        (lambda: TwoScalePrior(5, features=2, kernel=11, ring=True), "no wider than a ring .*5 components"),
+        (lambda: DirectNetwork(3, features=2, kernel=4), "must be odd"),
+        (lambda: DirectNetwork(5, features=2, kernel=7, ring=True), "no wider than a ring"),
+        (lambda: GradientNetwork(2, hidden=2, ring=True), "no wider than a ring"),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         make()

@@ -82,6 +82,25 @@ def test_a_closure_beats_the_coarse_solver_and_a_network_the_eddy_viscosity():
     assert min(error[f"network_{steps}"] for steps in (1, 4, 16)) < error["none"]
 
 
+def test_closures_of_a_box_and_of_sites_that_no_model_sees():
+    error = scores("closure-3d", "rmse_8")
+    assert min(error[f"network_{steps}"] for steps in (1, 4, 8)) < error["smagorinsky"] < error["none"]
+    error = scores("lorenz96-two-scale", "rmse_1")
+    assert error["stencil"] < error["none"]
+
+
+def test_the_published_numbers_of_an_unknown_term_are_found():
+    """Least squares on such ensembles gives .94, .753 and -1.80; published .9331, .7519 and -1.8039."""
+    error = scores("pde-netgen", "rmse_1")
+    assert max(error["numbers"], error["network"]) < error["theory"] < error["none"]
+    for seed in (0, 1, 2):
+        manifest = read_manifest(FOLDER / f"results/pde-netgen/numbers/seed{seed}/model.json", kind="model")
+        learned = manifest.content["learned"]
+        assert learned["a"] == pytest.approx(0.93, abs=0.02)
+        assert learned["b"] == pytest.approx(0.752, abs=0.005)
+        assert learned["c"] == pytest.approx(-1.80, abs=0.03)
+
+
 def test_a_forcing_of_zero_on_the_walls_keeps_the_basin_going_and_the_mean_alone_does_not():
     """A step is ten days; free runs go on for 2,000."""
     stable, steps, height, energy = (

@@ -27,7 +27,12 @@ NETWORKS = [name for name in TRAINED if MODELS.get(name).card.task == "segmentat
 DYNAMICS = [name for name in TRAINED if MODELS.get(name).card.task == "dynamics"]
 FORECASTERS = [name for name in DYNAMICS if not issubclass(MODELS.get(name), FittedModel)]
 FILLERS = [name for name in TRAINED if issubclass(MODELS.get(name), WindowModel)]
-SHAPES = {"bilinear_stencil": (8,), "burgers_closure": (2, 12), "quasigeostrophic_closure": (8, 8)}
+SHAPES = {
+    "bilinear_stencil": (8,),
+    "burgers_closure": (2, 12),
+    "quasigeostrophic_closure": (8, 8),
+    "turbulence_closure": (4, 4, 4, 4),
+}
 """Of a state, where three components will not do."""
 MIXING = {"u": "a * Derivative(u, x, 2) + b * Derivative(u, x) + c * u"}
 OPTIONS = {

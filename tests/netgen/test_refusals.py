@@ -25,6 +25,11 @@ def system(right=u, *, name="s", **options) -> System:
     return System(name, {x: 1.0}, options.pop("equations", [sp.Eq(D(u, t), right, evaluate=False)]), **options)
 
 
+def plane(field) -> System:
+    p = sp.Function("p")(t, y, x)
+    return System("s", {y: 1.0, x: 1.0}, [sp.Eq(D(p, t), field)], exogenous=[field])
+
+
 TERMS = {
     "undeclared symbol": (u * other, "the symbol other is not declared"),
     "undeclared function": (D(v, x), r"v\(t, x\) has no equation"),
@@ -79,6 +84,22 @@ DECLARATIONS = {
     "wall of no field": (lambda: system(walls={x: {"u": (0, 0), "w": (0, 0)}}), "w is no field"),
     "wall of no number": (lambda: system(walls={x: {"u": (float("inf"), 0)}}), "of u is not a number"),
     "field of something else": (lambda: system(exogenous=[sp.Function("f")(y)]), r"f\(y\) is not a function"),
+    "field of time": (lambda: system(exogenous=[sp.Function("f")(t, x)]), r"f\(t, x\) changes with time.*give f\(x\)"),
+    "field of time alone": (lambda: system(exogenous=[sp.Function("f")(t)]), "changes with time.*declare a constant"),
+    "field of nothing": (lambda: system(exogenous=[sp.Function("f")()]), r"f\(\) is not a function"),
+    "field of one coordinate twice": (lambda: system(exogenous=[sp.Function("f")(x, x)]), "is not a function"),
+    "field of another shape": (
+        lambda: build(system(exogenous=[sp.Function("f")(x)]), (9,), C=torch.nn.Identity(), f=torch.ones(9, 1)),
+        r"f\(x\) has shape \(9, 1\); it must end with its points, \(9,\)",
+    ),
+    "fewer dimensions": (
+        lambda: build(plane(sp.Function("f")(y, x)), (9, 9), f=torch.ones(9)),
+        r"f\(y, x\) has shape \(9,\); it must end with its points, \(9, 9\)",
+    ),
+    "negative points": (lambda: generate(system(), (-5,)), r"the grid \(-5,\) is not made of positive integers"),
+    "half a point": (lambda: generate(system(), (4.5,)), "is not made of positive integers"),
+    "order of no whole number": (lambda: generate(system(), (9,), order=2.0), r"order 2\.0 of accuracy"),
+    "negative order": (lambda: generate(system(), (9,), order=-2), "order -2 of accuracy is not available"),
     "odd order": (lambda: generate(system(), (9,), order=3), "order 3 of accuracy is not available"),
     "order too high": (lambda: generate(system(), (9,), order=18), "order 18 of accuracy is not available"),
     "grid too small": (
@@ -110,6 +131,13 @@ def test_a_grid_given_later_is_checked_as_well(right):
     type(module)(shape=(5,))
     with pytest.raises(ValueError, match="less than the stencils need"):
         type(module)(shape=(4,))
+
+
+@pytest.mark.parametrize("length", [0.0, -1.0, float("nan")])
+def test_a_length_given_later_is_checked_as_well(length):
+    module = build(system(closures=[]), (9,))
+    with pytest.raises(ValueError, match="are not positive numbers"):
+        type(module)(length=(length,))
 
 
 NAMES = {"t": t, "x": x, "k": k, "u": u, "C": C}
@@ -206,6 +234,10 @@ FILES = {
     "time": (FILE.replace("u, x, 2)", "u, t)"), "time derivative on the right-hand side"),
     "axis": (FILE + "exogenous: {f: [z]}\n", "exogenous.f: z is no coordinate"),
     "no axis": (FILE + "exogenous: {f: []}\n", "exogenous.f: depends on no coordinate"),
+    "time of a field": (FILE + "exogenous: {f: [t, x]}\n", r"f\(t, x\) changes with time.*give f\(x\), or advance it"),
+    "negative points": (FILE.replace("[16]", "[-5]"), r"grid\.0: input should be greater than 0 \(got -5\)"),
+    "no length": (FILE.replace("1.0}", "0}"), "the length 0.0 of x is not a positive number"),
+    "negative length": (FILE.replace("1.0}", "-1}"), "the length -1.0 of x is not a positive number"),
     "side": (FILE + "walls: {x: {u: shut}}\n", "walls.x.u"),
     "wall": (FILE + "walls: {y: {u: 0}}\n", "y is no coordinate"),
 }

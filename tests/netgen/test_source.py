@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,16 +49,40 @@ def assert_close(found: torch.Tensor, expected: np.ndarray) -> None:
     np.testing.assert_allclose(found.detach().numpy(), expected, rtol=0, atol=1e-12 * max(1, abs(expected).max()))
 
 
+class Weighted(nn.Module):
+    """An unknown function: the first argument, plus twice the second, and so on."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return sum(i * part for i, part in enumerate(inputs.unbind(1), start=1)).unsqueeze(1)
+
+
+def with_known_closures(system: System) -> System:
+    """The same system with what :class:`Weighted` computes in place of each unknown function."""
+
+    def known(*arguments: sp.Expr) -> sp.Expr:
+        return sp.Add(*(i * argument for i, argument in enumerate(arguments, start=1)))
+
+    def written_out(term: sp.Expr) -> sp.Expr:
+        for closure in system.closures:
+            term = term.replace(closure, known)
+        return term
+
+    equations = [sp.Eq(equation.lhs, written_out(equation.rhs)) for equation in system.equations]
+    return replace(system, equations=equations, closures=())
+
+
 def assert_is_the_reference(system: System, shape: tuple[int, ...], order: int) -> None:
     sizes = list(zip(system.axes, shape, strict=True))
     fields = {
-        field.func.__name__: random(*(size if axis in field.args else 1 for axis, size in sizes), seed=7)
+        field.func.__name__: random(*(size for axis, size in sizes if axis in field.args), seed=7)
         for field in system.exogenous
     }
     state = random(len(system.fields), *shape)
-    module = build(system, shape, order=order, **fields)
-    known = {name: field.numpy() for name, field in fields.items()}
-    expected = reference(system, state.numpy(), order=order, time=0.4, fields=known)
+    networks = {closure.__name__: Weighted() for closure in system.closures}
+    module = build(system, shape, order=order, **fields, **networks)
+    whole = {f.func.__name__: [n if axis in f.args else 1 for axis, n in sizes] for f in system.exogenous}
+    known = {name: field.reshape(whole[name]).numpy() for name, field in fields.items()}
+    expected = reference(with_known_closures(system), state.numpy(), order=order, time=0.4, fields=known)
     assert_close(module(state, 0.4), expected)
 
 
@@ -175,15 +200,28 @@ def test_a_shift_before_is_a_shift_after(name, shift, seed):
 
 def test_leading_dimensions_are_a_batch_also_of_constants_and_fields():
     system = SYSTEMS["mixed derivatives"]
-    state, many = random(4, 3, 2, 15, 17), random(3, 15, 17, seed=5)
-    whole = build(system, (15, 17), f=many, g=random(15, 1))(state, 0.0)
+    state, many = random(4, 3, 2, 15, 17), random(3, 17, seed=5)
+    whole = build(system, (15, 17), f=many, g=random(15))(state, 0.0)
     for i in range(3):
-        one = build(system, (15, 17), f=many[i], g=random(15, 1))(state[2, i], 0.0)
+        one = build(system, (15, 17), f=many[i], g=random(15))(state[2, i], 0.0)
         torch.testing.assert_close(whole[2, i], one, rtol=0, atol=0)
     heat = line(u=k * D(u, x, 2))
     many = torch.tensor([[0.1], [0.2]], dtype=torch.float64)
     state = random(2, 1, 9)
     torch.testing.assert_close(build(heat, (9,), k=many)(state, 0.0)[1], build(heat, (9,), k=0.2)(state[1], 0.0))
+
+
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_a_field_lies_along_the_coordinates_of_its_declaration(batch):
+    fields = [sp.Function("a")(x), sp.Function("b")(y), sp.Function("e")(x, y)]
+    equations = [sp.Eq(D(p, t), fields[0]), sp.Eq(D(q, t), fields[1] + 10 * fields[2])]
+    system = System("given", {y: 1.0, x: 1.0}, equations, exogenous=fields)
+    a, b, e = random(*batch, 5, seed=1), random(*batch, 5, seed=2), random(*batch, 5, 5, seed=3)
+    found = build(system, (5, 5), a=a, b=nn.Parameter(b), e=e)(random(*batch, 2, 5, 5), 0.0)
+    for row in range(5):
+        for column in range(5):
+            torch.testing.assert_close(found[..., 0, row, column], a[..., column])
+            torch.testing.assert_close(found[..., 1, row, column], b[..., row] + 10 * e[..., column, row])
 
 
 def test_single_precision():

@@ -12,13 +12,15 @@ from pipeline_lib.errors import FetchError
 from pipeline_lib.simulations.burgers import FREQUENCIES, BurgersSimulation
 from pipeline_lib.simulations.quasigeostrophic import QuasiGeostrophicSimulation
 from pipeline_lib.simulations.registry import SIMULATIONS
-from pipeline_lib.solvers import burgers, quasigeostrophic
+from pipeline_lib.simulations.turbulence import TurbulenceSimulation
+from pipeline_lib.solvers import burgers, quasigeostrophic, turbulence
 from pipeline_lib.solvers.schemes import RK4
-from pipeline_lib.solvers.spectral import cut_off
+from pipeline_lib.solvers.spectral import cut_off, truncated
 
 SMALL = {
     "burgers": {"refinement": 4, "substeps": 4, "spin_up": 2.0},
     "quasigeostrophic": {"points": 16, "refinement": 2, "substeps": 1, "spin_up": 1.0},
+    "turbulence": {"points": 5, "refinement": 2, "substeps": 1, "spin_up": 0.4},
 }
 
 
@@ -106,6 +108,15 @@ def test_with_the_exact_term_a_coarse_step_ends_where_the_filtered_fine_one_does
             return burgers.box_filtered(field, 16)
 
         term = burgers.subgrid_term(fine, coarse, state, 16)
+    elif name == "turbulence":
+        fine, coarse = (turbulence.Turbulence(n, viscosity=0.02, diffusivity=0.02, forcing=0.3) for n in (12, 6))
+        spectrum = lambda k: k**-1.0  # noqa: E731
+        state = fine.random_state(spectrum, torch.Generator().manual_seed(0), scalars=[spectrum])
+
+        def bar(field):
+            return truncated(field, (6, 6, 6))
+
+        term = turbulence.subgrid_term(fine, coarse, state)
     else:
         fine, coarse = (
             quasigeostrophic.steadily_forced((n, n), viscosity=1e-3, drag=0.1, strength=3.0) for n in (32, 16)
@@ -131,6 +142,8 @@ def test_what_cannot_be_simulated_is_told():
         BurgersSimulation.run(BurgersSimulation.Options(substeps=1), times=200)
     with pytest.raises(FetchError, match=r"burgers.frequencies: 8 cells do not hold 4 waves"):
         BurgersSimulation.run(BurgersSimulation.Options(cells=8), times=2)
+    with pytest.raises(FetchError, match="turbulence: the velocity leaves the numbers; take more substeps"):
+        TurbulenceSimulation.run(TurbulenceSimulation.Options(points=5, refinement=1, dt=2.0, substeps=1), times=20)
     with pytest.raises(FetchError, match="quasigeostrophic: the vorticity leaves the numbers; take more substeps"):
         QuasiGeostrophicSimulation.run(
             QuasiGeostrophicSimulation.Options(points=16, refinement=2, dt=2.0, substeps=1), times=60

@@ -148,3 +148,21 @@ def test_in_single_precision_and_through_gradients():
     field = noise(5, 6).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: spectral.cut_off(x, (4, 3)), field)
     assert torch.autograd.gradcheck(lambda x: spectral.spectrum(x, 2), field)
+
+
+@pytest.mark.parametrize("sizes", [(6, 8), (5, 7), (4, 6, 6)])
+def test_the_truncated_field_holds_the_modes_below_nyquist_and_no_other(sizes):
+    """Summed mode by mode; a second time nothing changes."""
+    fine = tuple(size + 4 for size in sizes)
+    field = noise(*fine)
+    hat = np.fft.fftn(field.numpy(), norm="forward")
+    axes = [np.arange(size) / size for size in sizes]
+    limits = [(size - 1) // 2 for size in sizes]
+    expected = np.zeros(sizes, dtype=complex)
+    for mode in np.ndindex(*(2 * limit + 1 for limit in limits)):
+        k = [number - limit for number, limit in zip(mode, limits, strict=True)]
+        phase = sum(np.meshgrid(*(n * axis for n, axis in zip(k, axes, strict=True)), indexing="ij"))
+        expected += hat[tuple(k)] * np.exp(2j * np.pi * phase)
+    found = spectral.truncated(field, sizes)
+    np.testing.assert_allclose(found, expected.real, atol=1e-12)
+    torch.testing.assert_close(spectral.truncated(found, sizes), found)

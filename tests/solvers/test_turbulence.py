@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline_lib.solvers import spectral
 from pipeline_lib.solvers.schemes import RK4, SSP3, integrate
-from pipeline_lib.solvers.turbulence import Turbulence, subgrid_flux_divergence
+from pipeline_lib.solvers.turbulence import Turbulence, subgrid_flux_divergence, subgrid_term
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -243,3 +243,70 @@ def test_single_precision_and_other_devices():
     assert single.dtype == torch.float32
     torch.testing.assert_close(single.double(), model(state, 0.0), rtol=1e-4, atol=1e-4)
     assert model.to("meta")(state.to("meta"), 0.0).device.type == "meta"
+
+
+def test_a_mean_gradient_carries_the_scalars_along_with_the_flow():
+    model, other = (Turbulence(6, viscosity=0.1, diffusivity=0.1, gradient=g) for g in (0.7, 0.0))
+    state = flow(model, scalars=2)
+    change = model(state, 0.0) - other(state, 0.0)
+    torch.testing.assert_close(change[3:], -0.7 * state[:1].expand(2, 6, 6, 6))
+    torch.testing.assert_close(change[:3], torch.zeros_like(change[:3]))
+
+
+def test_a_closure_is_added_to_the_tendency():
+    plain = Turbulence(5, viscosity=0.1)
+    closed = Turbulence(5, viscosity=0.1, closure=lambda state: 0.5 * state)
+    state = flow(plain)
+    torch.testing.assert_close(closed(state, 0.0), plain(state, 0.0) + 0.5 * state)
+
+
+def test_gradients_are_those_of_known_waves():
+    """Channels u = sin(2 x) cos(y), v = cos(3 z), w = 1 and c = sin(y + z), in a box 2 pi wide."""
+    z, y, x = points(8)
+    state = torch.stack((torch.sin(2 * x) * torch.cos(y), torch.cos(3 * z), torch.ones_like(x), torch.sin(y + z)))
+    zero, along = torch.zeros_like(x), torch.cos(y + z)
+    expected = torch.stack(
+        (
+            torch.stack((2 * torch.cos(2 * x) * torch.cos(y), -torch.sin(2 * x) * torch.sin(y), zero)),
+            torch.stack((zero, zero, -3 * torch.sin(3 * z))),
+            torch.stack((zero, zero, zero)),
+            torch.stack((zero, along, along)),
+        )
+    )
+    found = Turbulence(8, viscosity=0.0).gradients(state)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [5, 6])
+def test_the_convergence_of_fluxes_mode_by_mode(size):
+    """By loops over the modes below Nyquist: minus the divergence, without the part along the wavenumber."""
+    model, flux = Turbulence(size, viscosity=0.0), noise(2, 4, 3, size, size, size)
+    hat = np.fft.fftn(flux.numpy(), axes=(3, 4, 5)) / size**3
+    expected = np.zeros((2, 4, size, size, size), dtype=complex)
+    limit = (size - 1) // 2
+    for mode in itertools.product(range(-limit, limit + 1), repeat=3):
+        k = np.array(mode[::-1])
+        change = -1j * np.einsum("bfj,j->bf", hat[(..., *mode)], k)
+        if k.any():
+            change[:, :3] -= np.outer(change[:, :3] @ k, k) / (k @ k)
+        expected[(..., *mode)] = change
+    found = model.convergence(flux)
+    np.testing.assert_allclose(found, (np.fft.ifftn(expected, axes=(2, 3, 4)) * size**3).real, atol=1e-12)
+    assert float(model.divergence(found).abs().max()) < 1e-12
+    assert float(found.mean((2, 3, 4)).abs().max()) < 1e-14
+
+
+@pytest.mark.parametrize(("size", "points"), [(12, 6), (12, 5), (6, 6)])
+def test_with_the_subgrid_term_the_coarse_box_is_the_filtered_fine_one(size, points):
+    fine, coarse = (Turbulence(n, viscosity=0.1, diffusivity=0.05, forcing=0.3, gradient=0.5) for n in (size, points))
+    state = flow(fine)
+    missing = subgrid_term(fine, coarse, state)
+    filtered, tendency = (spectral.truncated(field, coarse.sizes) for field in (state, fine(state, 0.0)))
+    torch.testing.assert_close(coarse(filtered, 0.0) + missing, tendency, rtol=0, atol=1e-12)
+    assert float(missing.mean((1, 2, 3)).abs().max()) < 1e-13
+    assert float(coarse.divergence(filtered).abs().max()) < 1e-12
+    assert float(coarse.divergence(missing).abs().max()) < 1e-12
+    assert bool((missing.abs().amax((1, 2, 3)) > 0.1).all()) == (size > points)
+    if points % 2:  # without Nyquist modes it is the sharp filter of the subgrid flux
+        scalar = -subgrid_flux_divergence(fine, coarse, state)
+        torch.testing.assert_close(missing[3:], scalar, rtol=0, atol=1e-12)

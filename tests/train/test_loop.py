@@ -52,6 +52,22 @@ def test_early_stopping_waits_for_patience(tmp_path):
     assert max(since, default=0) < 3
 
 
+class InABox(tiny_problem.Tiny):
+    """A layer for maps and one for boxes, whose weights have a dimension more."""
+
+    @classmethod
+    def build(cls, options, *, in_channels, classes):
+        from torch import nn
+
+        box = nn.Sequential(nn.Unflatten(1, (-1, 1)), nn.Conv3d(4, 4, 3, padding=1), nn.Tanh(), nn.Flatten(1, 2))
+        return nn.Sequential(nn.Conv2d(in_channels, 4, 3, padding=1), box, nn.Conv2d(4, classes, 1))
+
+
+def test_convolutions_over_boxes_are_trained(tmp_path):
+    history = run(tmp_path, model=InABox, max_epochs=3, learning_rate=0.01).history
+    assert history.train_loss.iloc[-1] < history.train_loss.iloc[0]
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_bad_value_stops_training_and_names_the_samples(bad, tmp_path):
     arrays = tiny_problem.arrays(seed=1)

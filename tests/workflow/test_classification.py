@@ -121,6 +121,31 @@ def test_a_file_from_outside_is_classified_as_the_dataset_is(digits, tmp_path):
     np.testing.assert_array_equal(xr.open_zarr(out).log_probability, product.log_probability)
 
 
+def test_a_file_from_outside_needs_no_answers(digits, tmp_path):
+    model = digits / "results/tiny/lm/seed0/model.json"
+    with xr.open_dataset(digits / "data/digits/raw/digits.nc", engine="h5netcdf") as raw:
+        images = raw[["image"]].isel(time=slice(40)).load()
+    unsure = images.assign(label=images.image.isel(row=0, column=0, drop=True) * np.nan)
+    unsure.label.attrs["units"] = "1"
+    answers = []
+    for name, ds in {"images": images, "unsure": unsure}.items():
+        ds.to_netcdf(tmp_path / f"{name}.nc", engine="h5netcdf")
+        out = tmp_path / f"{name}.zarr"
+        done = gyre("predict", "--model", model, "--input", tmp_path / f"{name}.nc", "--output", out)
+        assert done.returncode == 0, done.stderr
+        answers.append(xr.open_zarr(out).log_probability.values)
+    whole = xr.open_zarr(digits / "results/tiny/lm/seed0/products/2001-02.zarr").log_probability.values
+    # Batches of other sizes round otherwise.
+    np.testing.assert_allclose(answers[0], whole[:40], atol=1e-4)
+    np.testing.assert_array_equal(answers[0], answers[1])
+    done = gyre(
+        "predict", "--model", model, "--input", tmp_path / "images.nc", "--output", tmp_path / "no.zarr",
+        "--variable", "label=digit",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "'label' is not needed; the model needs image" in done.stderr
+
+
 def test_mistakes_are_told_in_one_line(own):
     file = own / "config/experiments/tiny.yaml"
     edit_yaml(file, training={**EXPERIMENT["training"], "classes": 9})

@@ -1,6 +1,8 @@
-"""States on two axes, and a model without unknowns, through all stages."""
+"""States on two axes and of four fields on three, and a model without unknowns, through all stages."""
 
 from __future__ import annotations
+
+import copy
 
 import numpy as np
 import pytest
@@ -9,8 +11,11 @@ import xarray as xr
 from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
+from pipeline_lib.learning.forecaster import Rollout
+from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.solvers.quasigeostrophic import steadily_forced
 from pipeline_lib.solvers.schemes import RK4, integrate
+from pipeline_lib.solvers.turbulence import Turbulence
 from tests.workflow.project import snakemake, write_simulated_project
 
 EXPERIMENT = {
@@ -44,11 +49,35 @@ SIMULATION = {
     "step_hours": 0.6,
     "options": {"points": 16, "refinement": 2, "substeps": 1, "spin_up": 2.0},
 }
+BOX = copy.deepcopy(EXPERIMENT)
+BOX["source"], BOX["title"] = "box", "Tiny box"
+BOX["split"] = {
+    "train": ["2000-01-01", "2000-01-02"],
+    "validation": ["2000-01-04", "2000-01-04"],
+    "test": ["2000-01-06", "2000-01-07"],
+    "gap_days": 0,
+}
+BOX["training"].update(step=0.04, precision="float32")
+BOX["scoring"]["metrics"] = ["rmse_8", "stable_share", "kinetic_energy_drift"]
+BOX["models"] = [{"name": "network", "model": "turbulence_closure", "options": {"hidden": 4, "layers": 1}}]
+BOX_SIMULATION = {
+    "simulation": "turbulence",
+    "step_hours": 0.96,
+    "options": {"points": 8, "refinement": 2, "substeps": 1, "spin_up": 2.0},
+    "preparation": {"name": "as_is", "options": {"variables": ["state"]}},
+}
 
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory):
     folder = write_simulated_project(tmp_path_factory.mktemp("flow"), "closure", EXPERIMENT, **SIMULATION)
+    snakemake(folder, "all")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory):
+    folder = write_simulated_project(tmp_path_factory.mktemp("box"), "closure-box", BOX, **BOX_SIMULATION)
     snakemake(folder, "all")
     return folder
 
@@ -72,4 +101,29 @@ def test_all_are_scored_and_fields_are_drawn_as_maps(flow):
     assert board["none", "rmse_8"] != board["network", "rmse_8"]
     assert board["none", "rmse_8"] < 3
     drawn = {figure.stem for figure in (flow / "results/closure/figures").glob("*.png")}
-    assert drawn == {"energy", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}
+    assert drawn == {"diagnostics", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}
+
+
+def test_a_box_is_advanced_by_the_trained_network_scored_and_drawn(box):
+    model = read_manifest(box / "results/closure-box/network/seed0/model.json", kind="model", verify="deep")
+    assert model.content["spec"]["parameters"] == 12 * 27 * 4 + 4 + 4 * 4 + 4 + 4 * 9
+    assert model.content["spec"]["sizes"]["shape"] == [4, 8, 8, 8]
+    product = read_manifest(box / "results/closure-box/network/seed0/products/2000-01.json", kind="product")
+    forecast = xr.open_zarr(product.file("2000-01.zarr")).forecast
+    assert forecast.dims == ("time", "lead", "field", "z", "y", "x")
+    data = read_manifest(box / "data/box/dataset/2000-01.json", kind="dataset")
+    start = torch.tensor(xr.open_zarr(data.file("2000-01.zarr")).state.values[150])
+    stored = load_model(model.path)
+    (described,) = stored.spec.inputs
+    with torch.no_grad():
+        ahead = Rollout(stored.network, 8)(((start - described.mean) / described.scale).reshape(1, -1))
+    expected = (ahead[0] * described.scale + described.mean).unflatten(-1, start.shape)
+    np.testing.assert_allclose(forecast[150], expected, rtol=0, atol=1e-4)
+    system = Turbulence(8, viscosity=0.02, diffusivity=0.02, forcing=1 / 3, gradient=1.0)
+    coarse = integrate(system, start.double(), dt=0.04, steps=8, scheme=RK4)[1:]
+    assert 1e-3 < float(abs(expected - coarse).max()) < 0.5 * float(abs(expected - start).max())
+    board = read_csv(box / "results/closure-box/leaderboard.csv").set_index(["model", "metric"])["value"]
+    assert np.isfinite(board).all()
+    assert board["network", "stable_share"] == 1
+    drawn = {figure.stem for figure in (box / "results/closure-box/figures").glob("*.png")}
+    assert drawn == {"diagnostics", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}

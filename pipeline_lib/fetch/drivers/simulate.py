@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from pipeline_lib.options import Options
 from pipeline_lib.simulations.registry import SIMULATIONS
 
 _HOUR_NS = 3600 * 10**9
+_DAY_HOURS = 24
+_ROUNDING = 1e-6
+"""Relative: by so much may a decimal number of a catalog entry be off."""
 
 
 @DRIVERS.register("simulate")
@@ -34,15 +38,24 @@ class Simulate:
 
     @staticmethod
     def files(options: Options, request: base.FetchRequest) -> list[base.WantedFile]:
-        """Return the one file; its address is all that decides what is in it."""
+        """Return the one file; its address is all that decides what is in it.
+
+        Raises
+        ------
+        ConfigError
+            If there is no last day, the source comes in parts, the time between two states is not that of the calendar
+            or the spin-up no multiple of it.
+        """
         if request.end is None:
             raise ConfigError("a simulation needs a last day", fix="set time.end")
         if request.part != "all":
             raise ConfigError("a simulation is run in one piece", fix="set parts: whole")
+        settings = _settings(options)
+        _check_times(settings, request.step_hours)
         times = round((request.end - request.start + timedelta(days=1)) / timedelta(hours=request.step_hours))
         what = {
             "simulation": options.simulation,
-            "options": _settings(options).model_dump(mode="json"),
+            "options": settings.model_dump(mode="json"),
             "start": request.start.isoformat(),
             "step_hours": request.step_hours,
             "times": times,
@@ -70,6 +83,25 @@ class Simulate:
         made.to_netcdf(file, engine="h5netcdf", encoding=encoding)
         check_file(file, wanted)
         return file
+
+
+def _check_times(settings: Options, step_hours: float) -> None:
+    """Refuse a time between two states that the calendar does not know: models take a day for the unit of time."""
+    dt, spin_up = getattr(settings, "dt", None), getattr(settings, "spin_up", None)
+    if dt is None:
+        return
+    if not math.isclose(dt, step_hours / _DAY_HOURS, rel_tol=_ROUNDING):
+        raise ConfigError(
+            f"states are {dt:g} units of time apart, time steps {step_hours:g} hours",
+            where="fetch.options.dt",
+            fix=f"a day stands for a unit: set dt: {step_hours / _DAY_HOURS:g} or time.step_hours: {dt * _DAY_HOURS:g}",
+        )
+    if spin_up is not None and not math.isclose(spin_up, round(spin_up / dt) * dt, rel_tol=_ROUNDING):
+        raise ConfigError(
+            f"{spin_up:g} is no multiple of the {dt:g} between two states",
+            where="fetch.options.spin_up",
+            fix=f"set {round(spin_up / dt) * dt:g}",
+        )
 
 
 def _settings(options: Simulate.Options) -> Options:

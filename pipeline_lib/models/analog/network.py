@@ -45,7 +45,7 @@ class AnalogStep(Forecaster):
         for name in ("states", "successors"):
             self.register_buffer(name, torch.zeros(options.catalogue, dimension, dtype=torch.float64))
         self.register_buffer("neighbours", torch.tensor(options.neighbours[0]))
-        self._options = options
+        self._options, self._sampled = options, options.sampled
         self._tree: KDTree | None = None
 
     def remember(self, states: Tensor) -> None:
@@ -62,13 +62,18 @@ class AnalogStep(Forecaster):
         self._tree = None
 
     def choose(self, states: Tensor, horizon: int) -> None:
-        """Take the number of analogs that forecasts consecutive states (time, dimension) best, up to ``horizon``."""
+        """Take the number of analogs that forecasts consecutive states (time, dimension) best, up to ``horizon``.
+
+        By mean forecasts, also where forecasts are drawn: the choice is no matter of chance.
+        """
         errors = {}
+        self._sampled = False
         for count in self._options.neighbours:
             self.neighbours.fill_(count)
             errors[count] = forecast_error(self, states, horizon)
             logger.info("%d analogs: validation rmse %.4g", count, errors[count])
         self.neighbours.fill_(min(errors, key=errors.__getitem__))
+        self._sampled = self._options.sampled
 
     def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - has none
         """Return the next state."""
@@ -83,7 +88,7 @@ class AnalogStep(Forecaster):
             values = after if self._options.method == "locally_constant" else state[:, None] + after - near
             mean = (weights * values).sum(dim=1)
             departures = values - mean[:, None]
-        return (mean + _drawn(departures, weights) if self._options.sampled else mean), memory
+        return (mean + _drawn(departures, weights) if self._sampled else mean), memory
 
     def _nearest(self, state: Tensor, count: int) -> Tensor:
         """Return the numbers (batch, count) of the nearest states."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline_lib.learning.forecaster import Forecaster
-from pipeline_lib.models.closure_networks import StencilFlux, convergence
+from pipeline_lib.models.closure_networks import StencilFlux, convergence, magnitude
 from pipeline_lib.solvers.quasigeostrophic import FORCED_WAVENUMBER, QuasiGeostrophic, steadily_forced
 from pipeline_lib.solvers.schemes import SCHEMES
 
@@ -49,7 +49,7 @@ class EddyViscosity(nn.Module):
             viscosity = (self.constant * self._spacing) ** 2 * self._strain(streamfunction)
         else:
             slopes = [self._slope(vorticity, axis) for axis in (-2, -1)]
-            viscosity = (self.constant * self._spacing) ** 3 * _norm(slopes)
+            viscosity = (self.constant * self._spacing) ** 3 * magnitude(torch.stack(slopes))
         faces = []
         for axis in (-2, -1):
             at_face = (viscosity + viscosity.roll(-1, axis)) / 2
@@ -66,13 +66,7 @@ class EddyViscosity(nn.Module):
             for axis in (-2, -1)
         )
         shear = 2 * self._slope(self._slope(streamfunction, -1), -2)
-        return _norm([shear, curvature_x - curvature_y])
-
-
-def _norm(parts: list[Tensor]) -> Tensor:
-    squares = torch.stack(parts).square().sum(0)
-    # The square root has no derivative at 0.
-    return torch.where(squares > 0, torch.where(squares > 0, squares, 1.0).sqrt(), 0.0)
+        return magnitude(torch.stack([shear, curvature_x - curvature_y]))
 
 
 class ClosureTerm(nn.Module):

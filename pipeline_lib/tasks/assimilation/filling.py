@@ -9,15 +9,22 @@ from pipeline_lib.assimilation.observations import Observations
 from pipeline_lib.assimilation.twins import interpolate
 
 
-def first_guess(observation: Tensor) -> Tensor:
+def without_margins(observation: Tensor, margin: int) -> Tensor:
+    """Return windows (..., time, component) without what was observed in so many times at both ends."""
+    time = torch.arange(observation.shape[-2], device=observation.device).unsqueeze(-1)
+    inside = (time >= margin) & (time < len(time) - margin)
+    return torch.where(inside, observation, torch.nan)
+
+
+def first_guess(observation: Tensor, mean: Tensor) -> Tensor:
     """Return interpolation, values and mask (batch, 3, component, time) of observations (batch, time, component).
 
-    Between observations of a component values are interpolated in time; components that are never observed, and values
-    where there is no observation, are 0: the mean of the training states.
+    Between observations of a component values are interpolated in time; a component that is never observed is its mean
+    over the training states, (component,). Values where there is no observation are 0.
     """
     mask = observation.isfinite()
     observations = Observations(observation, 1.0, mask=mask)
-    guess = interpolate(observations, observation.shape[-1])
+    guess = interpolate(observations, observation.shape[-1], fill=mean)
     return torch.stack([guess, observations.known, mask.to(guess.dtype)], dim=1).mT
 
 

@@ -11,7 +11,7 @@ from pipeline_lib.assimilation.cycle import Estimate, Forecast, assimilate
 from pipeline_lib.assimilation.ensemble import ETKF, EnKF
 from pipeline_lib.assimilation.linear_algebra import covariance_root
 from pipeline_lib.assimilation.localisation import ring_taper
-from pipeline_lib.assimilation.minimisation import lbfgs
+from pipeline_lib.assimilation.minimisation import gradient_descent, lbfgs
 from pipeline_lib.assimilation.observations import Observations
 from pipeline_lib.assimilation.smoother import rauch_tung_striebel
 from pipeline_lib.assimilation.twins import interpolate
@@ -66,6 +66,23 @@ def forecast_operator(forecaster: Forecaster) -> Forecast:
     return forecast
 
 
+def localisation_taper(options: MethodOptions, size: int) -> Tensor | None:
+    """Return the taper between so many components, ``None`` for none.
+
+    Raises
+    ------
+    ConfigError
+        If it is too wide for so small a ring.
+    """
+    if options.localisation is None:
+        return None
+    try:
+        return ring_taper(size, options.localisation)
+    except ValueError as error:
+        fix = "choose a smaller one"
+        raise ConfigError(str(error), where="training.assimilation.localisation", fix=fix) from error
+
+
 def analyse(
     forecast: Forecast,
     observations: Observations,
@@ -92,6 +109,8 @@ def _by_minimisation(forecast: Forecast, observations: Observations, prior: Prio
     if options.method == "weak_4dvar":
         values, mask = observations.on_state(size)
         cost = WeakConstraint(values, mask, flow_prior(forecast), prior_weight=options.model_weight**0.5)
+        if options.minimiser == "gradient_descent":
+            return gradient_descent(cost, guess, step=options.descent_step, iterations=options.iterations).state
         return lbfgs(cost, guess, iterations=options.iterations).state
     mean, start = prior.mean.expand(*batch, size), guess[..., 0, :].expand(*batch, size)
     found, _ = strong_constraint(
@@ -107,12 +126,7 @@ def _by_ensemble(
     options: MethodOptions,
     generator: torch.Generator,
 ) -> Estimate:
-    taper = None
-    if options.localisation is not None:
-        try:
-            taper = ring_taper(members.shape[-1], options.localisation, dtype=members.dtype)
-        except ValueError as error:
-            raise ConfigError(str(error), where="training.assimilation.localisation") from error
+    taper = localisation_taper(options, members.shape[-1])
     smooth_back = options.method == "enrts"
     estimate = assimilate(
         ETKF(taper) if options.method == "etkf" else EnKF(taper),

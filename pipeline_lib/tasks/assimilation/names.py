@@ -2,5 +2,6 @@
 
 from __future__ import annotations
 
-ANALYSIS, SPREAD = "analysis", "spread"
-"""The product's states (time, ...) and, of ensembles, the standard deviation over the members."""
+ANALYSIS, SPREAD, USED, POSITION = "analysis", "spread", "used", "window_position"
+"""The product's states (time, ...); of ensembles, the standard deviation over the members; whether there was an
+observation to use; time steps since the start of the window (time,)."""

@@ -34,8 +34,16 @@ class MethodOptions(Options):
     """Members at the start of a window: drawn like the training states, or around the true state (twins only)."""
     start_variance: float = Field(default=0.1, gt=0)
     """Variance of the members around the true state."""
+    margin: int = Field(default=0, ge=0)
+    """Time steps at both ends of a window whose observations nobody sees. All competitors need the same."""
     iterations: int = Field(default=100, gt=0)
     """Of the minimisation of variational methods."""
+    minimiser: Literal["lbfgs", "gradient_descent"] = "lbfgs"
+    """Of ``weak_4dvar``: a quasi-Newton method, or steps of one fixed length along the gradient (FSGD)."""
+    descent_step: float = Field(default=100.0, gt=0)
+    """Of ``gradient_descent``: factor on the gradient of the cost, a mean over the entries of a window: the shorter the
+    window or the larger ``model_weight``, the smaller it must be. Where it is too large a window runs away, and the run
+    is invalid. 100 is what scripts of 4DVarNet take for windows of Lorenz 1996."""
     model_weight: float = Field(default=1.0, gt=0)
     """Of ``weak_4dvar``: weight of the model's term against that of the observations, both in normalised states."""
 
@@ -43,6 +51,10 @@ class MethodOptions(Options):
     def _whole(self) -> MethodOptions:
         if self.method == "enks" and self.window is None and self.lag is None:
             raise ValueError("enks over whole periods needs a lag: its cost grows with the square of the length")
+        if self.margin and (self.window is None or 2 * self.margin >= self.window):
+            raise ValueError(f"margin {self.margin}: needs a window of more than {2 * self.margin} time steps")
+        if self.minimiser != "lbfgs" and self.method != "weak_4dvar":
+            raise ValueError(f"{self.method} is not minimised by {self.minimiser}: leave minimiser out")
         if self.localisation is not None and self.method not in {"enkf", "etkf"}:
             raise ValueError(f"{self.method} is not localised: leave localisation out")
         return self

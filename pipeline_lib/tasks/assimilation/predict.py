@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, TypeVar
+
 import numpy as np
 import torch
 import xarray as xr
@@ -16,13 +18,35 @@ from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.forecaster import Forecaster, number_format
 from pipeline_lib.learning.model_store import InputVariable, LoadedModel, load_model
 from pipeline_lib.learning.precision import resolve_device
-from pipeline_lib.tasks.assimilation.filling import Filler, first_guess
+from pipeline_lib.tasks.assimilation.filling import Filler, first_guess, without_margins
 from pipeline_lib.tasks.assimilation.methods import Prior, analyse, forecast_operator
-from pipeline_lib.tasks.assimilation.names import ANALYSIS, SPREAD
+from pipeline_lib.tasks.assimilation.names import ANALYSIS, POSITION, SPREAD, USED
 from pipeline_lib.tasks.assimilation.options import MethodOptions
 
+_Value = TypeVar("_Value", bound=np.generic)
+_USED_ATTRS = {
+    "units": "1",
+    "long_name": "whether there was an observation to use",
+    "flag_values": np.array([0, 1], dtype=np.int8),
+    "flag_meanings": "no yes",
+    "coverage_content_type": "auxiliaryInformation",
+}
+_POSITION_ATTRS = {
+    "units": "1",
+    "long_name": "time steps since the start of the window",
+    "coverage_content_type": "auxiliaryInformation",
+}
 _WINDOWS = 64
 """Windows that a network fills at once."""
+
+
+class _Analysed(NamedTuple):
+    """Mean and spread, normalised, and what was used (time, component); the position in the window (time,)."""
+
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64] | None
+    used: NDArray[np.bool_]
+    position: NDArray[np.int32]
 
 
 def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int | None) -> xr.Dataset:
@@ -32,7 +56,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     -------
     xarray.Dataset
         ``analysis`` (time, ...) in the unit of the states and, of ensembles, ``spread``: standard deviation over the
-        members.
+        members; ``used``: 1 where there was an observation to use; ``window_position`` (time,): time steps since the
+        start of the window.
 
     Raises
     ------
@@ -44,27 +69,29 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     model = load_model(trained.path)
     model.spec.require(ds)
     states, observation = (ds[variable.name].load() for variable in model.spec.inputs)
-    mean, spread = _analysed(model, trained, states, observation, device)
+    found = _analysed(model, trained, states, observation, device)
     dims = tuple(str(dim) for dim in states.dims)
     coords = {name: states[name] for name in dims if name in states.coords}
     described = model.spec.inputs[0]
-    out = xr.Dataset({ANALYSIS: (dims, (mean * described.scale + described.mean).astype(states.dtype))}, coords)
-    if spread is not None:
-        out[SPREAD] = (dims, (spread * described.scale).astype(states.dtype))
+    out = xr.Dataset({ANALYSIS: (dims, (found.mean * described.scale + described.mean).astype(states.dtype))}, coords)
+    if found.spread is not None:
+        out[SPREAD] = (dims, (found.spread * described.scale).astype(states.dtype))
     out.attrs["title"] = "Analyses"
     what = states.attrs.get("long_name", described.name)
     for name, words in ((ANALYSIS, "analysis of"), (SPREAD, "standard deviation over the members of the analysis of")):
         if name in out:
             attrs = {"units": described.units, "long_name": f"{words} the {what}"}
             out[name].attrs = {**attrs, "coverage_content_type": "modelResult"}
+    out[USED] = (dims, found.used.astype(np.int8), _USED_ATTRS)
+    out[POSITION] = ("time", found.position, _POSITION_ATTRS)
     out["time"].attrs = dict(COORDINATE_ATTRS["time"])
     return out
 
 
 def _analysed(
     model: LoadedModel, trained: Manifest, states: xr.DataArray, observation: xr.DataArray, device: Device
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Analysis and spread (time, component), normalised; windows are analysed together, each by itself."""
+) -> _Analysed:
+    """Windows are analysed together, each by itself."""
     described = model.spec.inputs[0]
     options = MethodOptions.model_validate(trained.content["assimilation"])
     seen = torch.from_numpy((observation.values.astype(np.float64) - described.mean) / described.scale)
@@ -72,19 +99,26 @@ def _analysed(
     starts = [*range(0, len(seen) - length + 1, length)]
     if starts[-1] + length < len(seen):
         starts.append(len(seen) - length)  # the last window meets the end, and only its tail is kept
-    windows = torch.stack([seen[start : start + length] for start in starts])
+    windows = without_margins(torch.stack([seen[start : start + length] for start in starts]), options.margin)
     if isinstance(model.network, Forecaster):
         mean, spread = _with_forecasts(model.network, trained, described, windows, starts, states, observation)
     else:
-        mean, spread = _filled(model.network, windows, resolve_device(device)), None
-    return _joined(mean.numpy(), starts), None if spread is None else _joined(spread.numpy(), starts)
+        start = torch.tensor(trained.content["climatology"]["mean"], dtype=torch.float64)
+        mean, spread = _filled(model.network, windows, start, resolve_device(device)), None
+    position = np.broadcast_to(np.arange(length, dtype=np.int32)[:, None], (len(starts), length, 1))
+    return _Analysed(
+        _joined(mean.numpy(), starts),
+        None if spread is None else _joined(spread.numpy(), starts),
+        _joined(windows.isfinite().numpy(), starts),
+        _joined(position, starts)[:, 0],
+    )
 
 
-def _filled(network: nn.Module, windows: Tensor, device: torch.device) -> Tensor:
-    """States (batch, time, component) of windows of observations, by a network that fills them."""
+def _filled(network: nn.Module, windows: Tensor, mean: Tensor, device: torch.device) -> Tensor:
+    """States (batch, time, component) of windows of observations, by a network that fills them from a mean."""
     filler, dtype = Filler(network).to(device).eval(), number_format(network)
     with torch.no_grad():
-        inputs = first_guess(windows).to(device, dtype)
+        inputs = first_guess(windows, mean).to(device, dtype)
         found = torch.cat([filler(part)[:, 0] for part in torch.split(inputs, _WINDOWS)])
     return found.mT.cpu().double()
 
@@ -120,10 +154,10 @@ def _with_forecasts(
         return analyse(forecast_operator(network.double()), observations, prior, options, generator)
 
 
-def _joined(windows: NDArray[np.float64], starts: list[int]) -> NDArray[np.float64]:
+def _joined(windows: NDArray[_Value], starts: list[int]) -> NDArray[_Value]:
     """Put windows one after the other; where the last overlaps, the one before it holds."""
     length = windows.shape[1]
-    out = np.empty((starts[-1] + length, windows.shape[2]))
+    out = np.empty((starts[-1] + length, windows.shape[2]), windows.dtype)
     for start, window in zip(reversed(starts), windows[::-1], strict=True):
         out[start : start + length] = window
     return out

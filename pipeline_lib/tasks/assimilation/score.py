@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from pipeline_lib.errors import ScoreError
 from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
 from pipeline_lib.tasks.assimilation import metrics  # noqa: F401 - counted in the stage's fingerprint
-from pipeline_lib.tasks.assimilation.names import ANALYSIS, SPREAD
+from pipeline_lib.tasks.assimilation.names import ANALYSIS, SPREAD, USED
 from pipeline_lib.tasks.assimilation.options import ScoringOptions
+
+Values = NDArray[np.float64]
 
 
 def score_stores(
@@ -26,7 +31,7 @@ def score_stores(
     Parameters
     ----------
     product
-        Holds ``analysis`` (time, ...) and maybe ``spread``.
+        Holds ``analysis`` and ``used`` (time, ...), and maybe ``spread``.
     dataset
         Holds two variables of the same dimensions: states, and observations of them, which say how precise they are.
     where
@@ -36,8 +41,9 @@ def score_stores(
     -------
     xarray.Dataset
         With dimension (time,), summed over components: ``squared_error`` and ``values``, the number of terms, of all,
-        and with ``_observed`` and ``_unobserved`` of those with and without an observation; ``variance``, of the
-        members, and ``values_spread``, the number of its terms.
+        and with ``_observed`` and ``_unobserved`` of those with and without an observation to use; ``variance``, of
+        the members, and ``values_spread``, the number of its terms. Competitors that had other observations have
+        another mask, and are not compared.
 
     Raises
     ------
@@ -50,7 +56,7 @@ def score_stores(
     alike = [v.load() for v in dataset.data_vars.values() if v.dims == analysis.dims and v.shape == analysis.shape]
     if len(alike) != 2:
         raise ScoreError(f"analyses are {dict(analysis.sizes)}, as {len(alike)} variables of the dataset", where=where)
-    truth, observation = alike if "error_variance" in alike[1].attrs else alike[::-1]
+    truth = next(v for v in alike if "error_variance" not in v.attrs)
     found = analysis.values.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(found).reshape(len(found), -1).all(axis=1))
     if bad.size:
@@ -60,18 +66,26 @@ def score_stores(
             fix="raise model_error or inflation, or train a better model",
         )
     error = (found - truth.values.astype(np.float64)) ** 2
-    seen = np.isfinite(observation.values)
-    spread = product[SPREAD].values.astype(np.float64) if SPREAD in product else np.zeros_like(error)
-    terms = {
+    seen = product[USED].values > 0
+    spread = product[SPREAD].values.astype(np.float64) if SPREAD in product else None
+    counts = {
+        name: ("time", summable(values.reshape(len(values), -1).sum(axis=1)))
+        for name, values in _terms(error, seen, spread).items()
+    }
+    sample = Sample.of(truth, xr.ones_like(truth, dtype=bool), method={})
+    masks = Sample.of(truth, truth.copy(data=seen), method={}).masks
+    return xr.Dataset(counts, {"time": truth.time}), replace(sample, masks=masks)
+
+
+def _terms(error: Values, seen: NDArray[np.bool_], spread: Values | None) -> dict[str, Values]:
+    """What is summed over components, from squared errors, observed entries and standard deviations, if any."""
+    return {
         "squared_error": error,
         "squared_error_observed": np.where(seen, error, 0.0),
         "squared_error_unobserved": np.where(seen, 0.0, error),
         "values": np.ones_like(error),
         "values_observed": seen.astype(np.float64),
         "values_unobserved": (~seen).astype(np.float64),
-        "variance": spread**2,
-        "values_spread": np.full_like(error, float(SPREAD in product)),
+        "variance": np.zeros_like(error) if spread is None else spread**2,
+        "values_spread": np.full_like(error, float(spread is not None)),
     }
-    counts = {n: ("time", summable(values.reshape(len(values), -1).sum(axis=1))) for n, values in terms.items()}
-    sample = Sample.of(truth, xr.ones_like(truth, dtype=bool), method={})
-    return xr.Dataset(counts, {"time": truth.time}), sample

@@ -6,18 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
-from pipeline_lib.data.datasets import open_days
-from pipeline_lib.errors import ConfigError
+from pipeline_lib.assimilation.variational import require_regular
+from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.models.base import FittedModel
 from pipeline_lib.models.windows import WindowModel
 from pipeline_lib.tasks.assimilation.filling import Filler
-from pipeline_lib.tasks.assimilation.options import TrainingOptions
+from pipeline_lib.tasks.assimilation.methods import forecast_operator, localisation_taper
+from pipeline_lib.tasks.assimilation.options import MethodOptions, TrainingOptions
 from pipeline_lib.tasks.assimilation.windows import ObservedTrajectory, WindowProblem
+from pipeline_lib.tasks.dynamics.reading import read_normalised
 from pipeline_lib.tasks.dynamics.train import read_states, train_forecaster
-from pipeline_lib.tasks.dynamics.trajectories import ages_of, require_one
+from pipeline_lib.tasks.dynamics.trajectories import require_one
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
-from pipeline_lib.train.request import Days, TrainingRequest
+from pipeline_lib.train.request import TrainingRequest
 from pipeline_lib.train.seeds import torch_seed
 
 
@@ -43,14 +46,32 @@ def train(request: TrainingRequest) -> None:
     require_one(known.ages, where="assimilation")
     states = known.states.astype(np.float64)
     climatology = {"mean": states.mean(axis=0).tolist(), "covariance": np.cov(states.T).tolist()}
+    localisation_taper(training.assimilation, states.shape[1])
+    _check_climatology(training.assimilation, climatology)
+    facts = {**_facts(request, training), "climatology": climatology}
+    train_forecaster(request, training, task="assimilation", facts=facts, check=forecast_operator)
+
+
+def _facts(request: TrainingRequest, training: TrainingOptions) -> dict[str, Any]:
+    """What prediction needs to know of any model."""
     method = training.assimilation.model_dump(mode="json")
-    facts = {"assimilation": method, "climatology": climatology, "draws": torch_seed(request.seed, "assimilation")}
-    train_forecaster(request, training, task="assimilation", facts=facts)
+    return {"assimilation": method, "draws": torch_seed(request.seed, "assimilation")}
+
+
+def _check_climatology(options: MethodOptions, climatology: Mapping[str, Any]) -> None:
+    """Say before the training if strong 4D-Var will have no inverse of the climatological covariance."""
+    if options.method != "strong_4dvar" or options.start != "climatology":
+        return
+    mean, covariance = (torch.tensor(climatology[name], dtype=torch.float64) for name in ("mean", "covariance"))
+    try:
+        require_regular(covariance, mean)
+    except ValueError as error:
+        raise DataError(str(error), where="states of the training days", fix="choose another method") from error
 
 
 def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> None:
-    length = training.assimilation.window
-    if length is None:
+    method = training.assimilation
+    if method.window is None:
         raise ConfigError(
             f"{request.model} fills windows", where="training.assimilation.window", fix="set their length in time steps"
         )
@@ -58,10 +79,18 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
         raise ConfigError(
             f"{request.model} learns from windows of all ages", where="training.from_age", fix="leave it out"
         )
+    if training.optimizer == "levenberg_marquardt":
+        raise ConfigError(
+            "fits models that make forecasts", where="training.optimizer", fix="choose adam or sgd to fill windows"
+        )
+    parts = [read_normalised(request, training, split, request.inputs) for split in ("train", "validation")]
+    for part in parts:
+        require_one(part.ages, where="assimilation")
+    states = parts[0].arrays[0]
+    mean = states.mean(axis=0, dtype=np.float64)
     values = request.statistics[request.inputs[0]]
-    train, validation = (_observed(request, days, values, length) for days in (request.train, request.validation))
     sizes = {
-        "shape": list(train.states.shape[1:]),
+        "shape": list(states.shape[1:]),
         "step": training.step,
         "mean": values["mean"],
         "scale": values["std"],
@@ -70,23 +99,15 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
     if issubclass(request.network_model, FittedModel):
         outcome = Outcome.of_fit(network)
     else:
+        train, validation = (
+            ObservedTrajectory(
+                part.arrays[0], part.arrays[1], part.times, mean.astype(states.dtype), method.window, method.margin
+            )
+            for part in parts
+        )
         problem = WindowProblem(training, train, validation, seed=request.seed)
         data = {"train data": train.identity, "validation data": validation.identity}
         outcome = descend(request, Filler(network), problem, training, data=data, inner="network")
     scaling = [(values["mean"], values["std"])] * len(request.inputs)
-    facts = {
-        "assimilation": training.assimilation.model_dump(mode="json"),
-        "draws": torch_seed(request.seed, "assimilation"),
-    }
+    facts = {**_facts(request, training), "climatology": {"mean": mean.tolist()}}
     keep(request, network, outcome, task="assimilation", sizes=sizes, scaling=scaling, facts=facts)
-
-
-def _observed(request: TrainingRequest, days: Days, values: Mapping[str, Any], length: int) -> ObservedTrajectory:
-    """States and observations of the days of a split, both normalised by the statistics of the states."""
-    ds = open_days(request.of("dataset"), *days)
-    require_one(ages_of(ds), where="assimilation")
-    states, observation = (
-        ((ds[name].values.astype(np.float64) - values["mean"]) / values["std"]).astype(np.float32)
-        for name in request.inputs
-    )
-    return ObservedTrajectory(states, observation, ds["time"].values, length)

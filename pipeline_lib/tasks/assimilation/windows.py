@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline_lib.errors import DataError
-from pipeline_lib.tasks.assimilation.filling import first_guess
+from pipeline_lib.tasks.assimilation.filling import first_guess, without_margins
 from pipeline_lib.tasks.assimilation.options import TrainingOptions
 from pipeline_lib.tasks.dynamics.problem import DynamicsProblem, SquaredError
+from pipeline_lib.tasks.dynamics.reading import Array
 from pipeline_lib.tasks.dynamics.windows import named_times
 from pipeline_lib.train.problem import Batch
 
@@ -25,17 +26,23 @@ class ObservedTrajectory:
     Attributes
     ----------
     states, observation
-        float32 (time, component); observations are missing where there are none.
+        float32 or float64 (time, component); observations are missing where there are none.
     times
         datetime64 (time,), evenly spaced.
+    mean
+        (component,) of the training states: what a window starts from where nothing is observed.
     length
         Times of a window.
+    margin
+        Times at both ends of a window whose observations are left out.
     """
 
-    states: NDArray[np.float32]
-    observation: NDArray[np.float32]
+    states: Array
+    observation: Array
     times: NDArray[np.datetime64]
+    mean: Array
     length: int
+    margin: int = 0
 
     def __post_init__(self) -> None:
         if self.windows < 1:
@@ -51,8 +58,8 @@ class ObservedTrajectory:
     @property
     def identity(self) -> str:
         """SHA-256 over all values: what a checkpoint remembers of its data."""
-        digest = hashlib.sha256(repr((self.states.shape, self.length)).encode())
-        for array in (self.states, self.observation, self.times):
+        digest = hashlib.sha256(repr((self.states.shape, self.length, self.margin)).encode())
+        for array in (self.states, self.observation, self.times, self.mean):
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()
 
@@ -63,7 +70,8 @@ class ObservedTrajectory:
         """
         index = starts[:, None] + np.arange(self.length)
         states = torch.from_numpy(self.states[index]).mT
-        filled = first_guess(torch.from_numpy(self.observation[index]))
+        seen = without_margins(torch.from_numpy(self.observation[index]), self.margin)
+        filled = first_guess(seen, torch.from_numpy(self.mean))
         return Batch(torch.cat([filled, states[:, None]], dim=1), states, torch.from_numpy(starts[:, None]))
 
     def describe(self, samples: Tensor) -> str:

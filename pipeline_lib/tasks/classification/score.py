@@ -10,6 +10,7 @@ from pipeline_lib.errors import ScoreError
 from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
 from pipeline_lib.tasks.classification import metrics  # noqa: F401 - counted in the stage's fingerprint
+from pipeline_lib.tasks.classification.classes import classes_of
 from pipeline_lib.tasks.classification.names import TARGET, VARIABLE
 from pipeline_lib.tasks.classification.options import ScoringOptions
 
@@ -50,7 +51,9 @@ def score_stores(
     ScoreError
         If product and dataset have other times, there is no truth, or probabilities do not sum to 1.
     InvalidRunError
-        If a value is not finite.
+        If a probability is not finite.
+    DataError
+        If the truth holds something else than the classes that the model knows.
     """
     name = product[VARIABLE].attrs.get(TARGET, "")
     if name not in dataset or dataset[name].dims != ("time",):
@@ -60,9 +63,7 @@ def score_stores(
         raise ScoreError("has other times than the dataset", where=where, fix="predict again")
     logs = product[VARIABLE].transpose("time", "class").values.astype("float64")
     _check(logs, truth, where)
-    classes = truth.values.astype(int)
-    if classes.max() >= logs.shape[1]:
-        raise ScoreError(f"knows {logs.shape[1]} classes, the truth holds class {classes.max()}", where=where)
+    classes = classes_of(dataset, name, logs.shape[1])
     answer = logs.argmax(axis=1)
     right = (answer == classes).astype(float)
     confidence = np.minimum(np.exp(logs.max(axis=1)), 1.0)

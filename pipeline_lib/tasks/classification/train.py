@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.errors import DataError
-from pipeline_lib.tasks.classification.images import ImageBatches, Images, classes_of, pixels_of
+from pipeline_lib.tasks.classification.classes import classes_of
+from pipeline_lib.tasks.classification.images import ImageBatches, Images, pixels_of
 from pipeline_lib.tasks.classification.options import TrainingOptions
 from pipeline_lib.train.outcome import descend, fresh_network, keep
 from pipeline_lib.train.problem import Batch

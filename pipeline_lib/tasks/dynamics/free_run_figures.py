@@ -26,6 +26,8 @@ _MOST_ROWS = 6
 """Of maps, the truth included."""
 _MAP_TIMES = (0.1, 0.5, 1.0)
 """Shares of a run after which it is shown as maps."""
+_MAP_DIMS = 3
+"""Dimensions, time included, of what is drawn as maps; of more the middle of the others is shown."""
 _FEWEST_SITES = 8
 """Sites on one axis from which on a state is drawn as a field."""
 _MOST_ATTRACTOR = 4
@@ -51,14 +53,12 @@ def draw_free_runs(context: ReportContext) -> list[ReportFigure]:
     runs, truth = first_runs(context)
     if not runs:
         return []
-    if diagnosed(context):
-        return [draw_diagnostics(context)]
-    figures = [draw_energy(runs, truth)]
+    figures = [draw_diagnostics(context) if diagnosed(context) else draw_energy(runs, truth)]
     if truth.states.ndim == 2 and truth.states.shape[1] <= _MOST_ATTRACTOR and truth.states.shape[1] > 1:
         figures.insert(0, draw_attractor(runs, truth))
     elif truth.states.ndim == 2 and truth.states.shape[1] >= _FEWEST_SITES:
         figures = [draw_hovmoeller(runs, truth), draw_spectra(runs, truth), *figures]
-    elif truth.states.ndim == 3 and min(truth.states.shape[1:]) >= _FEWEST_SITES:
+    elif truth.states.ndim >= _MAP_DIMS and min(truth.states.shape[1:]) >= _FEWEST_SITES:
         figures = [draw_maps(runs, truth), draw_spectra(runs, truth), *figures]
     return figures
 
@@ -133,7 +133,7 @@ def draw_hovmoeller(runs: list[FreeRun], truth: FreeRun, *, name: str = "hovmoel
 
 
 def draw_maps(runs: list[FreeRun], truth: FreeRun, *, name: str = "maps") -> ReportFigure:
-    """Draw states of two axes at three times, a row of maps for each run."""
+    """Draw states of two or more axes at three times, a row of maps for each run."""
     rows = [truth, *runs][:_MOST_ROWS]
     figure = new_figure(0.4 + _MAP_HEIGHT * len(rows))
     panels = panel_grid(figure, len(rows), len(_MAP_TIMES), sharex=True, sharey=True)
@@ -145,7 +145,7 @@ def draw_maps(runs: list[FreeRun], truth: FreeRun, *, name: str = "maps") -> Rep
         for column, time in enumerate(times):
             ax = panels[row * len(times) + column]
             image = ax.imshow(
-                run.states[time],
+                _level(run.states[time]),
                 origin="lower",
                 interpolation="nearest",
                 cmap=anomaly_colours(),
@@ -160,11 +160,19 @@ def draw_maps(runs: list[FreeRun], truth: FreeRun, *, name: str = "maps") -> Rep
     if image is not None:
         figure.colorbar(image, ax=panels, shrink=0.5)
     more = 1 + len(runs) - _MOST_ROWS
+    level = " at mid-height" if truth.states.ndim > _MAP_DIMS else ""
     caption = (
         "The truth and a free run of each model (first seed) from the same start in the test; colours are values of the"
-        f" state, in a range that is symmetric around zero.{_more(more)}"
+        f" state{level}, in a range that is symmetric around zero.{_more(more)}"
     )
     return ReportFigure(name, "Free runs", caption, figure)
+
+
+def _level(state: Values) -> Values:
+    """The middle of all axes of a state (...) but the last two."""
+    while state.ndim >= _MAP_DIMS:
+        state = state[len(state) // 2]
+    return state
 
 
 def draw_spectra(runs: list[FreeRun], truth: FreeRun, *, name: str = "spectra") -> ReportFigure:
@@ -180,8 +188,9 @@ def draw_spectra(runs: list[FreeRun], truth: FreeRun, *, name: str = "spectra") 
     ax.set_ylabel("Energy")
     _legend(figure, ax)
     caption = (
-        "Half the mean square of the states by wavenumber, in all directions alike, over the second half of the free"
-        " runs. It is the energy of a velocity, the enstrophy of a vorticity."
+        "Half the mean square of the states (of their first field, if they have several) by wavenumber, in all"
+        " directions alike, over the second half of the free runs. It is the energy of a velocity, the enstrophy of a"
+        " vorticity."
     )
     return ReportFigure(name, "Spectra", caption, figure)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline_lib.io.zarr_store import open_store
 from pipeline_lib.metrics import ratio
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
+from pipeline_lib.report.figures.bands import draw_band
 from pipeline_lib.report.figures.leaderboard import draw_leaderboard
 from pipeline_lib.report.figures.loss_curves import draw_loss_curves
 from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure, panel_grid
@@ -50,8 +51,8 @@ def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> Report
     for competitor in drawn:
         rmse, unexplained = (np.stack(rows) for rows in zip(*map(_by_lead, _counts(competitor)), strict=True))
         leads = np.arange(1, rmse.shape[1] + 1)
-        _band(left, leads, rmse, competitor)
-        _band(right, leads, np.maximum(unexplained, _LEAST), competitor)
+        draw_band(left, leads, rmse, competitor)
+        draw_band(right, leads, np.maximum(unexplained, _LEAST), competitor)
     right.axhline(1.0, color=MUTED, linewidth=0.8, linestyle=":")
     for ax, words in ((left, "RMSE"), (right, "Unexplained variance")):
         ax.set_yscale("log")
@@ -121,8 +122,3 @@ def _by_lead(counts: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float6
         counts[name].sum("time").values for name in ("squared_error", "persistence_error", "values")
     )
     return np.sqrt(ratio(error, values)), ratio(error, reference)
-
-
-def _band(ax: Axes, leads: NDArray[np.int64], rows: NDArray[np.float64], competitor: Competitor) -> None:
-    ax.plot(leads, rows.mean(axis=0), color=competitor.colour, linewidth=1.2, label=competitor.title)
-    ax.fill_between(leads, rows.min(axis=0), rows.max(axis=0), color=competitor.colour, alpha=0.15, linewidth=0)

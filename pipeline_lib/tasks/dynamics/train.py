@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
-import numpy as np
 import torch
 
-from pipeline_lib.data.datasets import open_days
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.learning.forecaster import Forecaster, Rollout
 from pipeline_lib.models.base import FittedModel
 from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
 from pipeline_lib.tasks.dynamics.problem import DynamicsProblem
-from pipeline_lib.tasks.dynamics.trajectories import ages_of, require_one
+from pipeline_lib.tasks.dynamics.reading import Split, read_normalised
+from pipeline_lib.tasks.dynamics.trajectories import require_one
 from pipeline_lib.tasks.dynamics.windows import Trajectory
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
-from pipeline_lib.train.seeds import generator
 
 
 def train(request: TrainingRequest) -> None:
@@ -44,9 +42,16 @@ def train(request: TrainingRequest) -> None:
 
 
 def train_forecaster(
-    request: TrainingRequest, training: TrainingOptions, *, task: str, facts: Mapping[str, Any]
+    request: TrainingRequest,
+    training: TrainingOptions,
+    *,
+    task: str,
+    facts: Mapping[str, Any],
+    check: Callable[[Forecaster], object] | None = None,
 ) -> None:
     """Train a network on the states that the first input holds, and store it for a task, with facts for its manifest.
+
+    Before it is trained, ``check`` may refuse it.
 
     Raises
     ------
@@ -65,6 +70,8 @@ def train_forecaster(
     if not isinstance(network, Forecaster):
         title = request.network_model.card.title
         raise ConfigError(f"{title} advances no states", where="models", fix="choose a model of this task")
+    if check is not None:
+        check(network)
     outcome = _outcome(request, training, network, *trajectories)
     scaling = [(values["mean"], values["std"])] * len(request.inputs)
     keep(request, network, outcome, task=task, sizes=sizes, scaling=scaling, facts=facts)
@@ -97,30 +104,9 @@ def _outcome(
     return descend(request, Rollout(network, training.horizon), problem, training, data=data, inner="forecaster")
 
 
-def read_states(
-    request: TrainingRequest, training: TrainingOptions, split: Literal["train", "validation"]
-) -> Trajectory:
+def read_states(request: TrainingRequest, training: TrainingOptions, split: Split) -> Trajectory:
     """Return the states of the days of a split, normalised, with the noise that the options ask for."""
-    variable = request.inputs[0]
-    statistics = request.statistics[variable]
-    start, end = request.train if split == "train" else request.validation
-    ds = open_days(request.of("dataset"), start, end)
-    times = ds["time"].values
-    step = float((times[1] - times[0]) / np.timedelta64(1, "D"))
-    if not np.isclose(step, training.step, rtol=1e-6):
-        raise ConfigError(
-            f"is {training.step:g}, the states are {step:g} apart", where="training.step", fix="correct it"
-        )
-    states = ds[variable].values.reshape(len(times), -1).astype(np.float64)
-    if training.noise:
-        states += training.noise * generator(request.seed, "noise", split).standard_normal(states.shape)
-    states = (states - statistics["mean"]) / statistics["std"]
-    exact = (
-        training.precision == "float64"
-        or training.optimizer == "levenberg_marquardt"
-        or issubclass(request.network_model, FittedModel)
-    )
-    dtype = np.float64 if exact else np.float32
-    return Trajectory(
-        states.astype(dtype), times, training.horizon, ds[variable].shape[1:], ages_of(ds), training.from_age
-    )
+    read = read_normalised(request, training, split, request.inputs[:1])
+    states = read.arrays[0]
+    flat = states.reshape(len(states), -1)
+    return Trajectory(flat, read.times, training.horizon, states.shape[1:], read.ages, training.from_age)

@@ -81,6 +81,30 @@ def test_enks_over_whole_periods_needs_a_lag_and_smoothers_are_not_localised():
         MethodOptions(method="enrts", localisation=2.0)
 
 
+@pytest.mark.parametrize("options", [{"margin": 1}, {"margin": 5, "window": 10}])
+def test_a_margin_leaves_something_of_a_window(options):
+    with pytest.raises(ValidationError, match=r"margin \d: needs a window of more than \d+ time steps"):
+        MethodOptions(**options)
+    assert MethodOptions(margin=5, window=11).margin == 5
+
+
+def test_steps_of_a_fixed_length_are_a_way_to_minimise_weak_4dvar_only():
+    with pytest.raises(ValidationError, match="strong_4dvar is not minimised by gradient_descent"):
+        MethodOptions(method="strong_4dvar", minimiser="gradient_descent")
+
+
+def test_descent_gets_where_the_quasi_newton_method_is_at_once():
+    expected, _, _ = run("weak_4dvar", iterations=400)
+    errors = []
+    for steps in (20, 200, 1500):
+        found, _, _ = run("weak_4dvar", iterations=steps, minimiser="gradient_descent", descent_step=6.0)
+        errors.append(float((found - expected).abs().max()))
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+    assert errors[2] < 1e-3
+    away, _, _ = run("weak_4dvar", iterations=400, minimiser="gradient_descent", descent_step=400.0)
+    assert torch.isnan(away).all()
+
+
 def test_a_taper_wider_than_the_ring_is_told():
     forecast, _, observations = twin()
     prior = Prior(torch.zeros(2, dtype=torch.float64), 1.0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from pipeline_lib.errors import DataError
@@ -13,14 +15,17 @@ from pipeline_lib.tasks.assimilation.options import TrainingOptions
 from pipeline_lib.tasks.assimilation.windows import ObservedTrajectory, WindowProblem
 from pipeline_lib.train.share import Share
 
+MEAN = np.array([0.3, -1.2], dtype="float32")
+"""Of the training states."""
 
-def trajectory(count=60, length=12):
+
+def trajectory(count=60, length=12, margin=0):
     rng = np.random.default_rng(0)
     states = rng.standard_normal((count, 2)).astype("float32")
     observation = np.where(rng.random((count, 2)) < 0.4, states + 0.1, np.nan).astype("float32")
     observation[:, 1] = np.nan
     times = np.datetime64("2000-01-01", "s") + np.arange(count) * np.timedelta64(60, "s")
-    return ObservedTrajectory(states, observation, times, length)
+    return ObservedTrajectory(states, observation, times, MEAN, length, margin)
 
 
 class Halving(nn.Module):
@@ -45,7 +50,7 @@ def test_a_window_is_its_guess_values_mask_and_truth():
     np.testing.assert_array_equal(values[0].T, np.nan_to_num(seen))
     where = np.flatnonzero(np.isfinite(seen[:, 0]))
     np.testing.assert_allclose(guess[0, 0], np.interp(np.arange(12), where, seen[where, 0]), rtol=1e-5)
-    assert not guess[0, 1].any()  # never observed: the mean
+    assert guess[:, 1].unique().tolist() == [MEAN[1]]  # never observed
     assert made.describe(batch.samples) == "2000-01-01T00:03:00; 2000-01-01T00:20:00"
 
 
@@ -76,5 +81,19 @@ def test_too_few_states_are_told():
         trajectory(5)
 
 
-def test_a_window_without_any_observation_is_the_mean():
-    assert not first_guess(torch.full((1, 4, 2), torch.nan)).any()
+def test_a_window_without_any_observation_is_the_mean_of_each_component():
+    guess, values, mask = first_guess(torch.full((1, 4, 2), torch.nan), torch.from_numpy(MEAN)).unbind(1)
+    assert torch.equal(guess, torch.from_numpy(MEAN)[:, None].expand(1, 2, 4))
+    assert not values.any()
+    assert not mask.any()
+
+
+@given(length=st.integers(2, 20), margin=st.integers(0, 9))
+def test_margins_hold_no_observation_and_leave_the_others(length, margin):
+    made = trajectory(40, length, margin).cut(np.array([0, 5])).inputs
+    whole = trajectory(40, length).cut(np.array([0, 5])).inputs
+    inside = range(margin, length - margin)
+    for time in range(length):
+        assert torch.equal(made[:, 2, :, time], whole[:, 2, :, time] * (time in inside))
+        assert torch.equal(made[:, 1, :, time], whole[:, 1, :, time] * (time in inside))
+    assert torch.equal(made[:, 3], whole[:, 3])

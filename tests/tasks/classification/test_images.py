@@ -9,7 +9,8 @@ import xarray as xr
 from torch import nn
 
 from pipeline_lib.errors import DataError
-from pipeline_lib.tasks.classification.images import ImageBatches, Images, classes_of, pixels_of
+from pipeline_lib.tasks.classification.classes import classes_of
+from pipeline_lib.tasks.classification.images import ImageBatches, Images, pixels_of
 from pipeline_lib.tasks.classification.options import TrainingOptions
 from pipeline_lib.tasks.classification.train import ClassificationProblem, ClassificationScores
 from pipeline_lib.train.problem import Batch

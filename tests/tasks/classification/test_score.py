@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_lib.errors import ScoreError
+from pipeline_lib.errors import DataError, ScoreError
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.score.bootstrap import Resampling
 from pipeline_lib.score.gate import InvalidRunError
@@ -99,10 +99,16 @@ def test_what_cannot_be_compared_is_refused():
         counts_of(product.assign_coords(time=product.time + np.timedelta64(1, "s")), dataset)
     with pytest.raises(ScoreError, match="was trained for 'label', of which the dataset holds no classes"):
         counts_of(product, dataset.drop_vars("label"))
-    with pytest.raises(ScoreError, match=r"knows 4 classes, the truth holds class 9"):
-        counts_of(product, dataset.assign(label=dataset.label * 0 + 9))
     product["log_probability"][3] = -0.5
     with pytest.raises(ScoreError, match="do not sum to 1 on 2001-02-01T01:07:30"):
+        counts_of(product, dataset)
+
+
+@pytest.mark.parametrize("wrong", [9, 4, -1, 0.6, np.nan])
+def test_a_truth_that_is_no_class_is_refused(wrong):
+    product, dataset = stores()
+    dataset.label[7] = wrong
+    with pytest.raises(DataError, match=rf"target: label: holds {wrong:g}, not a class from 0 to 3"):
         counts_of(product, dataset)
 
 

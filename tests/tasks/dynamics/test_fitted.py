@@ -154,6 +154,22 @@ def test_the_number_of_analogs_is_the_one_that_validation_likes_best(states):
     torch.testing.assert_close(network.successors, states[500:2500])
 
 
+def test_analogs_for_drawn_forecasts_are_chosen_without_chance(states):
+    found = []
+    for sampled, seed in ((False, 0), (True, 0), (True, 1)):
+        model, network = build("analog", catalogue=1000, neighbours=[40, 41, 42, 43, 44, 45], sampled=sampled)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model.fit(network, states[:2000], states[2000:3000], horizon=5)
+            before = torch.get_rng_state()
+            model.fit(network, states[:2000], states[2000:3000], horizon=5)
+            assert torch.equal(torch.get_rng_state(), before)
+            forecasts = [network.advance(states[:5], None)[0] for _ in range(2)]
+            assert torch.allclose(*forecasts, rtol=0, atol=1e-9) != sampled
+        found.append(int(network.neighbours))
+    assert len(set(found)) == 1
+
+
 def test_sampled_forecasts_have_mean_and_spread_of_the_analogs():
     generator = torch.Generator().manual_seed(0)
     near = torch.randn(200, 2, generator=generator, dtype=torch.float64)

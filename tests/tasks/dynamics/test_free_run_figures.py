@@ -1,4 +1,4 @@
-"""Figures of free runs of states with one or two axes."""
+"""Figures of free runs of states with one to three axes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pipeline_lib.solvers.spectral import spectrum
 from pipeline_lib.tasks.dynamics.free_run_figures import FreeRun, _first_field, draw_maps, draw_spectra, shell_spectrum
 
 
-@pytest.mark.parametrize("sizes", [(16,), (15,), (16, 16), (12, 12), (15, 15)])
+@pytest.mark.parametrize("sizes", [(16,), (15,), (16, 16), (12, 12), (15, 15), (8, 8, 8), (9, 9, 9)])
 def test_the_spectrum_is_that_of_the_solvers(sizes):
     states = np.random.default_rng(0).standard_normal((3, *sizes))
     found = shell_spectrum(states)
     assert found.shape == (3, sizes[0] // 2 + 1)
-    if len(sizes) == 2:
-        expected = spectrum(torch.tensor(states), 2).numpy()[:, : sizes[0] // 2 + 1]
+    if len(sizes) > 1:
+        expected = spectrum(torch.tensor(states), len(sizes)).numpy()[:, : sizes[0] // 2 + 1]
         np.testing.assert_allclose(found, expected, rtol=1e-12)
     else:
         np.testing.assert_allclose(found.sum(axis=1), 0.5 * (states**2).mean(axis=1), rtol=1e-12)
@@ -41,6 +41,18 @@ def test_maps_are_a_row_for_each_run_at_three_times_and_a_run_that_blew_up_is_dr
     assert [drawn[row].get_ylabel() for row in (0, 3)] == ["truth", "model"]
     np.testing.assert_array_equal(drawn[1].images[0].get_array(), truth.states[10])
     assert draw_spectra([run], truth).figure.axes[0].lines
+
+
+def test_of_a_box_the_level_at_mid_height_is_drawn():
+    rng = np.random.default_rng(1)
+    truth, run = (FreeRun(title, "black", rng.standard_normal((11, 8, 9, 10))) for title in ("truth", "model"))
+    drawn = draw_maps([run], truth)
+    panels = [ax for ax in drawn.figure.axes if ax.images]
+    np.testing.assert_array_equal(panels[2].images[0].get_array(), truth.states[10, 4])
+    np.testing.assert_array_equal(panels[3].images[0].get_array(), run.states[1, 4])
+    assert "at mid-height" in drawn.caption
+    flat = [FreeRun(run.title, "black", run.states[:, 0]) for run in (truth, run)]
+    assert "at mid-height" not in draw_maps(flat[1:], flat[0]).caption
 
 
 def test_of_several_fields_the_first_is_drawn():

@@ -1,0 +1,105 @@
+"""A box of turbulence on a coarse grid, with a term for what the grid does not see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
+from pipeline_lib.models.ode_network import OneStep
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.states import StateModel, States
+from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.simulations.turbulence import DIFFUSIVITY, FIELDS, FORCING, GRADIENT, VISCOSITY
+
+if TYPE_CHECKING:
+    from pipeline_lib.learning.forecaster import Forecaster
+
+_AXES = 3
+_FEWEST_POINTS = 4
+
+
+@MODELS.register("turbulence_closure")
+class TurbulenceClosure(StateModel):
+    """A step of the coarse spectral solver whose tendency holds a learned convergence of fluxes."""
+
+    card: ClassVar[ModelCard] = ModelCard(
+        title="Turbulence closure",
+        summary="Steps of a coarse spectral solver of velocity and a scalar in a box; a closure gives the stress and"
+        " the flux of the scalar that scales below the grid would make: none, Smagorinsky's with two fitted constants,"
+        " products of gradients with fitted constants, or a local network of gradients. Trained through the solver,"
+        " over training.horizon steps.",
+        task="dynamics",
+        citation="After Frezat, Balarac, Le Sommer, Fablet, Lguensat, Physical invariance in neural networks for"
+        " subgrid-scale scalar flux modeling, Physical Review Fluids 6 (2021)",
+        year=2021,
+        doi="10.1103/PhysRevFluids.6.024607",
+        arxiv="2010.04663",
+        parameters=PublishedCount(
+            total=5616, counts="trainable values of the network with the default options; not of the publication",
+            confidence="verified",
+        ),
+        facts=(
+            Fact(text="Published: 512 x 512 x 512 points, filtered to 64 x 64 x 64 and less, a closure for the scalar"
+                 " alone, scored a-priori; a plain network of 295,248 values and one with the invariances built in, of"
+                 " 338,936. Both are here, as scalar_network and invariant_network.", confidence="code"),
+            Fact(text="There, the correlation with the term is .36 for a dynamic Smagorinsky closure, .50 for a dynamic"
+                 " gradient model, .56 for the plain and .61 for the invariant network.", confidence="code"),
+        ),
+        limits=(
+            "A small box at a low Reynolds number, held in balance by linear forcing and a mean gradient of the scalar;"
+            " the published data are not used.",
+            "A-priori training is horizon 1: the regression of one step's tendency on the filtered one, through the"
+            " scheme. There is no regression on the subgrid term itself, and no score of it: of the mean square of the"
+            " term, a closure gets right a share of about 1 - (rmse_1 / rmse_1 of no closure)^2; of the best one in a"
+            " family that holds its own multiples, this is the square of the correlation with the term.",
+            "The published networks give the scalar's term itself, of which the mean is taken out; the momentum has"
+            " none.",
+            "A closure stands for the errors of the coarse discretisation as well: it suits this solver, this grid and"
+            " this filter.",
+        ),
+    )  # fmt: skip
+
+    class Options(BaseOptions):
+        """Options of this model."""
+
+        closure: Literal["none", "smagorinsky", "linear", "network", "scalar_network", "invariant_network"] = "network"
+        """``none`` is the coarse solver alone; ``smagorinsky`` an eddy viscosity (Cs dx)^2 |S| with the rate of strain
+        S and an eddy diffusivity (Cc dx)^2 |S|, constants to be found; ``linear`` a sum of products of gradients, with
+        seven constants; ``network`` convolutions of gradients with tanh; ``scalar_network`` and ``invariant_network``
+        the published networks, for the scalar alone."""
+        width: Literal[1, 3, 5] = 3
+        """Points that a convolution of ``network`` sees along each axis."""
+        layers: int = Field(1, gt=0)
+        """Such convolutions."""
+        hidden: int = Field(16, gt=0)
+        """Channels of ``network``."""
+        viscosity: float = Field(VISCOSITY, ge=0)
+        """nu of the simulation."""
+        diffusivity: float = Field(DIFFUSIVITY, ge=0)
+        """Its kappa."""
+        forcing: float = Field(FORCING, ge=0)
+        """Its rate of forcing A."""
+        gradient: float = GRADIENT
+        """Its mean gradient of the scalar."""
+        scheme: OneStep = "rk4"
+        """How a step is taken."""
+        substeps: int = Field(1, gt=0)
+        """Steps of the coarse solver between two states."""
+
+    @classmethod
+    def forecaster(cls, options: Options, states: States) -> Forecaster:
+        """Return the network."""
+        from pipeline_lib.models.turbulence_closure.network import TurbulenceStep
+
+        fewest = max(_FEWEST_POINTS, options.layers * (options.width // 2))
+        fields, *sides = states.shape
+        if fields != len(FIELDS) or len(sides) != _AXES or len(set(sides)) != 1 or sides[0] < fewest:
+            raise ConfigError(
+                f"states {states.shape} are not {len(FIELDS)} fields on a cubic grid of {fewest} points a side or more",
+                where="turbulence_closure",
+                fix="take a source of the simulation turbulence",
+            )
+        return TurbulenceStep(options, states)

@@ -1,0 +1,73 @@
+"""The arrays that a training on trajectories reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_lib.data.datasets import open_days
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.models.base import FittedModel
+from pipeline_lib.tasks.dynamics.options import TrainingOptions
+from pipeline_lib.tasks.dynamics.trajectories import Ages, ages_of
+from pipeline_lib.train.request import TrainingRequest
+from pipeline_lib.train.seeds import generator
+
+Array = NDArray[np.float32] | NDArray[np.float64]
+Split = Literal["train", "validation"]
+
+
+class Series(NamedTuple):
+    """Variables over the days of a split.
+
+    Attributes
+    ----------
+    arrays
+        (time, ...) of each, normalised.
+    times
+        datetime64 (time,), evenly spaced.
+    ages
+        Time steps (time,) since the start of each state's trajectory.
+    """
+
+    arrays: list[Array]
+    times: NDArray[np.datetime64]
+    ages: Ages
+
+
+def read_normalised(request: TrainingRequest, training: TrainingOptions, split: Split, names: Sequence[str]) -> Series:
+    """Return variables of the days of a split.
+
+    All are normalised by the statistics of the first, the states, which also have the noise that the options ask for.
+    They are float64 where the training computes in it, else float32.
+
+    Raises
+    ------
+    ConfigError
+        If the states are not as far apart as the options say.
+    DataError
+        If a day of the split is missing, or ages of states are none.
+    """
+    statistics = request.statistics[names[0]]
+    start, end = request.train if split == "train" else request.validation
+    ds = open_days(request.of("dataset"), start, end)
+    times = ds["time"].values
+    step = float((times[1] - times[0]) / np.timedelta64(1, "D")) if len(times) > 1 else training.step
+    if not np.isclose(step, training.step, rtol=1e-6):
+        raise ConfigError(
+            f"is {training.step:g}, the states are {step:g} apart", where="training.step", fix="correct it"
+        )
+    found = [ds[name].values.astype(np.float64) for name in names]
+    if training.noise:
+        found[0] += training.noise * generator(request.seed, "noise", split).standard_normal(found[0].shape)
+    exact = (
+        training.precision == "float64"
+        or training.optimizer == "levenberg_marquardt"
+        or issubclass(request.network_model, FittedModel)
+    )
+    dtype = np.float64 if exact else np.float32
+    arrays: list[Array] = [((values - statistics["mean"]) / statistics["std"]).astype(dtype) for values in found]
+    return Series(arrays, times, ages_of(ds))

@@ -1,0 +1,43 @@
+"""A variable is the same, whether a preparation gets all of a source or what it says it takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from pipeline_lib.preparations.registry import PREPARATIONS
+from tests.workflow.project import eddy_maps
+
+
+def states() -> xr.Dataset:
+    rng = np.random.default_rng(0)
+    times = np.datetime64("2000-01-01", "ns") + np.arange(12) * np.timedelta64(1, "h")
+    names = ("state", "small", "label")
+    return xr.Dataset(
+        {name: (("time", "site"), rng.standard_normal((12, 4)), {"units": "1"}) for name in names}, {"time": times}
+    )
+
+
+def maps() -> xr.Dataset:
+    found = eddy_maps().isel(time=slice(2))[["adt"]]
+    return found.assign(ugos=2 * found.adt, vgos=3 * found.adt)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "source", "wanted", "takes"),
+    [
+        ("as_is", {"variables": ["label", "state", "small"]}, states, ("state",), {"state"}),
+        ("as_is", {"variables": ["label", "state"]}, states, ("state", "label"), {"label", "state"}),
+        ("observed_states", {"variable": "state", "variance": 1.0}, states, ("state", "observation"), {"state"}),
+        ("gridded_ssh", {}, maps, ("ugos", "adt"), {"adt", "ugos", "vgos"}),
+    ],
+)
+def test_variables_are_the_same_from_fewer_of_the_source(name, options, source, wanted, takes):
+    preparation, ds = PREPARATIONS.get(name), source()
+    asked = preparation.Options.model_validate(options)
+    narrowed, needed = preparation.narrowed(asked, wanted, tuple(ds.data_vars))
+    assert set(needed) == takes
+    whole, part = preparation.prepare(ds, asked), preparation.prepare(ds[list(needed)], narrowed)
+    for variable in wanted:
+        xr.testing.assert_identical(part[variable], whole[variable])
