@@ -26,7 +26,7 @@ KIND = "model"
 WEIGHTS = "best.pt"
 HISTORY = "history.csv"
 LAST = "last.ckpt"
-PACKAGES = ("torch", "pytorch-lightning", "scipy", "scikit-learn", "pysindy")
+PACKAGES = ("torch", "pytorch-lightning", "scipy", "scikit-learn", "pysindy", "sympy")
 
 
 class InputVariable(Options):

@@ -25,7 +25,7 @@ from pipeline_lib.tasks.registry import stage_module
 
 logger = logging.getLogger(__name__)
 
-PACKAGES = ("torch", "dask", "scipy")
+PACKAGES = ("torch", "dask", "scipy", "sympy")
 GRID_TOLERANCE = 0.01
 """Relative difference of grid steps that passes: coordinates may be stored in single precision."""
 
