@@ -62,8 +62,7 @@ def fit_least_squares(
         If a forecast is not finite, or cannot be differentiated forwards.
     """
     shapes = {name: value.shape for name, value in network.named_parameters()}
-    rows: list[dict[str, float]] = []
-    best: Tensor | None = None
+    kept = _Best(lambda vector: _forecast(network, shapes, vector, validation.inputs) - validation.target, scale)
 
     def misfit(vector: Tensor) -> Tensor:
         return (_forecast(network, shapes, vector, train.inputs) - train.target).flatten()
@@ -74,15 +73,8 @@ def fit_least_squares(
         return found.T
 
     def note(intermediate_result: OptimizeResult) -> None:
-        nonlocal best
-        vector = torch.from_numpy(intermediate_result.x.copy())
-        with torch.no_grad():
-            error = float((_forecast(network, shapes, vector, validation.inputs) - validation.target).square().mean())
-        loss = scale * 2 * float(intermediate_result.cost) / train.target.numel()
-        if best is None or scale * error < min(row["val_loss"] for row in rows):
-            best = vector
-        rows.append({"epoch": len(rows) + 1, "train_loss": loss, "val_loss": scale * error, "val_rmse": error**0.5})
-        logger.info("iteration %d: train loss %.4g, validation rmse %.4g", len(rows), loss, error**0.5)
+        found = torch.from_numpy(intermediate_result.x.copy())
+        kept.note(found, train_loss=scale * 2 * float(intermediate_result.cost) / train.target.numel())
 
     start = parameters_to_vector(network.parameters()).detach().numpy()
     try:
@@ -106,9 +98,28 @@ def fit_least_squares(
         ) from error
     except ValueError as error:  # of the library, on residuals that are not finite
         raise TrainingError(f"no fit: {error}", where="levenberg_marquardt", fix="set optimizer: adam") from error
-    if best is not None:
-        vector_to_parameters(best, network.parameters())
-    return pd.DataFrame(rows)
+    if kept.vector is not None:
+        vector_to_parameters(kept.vector, network.parameters())
+    return pd.DataFrame(kept.rows)
+
+
+class _Best:
+    """The parameters with the least validation loss so far, and the history."""
+
+    def __init__(self, misfit: Callable[[Tensor], Tensor], scale: float) -> None:
+        self._misfit, self._scale = misfit, scale
+        self.vector: Tensor | None = None
+        self.rows: list[dict[str, float]] = []
+
+    def note(self, vector: Tensor, *, train_loss: float) -> None:
+        """Take the parameters of an iteration in."""
+        with torch.no_grad():
+            error = float(self._misfit(vector).square().mean())
+        loss, rmse = self._scale * error, error**0.5
+        if self.vector is None or loss < min(row["val_loss"] for row in self.rows):
+            self.vector = vector
+        self.rows.append({"epoch": len(self.rows) + 1, "train_loss": train_loss, "val_loss": loss, "val_rmse": rmse})
+        logger.info("iteration %d: train loss %.4g, validation rmse %.4g", len(self.rows), train_loss, rmse)
 
 
 def _forecast(network: Rollout, shapes: dict[str, torch.Size], vector: Tensor, inputs: Tensor) -> Tensor:

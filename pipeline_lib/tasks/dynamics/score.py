@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from pipeline_lib.errors import ScoreError
 from pipeline_lib.score.bootstrap import summable
@@ -66,15 +67,7 @@ def score_stores(
         raise ScoreError(f"{times} test states are too few for forecasts of {leads} steps", where=where)
     states = truth.values.reshape(times, -1).astype("float64")
     found = forecast.isel(time=starts).values.reshape(starts.size, leads, -1).astype("float64")
-    bad = np.argwhere(~np.isfinite(found).all(axis=-1))
-    if bad.size:
-        start, lead = (int(i) for i in bad[0])
-        raise InvalidRunError(
-            f"{len(bad)} of {starts.size * leads} forecasts are not finite, the first {lead + 1} steps after "
-            f"{truth.time.values[starts[start]]:.19}",
-            where=where,
-            fix="forecast fewer steps, or train a stable model",
-        )
+    _require_finite(found, truth.time.values[starts], where)
     future = states[starts[:, None] + np.arange(1, 1 + leads)]
     by_lead = {
         "squared_error": summable(((found - future) ** 2).sum(axis=-1)),
@@ -89,6 +82,19 @@ def score_stores(
     sample = Sample.of(scored, xr.ones_like(scored, dtype=bool), method={"leads": leads})
     coords = {"time": scored.time, "lead": forecast.lead}
     return xr.Dataset(counts, coords), sample
+
+
+def _require_finite(forecasts: NDArray[np.float64], times: NDArray[np.datetime64], where: str) -> None:
+    """Call a run invalid of which a forecast (time, lead, component) is not finite."""
+    bad = np.argwhere(~np.isfinite(forecasts).all(axis=-1))
+    if bad.size:
+        start, lead = (int(i) for i in bad[0])
+        raise InvalidRunError(
+            f"{len(bad)} of {forecasts[..., 0].size} forecasts are not finite, the first {lead + 1} steps after "
+            f"{times[start]:.19}",
+            where=where,
+            fix="forecast fewer steps, or train a stable model",
+        )
 
 
 def _chosen(data: T, truth: xr.DataArray, fields: list[int], where: str) -> T:
