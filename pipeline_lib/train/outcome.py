@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from pipeline_lib.learning.model_store import InputVariable, ModelSpec, dataset_facts, save_model
 from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.options import Options
-from pipeline_lib.train.loop import run_training
 from pipeline_lib.train.options import LoopOptions
 from pipeline_lib.train.problem import Problem
 from pipeline_lib.train.request import TrainingRequest
@@ -90,6 +89,9 @@ def descend(
     Interrupted, TrainingError, ConfigError
         As :func:`~pipeline_lib.train.loop.run_training`.
     """
+    # Lightning takes seconds to load, and a fit in one go needs none of it.
+    from pipeline_lib.train.loop import run_training
+
     model = request.network_model
     result = run_training(
         network=network,

@@ -10,7 +10,6 @@ import torch
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.learning.forecaster import Forecaster, Rollout
 from pipeline_lib.models.base import FittedModel
-from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
 from pipeline_lib.tasks.dynamics.problem import DynamicsProblem
 from pipeline_lib.tasks.dynamics.reading import Split, read_normalised
@@ -90,6 +89,9 @@ def _outcome(
     if next(network.parameters(), None) is None:  # equations in which nothing is unknown
         return Outcome.of_fit(network)
     if training.optimizer == "levenberg_marquardt":
+        # Slow to load, and most trainings need none of it.
+        from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
+
         history = fit_least_squares(
             Rollout(network.double(), training.horizon),
             train.spread(training.windows),
