@@ -246,7 +246,10 @@ def _left_out(runs: list[FreeRun]) -> str:
 
 
 def _more(left_out: int) -> str:
-    return f" The {left_out} models lowest in the ranking are left out." if left_out > 0 else ""
+    if left_out <= 0:
+        return ""
+    those = "model lowest in the ranking is" if left_out == 1 else f"{left_out} models lowest in the ranking are"
+    return f" The {those} left out."
 
 
 def _energy(run: FreeRun) -> Values:
