@@ -69,7 +69,14 @@ def fit_least_squares(
 
     def jacobian(vector: Tensor) -> Tensor:
         columns = vmap(lambda direction: jvp(misfit, (vector,), (direction,))[1], chunk_size=_COLUMNS)
-        found: Tensor = columns(torch.eye(len(vector), dtype=vector.dtype))
+        try:
+            found: Tensor = columns(torch.eye(len(vector), dtype=vector.dtype))
+        except RuntimeError as error:  # of which NotImplementedError is one kind
+            raise TrainingError(
+                f"no derivatives by forward differentiation: {str(error).splitlines()[0]}",
+                where="levenberg_marquardt",
+                fix="set optimizer: adam",
+            ) from error
         return found.T
 
     def note(intermediate_result: OptimizeResult) -> None:
@@ -91,11 +98,6 @@ def fit_least_squares(
                 max_nfev=iterations,
                 callback=note,
             )
-    except (NotImplementedError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise TrainingError(
-            f"cannot be differentiated forwards: {reason}", where="levenberg_marquardt", fix="set optimizer: adam"
-        ) from error
     except ValueError as error:  # of the library, on residuals that are not finite
         raise TrainingError(f"no fit: {error}", where="levenberg_marquardt", fix="set optimizer: adam") from error
     if kept.vector is not None:

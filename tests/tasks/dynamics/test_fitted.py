@@ -90,6 +90,26 @@ def test_least_squares_says_what_it_cannot_fit(states):
         fitted(network, states[:50], states[100:150], 3, 5)
 
 
+class Stubborn(torch.autograd.Function):
+    """The identity, with a derivative backwards alone."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+def test_least_squares_says_that_a_network_has_no_derivatives_forwards(states):
+    _, network = build("lorenz63_ode")
+    advance = network.advance
+    network.advance = lambda state, memory: (Stubborn.apply(advance(state, memory)[0]), memory)
+    with pytest.raises(TrainingError, match=r"no derivatives by forward differentiation: .*set optimizer: adam"):
+        fitted(network, states[:50], states[100:150], 1, 5)
+
+
 # ---- analogs -----------------------------------------------------------------------------------------------
 
 
