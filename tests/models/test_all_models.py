@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pipeline_lib.errors import DataError
 from pipeline_lib.learning.forecaster import Rollout
 from pipeline_lib.models.base import AlgorithmModel, FittedModel, NetworkModel
+from pipeline_lib.models.frames import FrameModel
 from pipeline_lib.models.keras import keras_parameter_count
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.windows import WindowModel
@@ -26,6 +27,7 @@ TRAINED = [name for name in MODELS.names() if issubclass(MODELS.get(name), Netwo
 NETWORKS = [name for name in TRAINED if MODELS.get(name).card.task == "segmentation"]
 DYNAMICS = [name for name in TRAINED if MODELS.get(name).card.task == "dynamics"]
 FORECASTERS = [name for name in DYNAMICS if not issubclass(MODELS.get(name), FittedModel)]
+NOWCASTERS = [name for name in TRAINED if issubclass(MODELS.get(name), FrameModel)]
 FILLERS = [name for name in TRAINED if issubclass(MODELS.get(name), WindowModel)]
 SHAPES = {
     "bilinear_stencil": (8,),
@@ -34,6 +36,8 @@ SHAPES = {
     "turbulence_closure": (4, 4, 4, 4),
 }
 """Of a state, where three components will not do."""
+FRAMES: dict[str, dict[str, int]] = {}
+"""Sizes of frames, where 3 frames of 40 x 48 cells will not do."""
 MIXING = {"u": "a * Derivative(u, x, 2) + b * Derivative(u, x) + c * u"}
 OPTIONS = {
     "generated_pde": {  # as many unknown numbers as the system that is published; its fields must be positive
@@ -211,3 +215,22 @@ def test_okubo_weiss_finds_both_vortices_with_their_sign():
     assert set(np.unique(east)) == {0, 2}
     with pytest.raises(DataError, match="vgos"):
         model.predict(ds[["ugos"]], model.Options())
+
+
+@pytest.mark.parametrize("name", NOWCASTERS)
+def test_nowcaster_continues_frames_and_all_its_values_are_trained(name):
+    model = MODELS.get(name)
+    torch.manual_seed(0)
+    sizes = {"seen": 3, "leads": 4, "channels": 1, "height": 40, "width": 48, **FRAMES.get(name, {})}
+    net = model.build(model.Options(**OPTIONS.get(name, {})), **sizes)
+    frames = torch.rand(2, sizes["seen"], sizes["channels"], sizes["height"], sizes["width"])
+    for parameter in net.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)  # behind an output that starts at zero nothing has a gradient
+    forecast = net.forecast(frames)
+    assert forecast.shape == (2, 4, sizes["height"], sizes["width"])
+    assert torch.isfinite(forecast).all()
+    assert net.link == "identity" or (forecast >= 0).all() & (forecast <= 1).all()
+    if list(net.parameters()):
+        forecast.square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() and p.grad.any() for p in net.parameters())
