@@ -96,7 +96,7 @@ def _statistics(args: argparse.Namespace) -> None:
     training_statistics(
         datasets=args.datasets,
         inputs=spec.inputs,
-        train=(train.start, train.end),
+        train=(train.first, train.last),
         output=args.output,
         code=stage_code("statistics"),
     )

@@ -180,7 +180,7 @@ class ReportContext:
 
     def _days(self, manifests: Sequence[Manifest]) -> xr.Dataset | None:
         test = self.spec.split.test
-        return open_days(manifests, test.start, test.end) if manifests else None
+        return open_days(manifests, test.first, test.last) if manifests else None
 
 
 def prettify(name: str) -> str:
