@@ -50,7 +50,7 @@ def open_days(manifests: Sequence[Manifest], start: date, end: date, *, every_da
     ds = concat_times(parts, where=[str(manifest.path) for manifest in used])
     stop = np.datetime64(end, "ns")
     if not isinstance(end, datetime):
-        stop += np.timedelta64(1, "D") - np.timedelta64(1, "ns")
+        stop = stop + np.timedelta64(1, "D") - np.timedelta64(1, "ns")
     ds = ds.sel(time=slice(np.datetime64(start, "ns"), stop))
     days = np.unique(ds.time.values.astype("datetime64[D]"))
     wanted = np.arange(np.datetime64(start, "D"), np.datetime64(end, "D") + 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -159,9 +160,9 @@ def save_animation(frames: Sequence[Figure], folder: Path, name: str, *, identif
     pictures = []
     with journal_style():
         for figure in frames:
-            canvas = FigureCanvasAgg(figure)
-            canvas.draw()
-            pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+            with BytesIO() as png:
+                figure.savefig(png, format="png")
+                pictures.append(Image.open(png).convert("RGB"))
     # One palette for all frames: colours of their own would flicker.
     palette = Image.new("RGB", (pictures[0].width, pictures[0].height * len(pictures)))
     for number, picture in enumerate(pictures):

@@ -49,12 +49,12 @@ def counted_by(metrics: Iterable[str]) -> Counted:
     ConfigError
         If there is no such metric.
     """
-    parts = {getattr(METRICS.get(name), "part", ("",)) for name in metrics}
+    parts: set[tuple[Any, ...]] = {getattr(METRICS.get(name), "part", ("",)) for name in metrics}
     return Counted(
         balanced=(BALANCED,) in parts,
         entropy=(ENTROPY,) in parts,
         thresholds=tuple(sorted(part[1] for part in parts if part[0] == EVENTS)),
-        fractions=tuple(sorted(part[1:] for part in parts if part[0] == FRACTIONS)),
+        fractions=tuple(sorted((part[1], part[2]) for part in parts if part[0] == FRACTIONS)),
     )
 
 

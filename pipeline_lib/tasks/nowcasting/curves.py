@@ -46,14 +46,14 @@ def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> Report
         ax.set_xlabel("Frames ahead")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     caption = (
-        "Scores against the number of frames ahead, from counts summed over the starts of all forecasts. Lines are means"
-        " over seeds, bands reach from the best to the worst seed."
+        "Scores against the number of frames ahead, from counts summed over the starts of all forecasts. Lines are"
+        " means over seeds, bands reach from the best to the worst seed."
     )
     return ReportFigure(name, title, caption, figure)
 
 
 def draw_spectra(context: ReportContext, *, name: str = "spectra") -> ReportFigure:
-    """Draw how much of the truth's power forecasts hold at each wavelength, at the first, a middle and the last lead."""
+    """Draw how much of the truth's power is left at each wavelength, at the first, a middle and the last lead."""
     title = "Power that is left"
     drawn = _with_counts(context)
     if not drawn:
@@ -98,9 +98,11 @@ def _whole(name: str) -> type[FrameMetric] | None:
 
 def _by_lead(metric: type[FrameMetric], counts: xr.Dataset) -> Values:
     summed = {str(name): values.sum("time").values[None] for name, values in counts.data_vars.items()}
-    return metric.by_lead(summed)[0]
+    values: Values = metric.by_lead(summed)[0]
+    return values
 
 
 def _power(counts: xr.Dataset, lead: int) -> Values:
     forecast, truth = (counts[name].isel(lead=lead).sum("time").values for name in ("forecast_power", "true_power"))
-    return ratio(forecast, truth)
+    kept: Values = ratio(forecast, truth)
+    return kept

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from pipeline_lib.data.trajectories import AGE_OF_STATE
@@ -153,7 +154,7 @@ def _liveliest(
     return best
 
 
-def _frame(ax: Axes, values: Values, shown: Shown) -> object:
+def _frame(ax: Axes, values: Values, shown: Shown) -> AxesImage:
     low, high = shown.limits
     colours: Colormap = frame_colours()
     ax.set_xticks([])

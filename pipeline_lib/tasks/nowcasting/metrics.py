@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.metrics import METRICS, Counts, Direction
+from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
 from pipeline_lib.skill import balanced, contingency, continuous, neighbourhood
 from pipeline_lib.tasks.nowcasting.counted import BALANCED, ENTROPY, EVENTS, FRACTIONS, suffix
 
 Values = NDArray[np.float64]
+Part = tuple[str] | tuple[str, float] | tuple[str, float, int]
 _LEAD = re.compile(r"(?:^|_)lead_([1-9][0-9]*)$")
 
 
@@ -31,7 +32,7 @@ class FrameMetric:
     bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
     has_interval: ClassVar[bool] = True
     sampled_by: ClassVar[str | None] = None
-    part: ClassVar[tuple[str | float, ...]] = ("",)
+    part: ClassVar[Part] = ("",)
     """What it needs to be counted, and with which arguments."""
     lead: ClassVar[int | None] = None
     """The only lead that it looks at, if there is one."""
@@ -68,18 +69,18 @@ class FrameMetric:
         """
         found = _LEAD.search(argument)
         rest = argument[: found.start()] if found else argument
-        attributes = cls.with_arguments(rest)
-        title = (cls.__doc__ or "").splitlines()[0].rstrip(".").replace("*", attributes.pop("words", rest))
+        words, part = cls.with_arguments(rest)
+        title = (cls.__doc__ or "").splitlines()[0].rstrip(".").replace("*", words)
         lead = int(found.group(1)) if found else None
         doc = f"{title}, lead {lead}." if lead else f"{title}."
-        return type(f"{cls.__name__}_{argument}", (cls,), {"__doc__": doc, "lead": lead, **attributes})
+        return type(f"{cls.__name__}_{argument}", (cls,), {"__doc__": doc, "lead": lead, "part": part})
 
     @classmethod
-    def with_arguments(cls, text: str) -> dict[str, str | tuple[str | float, ...]]:
-        """Return the attributes of a member without its lead; ``words`` stands in place of the title's star."""
+    def with_arguments(cls, text: str) -> tuple[str, Part]:
+        """Return the words that stand in place of the title's star, and the ``part`` that these arguments need."""
         if text:
             raise ConfigError(f"{text!r} is no lead", fix="name it as in frame_mse_lead_3")
-        return {}
+        return "", cls.part
 
 
 @METRICS.register("frame_mse")
@@ -148,7 +149,7 @@ class SequenceCrossEntropy(FrameMetric):
     @classmethod
     def by_lead(cls, counts: Counts) -> Values:
         """Return the mean over sequences (resample, lead)."""
-        return balanced.ratio(counts["cross_entropy"], counts["frames"])
+        return ratio(counts["cross_entropy"], counts["frames"])
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:
@@ -191,19 +192,19 @@ class BalancedMae(FrameMetric):
 class EventMetric(FrameMetric):
     """A score of the event "at or above a threshold"."""
 
-    direction = "higher"
+    direction: ClassVar[Direction] = "higher"
     bounds = (0.0, 1.0)
 
     @classmethod
-    def with_arguments(cls, text: str) -> dict[str, str | tuple[str | float, ...]]:
+    def with_arguments(cls, text: str) -> tuple[str, Part]:
         """Take the threshold."""
-        return {"words": text, "part": (EVENTS, _number(text))}
+        return text, (EVENTS, _number(text))
 
     @classmethod
     def events(cls, counts: Counts) -> Mapping[str, Values]:
         """Return the counts of the threshold."""
         names = ("hits", "false_alarms", "misses", "correct_negatives")
-        return {name: counts[name + suffix(float(cls.part[1]))] for name in names}
+        return {name: counts[name + suffix(*cls.part[1:])] for name in names}
 
 
 @METRICS.register("csi_*")
@@ -242,7 +243,7 @@ class Far(EventMetric):
 class FrequencyBias(EventMetric):
     """Frequency bias at *."""
 
-    direction: ClassVar[Direction] = "none"
+    direction = "none"
     bounds = (0.0, np.inf)
 
     @classmethod
@@ -286,17 +287,17 @@ class Fss(FrameMetric):
     bounds = (0.0, 1.0)
 
     @classmethod
-    def with_arguments(cls, text: str) -> dict[str, str | tuple[str | float, ...]]:
+    def with_arguments(cls, text: str) -> tuple[str, Part]:
         """Take threshold and window."""
         threshold, _, window = text.partition("_")
         if not window.isdigit() or int(window) % 2 == 0:
             raise ConfigError(f"{text!r} is no threshold and odd number of cells", fix="name it as in fss_2_9")
-        return {"words": f"{threshold}, {window} cells", "part": (FRACTIONS, _number(threshold), int(window))}
+        return f"{threshold}, {window} cells", (FRACTIONS, _number(threshold), int(window))
 
     @classmethod
     def by_lead(cls, counts: Counts) -> Values:
         """Return the score (resample, lead)."""
-        end = suffix(float(cls.part[1]), float(cls.part[2]))
+        end = suffix(*cls.part[1:])
         names = ("fraction_differences", "fraction_squares")
         return neighbourhood.fss({name: counts[name + end] for name in names})
 

@@ -77,17 +77,17 @@ def score_stores(
     dims = ("time", "lead", "ring")
     variables = {name: (dims[: values.ndim], summable(values)) for name, values in counts.items()}
     first = truth.isel(time=places[:, 0]).assign_coords(time=times)
-    sample = Sample.of(first, np.isfinite(first), method={"leads": places.shape[1], **counted.to_plain()})
+    sample = Sample.of(first, first.notnull(), method={"leads": places.shape[1], **counted.to_plain()})
     return xr.Dataset(variables, {"time": times, "lead": forecast["lead"].values}), sample
 
 
 def _counts(found: Values, true: Values, valid: Mask, counted: Counted, scale: RainScale | None) -> dict[str, Values]:
-    sums = {**error_sums(found, true, valid), **moment_sums(found, true, valid)}
+    sums: dict[str, Values] = {**error_sums(found, true, valid), **moment_sums(found, true, valid)}
     sums["frames"] = valid.any(axis=(-2, -1)).astype(np.float64)
     if counted.entropy:
         sums["cross_entropy"] = cross_entropy_sums(found, true, valid)["cross_entropy"]
     if scale is not None:
-        found = np.clip(found, 0.0, 1.0)
+        found = found.clip(0.0, 1.0)
     if counted.balanced:
         if scale is None:
             raise ScoreError("b_mse, b_mae and rain_mse need frames of rain", where="scoring.metrics")
