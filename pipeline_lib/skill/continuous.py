@@ -20,6 +20,8 @@ from pipeline_lib.skill.frames import Sums, Values, compared, frame_sums
 
 CORRELATION_OFFSET = 1e-9
 """Added to the divisor of the uncentred correlation (Shi et al. 2015)."""
+SURE = 1e-7
+"""Forecasts below it, or as near to 1, count as this sure in a cross entropy; ours, the epsilon of single precision."""
 _RESOLVED = 1e-13
 """Of a mean square: a variance that is a smaller share of it is the rounding of sums, not a variance."""
 
@@ -125,8 +127,9 @@ def cross_entropy_sums(forecast: ArrayLike, truth: ArrayLike, valid: ArrayLike |
     Returns
     -------
     dict
-        ``cross_entropy`` and ``cells``, each (...). A forecast that is sure and wrong costs infinitely much. The number
-        that Shi et al. (2015) give is the sum over the frames of a sequence, averaged over sequences.
+        ``cross_entropy`` and ``cells``, each (...). A forecast counts as no surer than 1e-7, or being sure and wrong
+        would cost infinitely much. The number that Shi et al. (2015) give is the sum over the frames of a sequence,
+        averaged over sequences.
 
     Raises
     ------
@@ -139,5 +142,6 @@ def cross_entropy_sums(forecast: ArrayLike, truth: ArrayLike, valid: ArrayLike |
             raise ScoreError(
                 "a cross entropy needs values from 0 to 1", where=where, fix="scale or cut them, or take another score"
             )
-    entropy = -(xlogy(true, predicted) + xlog1py(1 - true, -predicted))
+    sure = np.clip(predicted, SURE, 1 - SURE)
+    entropy = -(xlogy(true, sure) + xlog1py(1 - true, -sure))
     return {"cross_entropy": frame_sums(np.where(counted, entropy, 0.0)), "cells": frame_sums(counted)}

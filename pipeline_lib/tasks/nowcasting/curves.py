@@ -64,6 +64,7 @@ def draw_spectra(context: ReportContext, *, name: str = "spectra") -> ReportFigu
     frames = context.dataset
     width = min(frames[context.spec.inputs[0]].shape[-2:]) if frames is not None else 2 * rings
     wanted = np.arange(1, min(rings, int(_NYQUIST * width) + 1))
+    ticks = 2.0 ** np.arange(1, int(np.log2(width)) + 1)
     figure = new_figure(_HEIGHT)
     panels = panel_grid(figure, 1, len(chosen), sharex=True, sharey=True)
     for ax, lead in zip(panels, chosen, strict=True):
@@ -75,6 +76,8 @@ def draw_spectra(context: ReportContext, *, name: str = "spectra") -> ReportFigu
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.invert_xaxis()
+        ax.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        ax.minorticks_off()
         ax.set_xlabel("Wavelength [cells]")
         ax.grid(visible=True, axis="y")
     panels[0].set_ylabel("Power / power of the truth")

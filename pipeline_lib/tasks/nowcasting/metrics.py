@@ -86,7 +86,7 @@ class FrameMetric:
 @METRICS.register("frame_mse")
 @METRICS.register("frame_mse_*")
 class FrameMse(FrameMetric):
-    """Mean squared error of the frames' values."""
+    """MSE of the frames."""
 
     @classmethod
     def by_lead(cls, counts: Counts) -> Values:
@@ -97,7 +97,7 @@ class FrameMse(FrameMetric):
 @METRICS.register("frame_mae")
 @METRICS.register("frame_mae_*")
 class FrameMae(FrameMetric):
-    """Mean absolute error of the frames' values."""
+    """MAE of the frames."""
 
     @classmethod
     def by_lead(cls, counts: Counts) -> Values:
@@ -108,7 +108,7 @@ class FrameMae(FrameMetric):
 @METRICS.register("rain_mse")
 @METRICS.register("rain_mse_*")
 class RainMse(FrameMetric):
-    """Mean squared error of the rain rate."""
+    """MSE of the rain rate."""
 
     unit = "mm2 h-2"
     part = (BALANCED,)
@@ -138,9 +138,10 @@ class Correlation(FrameMetric):
 
 @METRICS.register("sequence_cross_entropy")
 class SequenceCrossEntropy(FrameMetric):
-    """Cross entropy, summed over the cells and leads of a sequence.
+    """Cross entropy of a sequence.
 
-    Its lowest value is not 0: only differences mean something (Shi et al. 2015, arXiv:1506.04214).
+    Summed over cells and leads. Its lowest value is not 0: only differences mean something (Shi et al. 2015,
+    arXiv:1506.04214).
     """
 
     part = (ENTROPY,)

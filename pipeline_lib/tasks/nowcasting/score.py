@@ -83,11 +83,11 @@ def score_stores(
 
 def _counts(found: Values, true: Values, valid: Mask, counted: Counted, scale: RainScale | None) -> dict[str, Values]:
     sums: dict[str, Values] = {**error_sums(found, true, valid), **moment_sums(found, true, valid)}
-    sums["frames"] = valid.any(axis=(-2, -1)).astype(np.float64)
+    sums["frames"] = np.asarray(valid.any(axis=(-2, -1)), np.float64)
     if counted.entropy:
         sums["cross_entropy"] = cross_entropy_sums(found, true, valid)["cross_entropy"]
     if scale is not None:
-        found = found.clip(0.0, 1.0)
+        found = np.asarray(found.clip(0.0, 1.0))
     if counted.balanced:
         if scale is None:
             raise ScoreError("b_mse, b_mae and rain_mse need frames of rain", where="scoring.metrics")
