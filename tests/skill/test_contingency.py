@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from scores.categorical import BinaryContingencyManager
 
 from pipeline_lib.skill.contingency import contingency, csi, far, frequency_bias, gss, hss, pod
@@ -34,6 +34,7 @@ def test_counts_are_those_of_a_loop(case):
             assert {name: counts[name][frame, i] for name in NAMES} == wanted
 
 
+@settings(max_examples=30)
 @given(cases)
 def test_scores_are_those_of_another_library(case):
     forecast, truth, valid = case
