@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
 from pipeline_lib.errors import ScoreError
 from pipeline_lib.rain import HKO7
 from pipeline_lib.skill import continuous
+from pipeline_lib.skill.contingency import contingency
 from pipeline_lib.skill.continuous import (
     cross_entropy_sums,
     error_sums,
@@ -75,6 +76,12 @@ def test_a_perfect_forecast_and_its_opposite():
     assert pearson(same) == pytest.approx(1, abs=1e-12)
     assert uncentred_correlation(same) == pytest.approx(1, abs=1e-9)
     assert pearson(pooled(moment_sums(1 - truth, truth, valid))) == pytest.approx(-1, abs=1e-12)
+
+
+def test_other_counts_beside_them_do_not_disturb():
+    forecast, truth, valid = draw(0)
+    sums = moment_sums(forecast, truth, valid)
+    np.testing.assert_array_equal(pearson(sums | contingency(forecast, truth, (0.1, 0.5), valid)), pearson(sums))
 
 
 @pytest.mark.parametrize("value", [0.1, 280.3, 1e-5])
