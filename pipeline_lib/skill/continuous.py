@@ -71,7 +71,8 @@ def moment_sums(forecast: ArrayLike, truth: ArrayLike, valid: ArrayLike | None =
     Returns
     -------
     dict
-        ``forecast``, ``truth``, ``forecast_squared``, ``truth_squared``, ``product`` and ``cells``, each (...).
+        ``forecast_values``, ``truth_values``, ``forecast_squares``, ``truth_squares``, ``products`` and ``cells``, each
+        (...).
 
     Raises
     ------
@@ -80,11 +81,11 @@ def moment_sums(forecast: ArrayLike, truth: ArrayLike, valid: ArrayLike | None =
     """
     predicted, true, counted = compared(forecast, truth, valid)
     return {
-        "forecast": frame_sums(predicted),
-        "truth": frame_sums(true),
-        "forecast_squared": frame_sums(predicted**2),
-        "truth_squared": frame_sums(true**2),
-        "product": frame_sums(predicted * true),
+        "forecast_values": frame_sums(predicted),
+        "truth_values": frame_sums(true),
+        "forecast_squares": frame_sums(predicted**2),
+        "truth_squares": frame_sums(true**2),
+        "products": frame_sums(predicted * true),
         "cells": frame_sums(counted),
     }
 
@@ -94,8 +95,8 @@ def uncentred_correlation(counts: Counts) -> Values:
 
     It is high for biased fields as well, and for any two fields of rain that overlap.
     """
-    norm = np.sqrt(counts["forecast_squared"] * counts["truth_squared"])
-    return ratio(counts["product"], np.where(norm > 0, norm + CORRELATION_OFFSET, 0.0))
+    norm = np.sqrt(counts["forecast_squares"] * counts["truth_squares"])
+    return ratio(counts["products"], np.where(norm > 0, norm + CORRELATION_OFFSET, 0.0))
 
 
 def pearson(counts: Counts) -> Values:
@@ -104,12 +105,12 @@ def pearson(counts: Counts) -> Values:
     From sums a spread is known to about 1e-13 of the mean square: take an offset off values that have a large one.
     """
     cells = counts["cells"]
-    means = {name: ratio(values, cells) for name, values in counts.items()}
-    covariance = means["product"] - means["forecast"] * means["truth"]
+    means = [ratio(counts[f"{name}_values"], cells) for name in ("forecast", "truth")]
+    covariance = ratio(counts["products"], cells) - means[0] * means[1]
     spread = np.ones(np.shape(cells))
-    for name in ("forecast", "truth"):
-        square = means[f"{name}_squared"]
-        variance = square - means[name] ** 2
+    for name, mean in zip(("forecast", "truth"), means, strict=True):
+        square = ratio(counts[f"{name}_squares"], cells)
+        variance = square - mean**2
         spread = spread * np.sqrt(np.where(variance > _RESOLVED * square, variance, 0.0))
     return np.clip(ratio(covariance, spread), -1.0, 1.0)
 

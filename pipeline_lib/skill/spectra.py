@@ -17,7 +17,8 @@ class RadialSpectrum(NamedTuple):
     """Variance of frames by wavenumber; that of forecasts is summed over dates before it is divided by the truth's."""
 
     wavenumber: Values
-    """Centres of the rings [cycles per cell], one ring per cycle along the shorter side."""
+    """Centres of the rings [cycles per cell], one ring per cycle along the shorter side; the first holds only the mean,
+    which is taken off, and waves at least twice as long as that side."""
     power: Values
     """Mean of the modes of each ring (..., rings), in squares of the unit of the frames."""
     modes: Values
