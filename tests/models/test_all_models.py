@@ -42,6 +42,8 @@ MIXING = {"u": "a * Derivative(u, x, 2) + b * Derivative(u, x) + c * u"}
 OPTIONS = {
     "convlstm": {"widths": (6, 4)},
     "fc_lstm": {"widths": (6, 4)},
+    "convgru": {"widths": (6, 4, 4)},
+    "trajgru": {"widths": (6, 4, 4), "links": (3, 3, 3)},
     "generated_pde": {  # as many unknown numbers as the system that is published; its fields must be positive
         "system": {
             "name": "mixing",
