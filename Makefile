@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system system-slurm demo full dynamics all test test-slow test-gates test-kill test-mutations test-soak test-crate test-assimilation test-conda test-slurm lint format reference dry-run report clean
+.PHONY: help install install-dev system system-slurm demo full dynamics all test test-slow test-gates test-kill test-mutations test-soak test-crate test-assimilation test-pysteps test-conda test-slurm lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -90,6 +90,15 @@ test-crate: install-dev .venv-crate/.installed  ## The RO-Crate of a run against
 
 test-assimilation: install-dev .venv-dapper/.installed  ## Ensemble methods against DAPPER; long twins
 	$(RUN) python -m pytest -m "dapper or slow" tests/assimilation
+
+.venv-pysteps/.installed: requirements-pysteps.txt
+	$(PYTHON) -m venv .venv-pysteps
+	.venv-pysteps/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-pysteps.txt
+	.venv-pysteps/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation pysteps==1.21.5
+	touch $@
+
+test-pysteps: install-dev .venv-pysteps/.installed  ## Optical flow against pysteps and OpenCV (compiles pysteps)
+	$(RUN) python -m pytest -m pysteps tests/motion
 
 test-soak: install-dev  ## Thirty simulated nights of arrivals, with an outage, a re-issue and a late day
 	$(RUN) python -m pytest -m soak -n 0 -rP

@@ -1,0 +1,120 @@
+"""Extrapolation along an optical flow."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.models.base import Fact, ModelCard
+from pipeline_lib.models.frames import FrameModel, Frames
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.options import Options as BaseOptions
+
+if TYPE_CHECKING:
+    from pipeline_lib.learning.nowcaster import Nowcaster
+
+_PAIR = 2
+"""Frames that a flow is found between."""
+
+
+@MODELS.register("optical_flow")
+class OpticalFlow(FrameModel):
+    """The flow between the last two frames, and the last frame moved along it."""
+
+    threads = 1
+    card: ClassVar[ModelCard] = ModelCard(
+        title="Optical flow",
+        summary="The flow from the last frame but one to the last, by Farnebaeck's or Lucas and Kanade's method, stays"
+        " as it is; each forecast is interpolated once from the last frame, at the start of the flow's trajectories.",
+        task="nowcasting",
+        citation="Farnebaeck (2003), Two-frame motion estimation based on polynomial expansion; Lucas, Kanade (1981),"
+        " An iterative image registration technique with an application to stereo vision; as a baseline: Akbari"
+        " Asanjan, Yang, Hsu, Sorooshian, Lin, Peng (2018), Short-term precipitation forecast based on the PERSIANN"
+        " system and LSTM recurrent neural networks, JGR Atmospheres 123",
+        year=2003,
+        doi="10.1029/2018JD028375",
+        facts=(
+            Fact(
+                text="Farnebaeck's optical flow is a baseline of the forecasts of cloud-top temperature by PERSIANN and"
+                " an LSTM (2018).",
+                confidence="verified",
+            ),
+            Fact(
+                text="With which settings is not known; those here (pyramid 0.5, 3 levels, window 15, 3 iterations,"
+                " poly n 5, sigma 1.2) are proposed.",
+                confidence="unknown",
+            ),
+        ),
+        limits=(
+            "Nothing grows or decays, and the flow stays as it is.",
+            "The flow is zero in dry places that are far from all echoes: farther than about the window, times two for"
+            " each level.",
+            "Frames are halved by means of 2 x 2 cells, and the damping of flow where frames say little is ours; other"
+            " programs differ in both, and in what they do at the edges.",
+        ),
+    )
+
+    class Options(BaseOptions):
+        """Options of this model."""
+
+        method: Literal["farneback", "lucas_kanade"] = "farneback"
+        """Polynomials around each cell, or least squares of derivatives around each cell."""
+        levels: int = Field(default=3, ge=0)
+        """How often the frames are halved for the coarsest grid of the flow."""
+        iterations: int = Field(default=3, ge=1)
+        """Refinements on each grid."""
+        window: int = Field(default=15, ge=1)
+        """Farnebaeck: side of the square over which one displacement is sought, in cells; odd."""
+        poly_n: int = Field(default=5, ge=1)
+        """Farnebaeck: cells to each side that a polynomial is fitted to."""
+        poly_sigma: float = Field(default=1.2, gt=0)
+        """Farnebaeck: standard deviation of their weights, in cells."""
+        deviation: float = Field(default=8.0, gt=0)
+        """Lucas-Kanade: standard deviation of the neighbours' weights, in cells."""
+        advection: Literal["warps", "trajectories"] = "trajectories"
+        """Whether each forecast is the one before moved by a step, or each is interpolated once."""
+        outside: Literal["zero", "edge"] = "zero"
+        """What comes in from beyond the frames: zeros, as of rain, or what is at their edge, as of temperature."""
+        grey: float = Field(default=255.0, gt=0)
+        """Grey values per unit of the frames, for the damping; that of 8-bit images by default."""
+
+        @field_validator("window")
+        @classmethod
+        def _odd(cls, window: int) -> int:
+            if window % 2 == 0:
+                raise ValueError(f"a window of {window} cells has no middle; choose an odd one")
+            return window
+
+    @classmethod
+    def nowcaster(cls, options: Options, frames: Frames) -> Nowcaster:
+        """Return the network, which learns nothing."""
+        from pipeline_lib.models.extrapolations import FlowExtrapolation
+        from pipeline_lib.motion.advection import follow_trajectories, warp_repeatedly
+        from pipeline_lib.motion.farneback import FarnebackSettings, farneback_flow
+        from pipeline_lib.motion.lucas_kanade import lucas_kanade_flow
+        from pipeline_lib.motion.pyramid import check_depth
+
+        if frames.seen < _PAIR:
+            raise ConfigError(
+                f"a flow needs two frames, but {frames.seen} is seen",
+                where="optical_flow",
+                fix="let the task show more frames",
+            )
+        check_depth(options.levels, frames.height, frames.width, where="levels")
+        if options.method == "farneback":
+            settings = FarnebackSettings(
+                **{name: getattr(options, name) for name in FarnebackSettings.__dataclass_fields__}
+            )
+            flow = partial(farneback_flow, settings=settings)
+        else:
+            flow = partial(
+                lucas_kanade_flow,
+                levels=options.levels,
+                iterations=options.iterations,
+                deviation=options.deviation,
+            )
+        advect = follow_trajectories if options.advection == "trajectories" else warp_repeatedly
+        return FlowExtrapolation(frames.leads, flow, partial(advect, outside=options.outside), grey=options.grey)

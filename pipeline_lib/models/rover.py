@@ -1,0 +1,141 @@
+"""ROVER: extrapolation of radar echoes along a variational optical flow."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.models.base import Fact, ModelCard
+from pipeline_lib.models.frames import FrameModel, Frames
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.options import Options as BaseOptions
+
+if TYPE_CHECKING:
+    from pipeline_lib.learning.nowcaster import Nowcaster
+
+_WEIGHTS = {"rover1": (1.0,), "rover2": (0.5, 0.5), "rover3": (0.7, 0.2, 0.1)}
+"""Of the flows between the last frames, the latest first (Shi et al. 2015)."""
+
+
+@MODELS.register("rover")
+class Rover(FrameModel):
+    """Variational optical flow of the last frames, and the last frame moved along it."""
+
+    threads = 1
+    card: ClassVar[ModelCard] = ModelCard(
+        title="ROVER",
+        summary="A variational multigrid flow between the last radar frames stays as it is, and the last frame is moved"
+        " along it. The operational method that learned nowcasts were first compared with.",
+        task="nowcasting",
+        citation="Woo, Wong (2017), Operational application of optical flow techniques to radar-based rainfall"
+        " nowcasting, Atmosphere 8; as a baseline: Shi, Chen, Wang, Yeung, Wong, Woo (2015), Convolutional LSTM"
+        " network: a machine learning approach for precipitation nowcasting, NIPS; Shi, Gao, Lausen, Wang,"
+        " Yeung, Wong, Woo (2017), Deep learning for precipitation nowcasting: a benchmark and a new model, NIPS",
+        year=2017,
+        arxiv="1706.03458",
+        facts=(
+            Fact(text="ROVER1 moves along the flow between the last two frames.", confidence="memory"),
+            Fact(text="ROVER2 takes the mean of the last two flows.", confidence="memory"),
+            Fact(text="ROVER3 weighs the last three flows by 0.7, 0.2 and 0.1.", confidence="memory"),
+            Fact(
+                text="The HKO-7 benchmark takes levels 6 to 0, n1 = n2 = 2, rho = 1.5, alpha = 2000 and sigma = 4.5,"
+                " the last two frames and 20 bilinear warps of a warped frame, with zeros from outside.",
+                confidence="code",
+            ),
+            Fact(
+                text="Its non-linear variant stretches reflectivity by an arc tangent around 33 dBZ with sharpness 4,"
+                " scaled to [0, 1], and undoes it after the forecast; a pixel p is 70 p - 10 dBZ.",
+                confidence="code",
+            ),
+            Fact(
+                text="The flow program that the benchmark calls says that it is the method of Bruhn et al. (2003) with"
+                " a recursive multigrid algorithm.",
+                confidence="code",
+            ),
+            Fact(text="Whether alpha is meant for grey values of 0 to 255, as taken here.", confidence="unknown"),
+        ),
+        limits=(
+            "ROVER itself is not public: this is an implementation of the published equations, with our own grids and"
+            " transfers between them. A replacement of the flow estimator is what the authors of the comparison allow.",
+            "Nothing grows or decays, and the flow stays as it is.",
+            "Made linear once, the flow of echoes that move many cells per frame is some per cent too fast; see warps.",
+        ),
+        licence="The flow program that the benchmark calls is under a BSD licence; nothing of it is used here.",
+    )
+
+    class Options(BaseOptions):
+        """Options of this model."""
+
+        variant: Literal["rover1", "rover2", "rover3"] = "rover1"
+        """Flows that count: the last one, the mean of two, or three weighed by 0.7, 0.2 and 0.1 (Shi et al. 2015)."""
+        response: Literal["linear", "nonlinear"] = "linear"
+        """Whether frames are stretched around an intensity while they are worked on."""
+        centre: float = 33.0
+        """Reflectivity in dBZ around which the non-linear response stretches (HKO-7)."""
+        sharpness: float = Field(default=4.0, gt=0)
+        """Distance in dBZ at which the stretch has come half its way (HKO-7)."""
+        lowest: float = -10.0
+        """Reflectivity in dBZ of a frame's value 0 (HKO-7)."""
+        highest: float = 60.0
+        """Reflectivity in dBZ of a frame's value 1 (HKO-7)."""
+        weakest: float = 0.0
+        """Values of frames below this one count as 0; HKO-7 takes 71/255 for the least that is not noise."""
+        advection: Literal["warps", "trajectories"] = "warps"
+        """Whether each forecast is the one before moved by a step (HKO-7), or each is interpolated once."""
+        max_level: int = Field(default=6, ge=0)
+        """How often the grid of the frames is halved for the coarsest grid of the flow."""
+        start_level: int = Field(default=0, ge=0)
+        """How often it is halved for the finest grid of the flow."""
+        n1: int = Field(default=2, ge=0)
+        """Relaxation sweeps before the correction by a coarser grid."""
+        n2: int = Field(default=2, ge=1)
+        """Relaxation sweeps after it."""
+        rho: float = Field(default=1.5, ge=0)
+        """Standard deviation, in cells, of the Gaussian over which the flow fits the frames."""
+        alpha: float = Field(default=2000.0, gt=0)
+        """Weight of the smoothness of the flow against squared grey values."""
+        sigma: float = Field(default=4.5, ge=0)
+        """Standard deviation, in cells, of the Gaussian under which the flow sees the frames."""
+        warps: int = Field(default=0, ge=0)
+        """Times that the flow is refined about itself, ours; 0 is the published linear method."""
+        grey: float = Field(default=255.0, gt=0)
+        """Grey values per unit of the frames, for alpha; that of 8-bit images by default."""
+
+        @model_validator(mode="after")
+        def _ordered(self) -> Rover.Options:
+            if self.lowest >= self.highest:
+                raise ValueError(f"lowest ({self.lowest:g} dBZ) is not below highest ({self.highest:g} dBZ)")
+            return self
+
+    @classmethod
+    def nowcaster(cls, options: Options, frames: Frames) -> Nowcaster:
+        """Return the network, which learns nothing."""
+        from pipeline_lib.models.extrapolations import ArctanResponse, FlowExtrapolation
+        from pipeline_lib.motion.advection import follow_trajectories, warp_repeatedly
+        from pipeline_lib.motion.variational import VariationalSettings, check_levels, variational_flow
+
+        weights = _WEIGHTS[options.variant]
+        if frames.seen <= len(weights):
+            raise ConfigError(
+                f"{options.variant} reads {len(weights) + 1} frames, but {frames.seen} are seen",
+                where="rover: variant",
+                fix="let the task show more frames, or choose a variant that reads fewer",
+            )
+        settings = VariationalSettings(
+            **{name: getattr(options, name) for name in VariationalSettings.__dataclass_fields__}
+        )
+        check_levels(settings, frames.height, frames.width)
+        span = options.highest - options.lowest
+        stretch = ArctanResponse((options.centre - options.lowest) / span, options.sharpness / span)
+        return FlowExtrapolation(
+            frames.leads,
+            partial(variational_flow, settings=settings),
+            follow_trajectories if options.advection == "trajectories" else warp_repeatedly,
+            grey=options.grey,
+            weights=weights,
+            weakest=options.weakest,
+            response=stretch if options.response == "nonlinear" else None,
+        )
