@@ -44,6 +44,7 @@ OPTIONS = {
     "fc_lstm": {"widths": (6, 4)},
     "convgru": {"widths": (6, 4, 4)},
     "trajgru": {"widths": (6, 4, 4), "links": (3, 3, 3)},
+    "frame_cnn": {"width": 4},
     "generated_pde": {  # as many unknown numbers as the system that is published; its fields must be positive
         "system": {
             "name": "mixing",
