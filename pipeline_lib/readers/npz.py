@@ -77,7 +77,7 @@ def dates(file: Path, name: str) -> np.ndarray:
             return np.frombuffer(content, header.dtype).astype("datetime64[ns]")
         found = _Dates(io.BytesIO(content)).load()
         listed = found.dates if isinstance(found, _Array) else None
-    except (*DAMAGED, pickle.UnpicklingError, AttributeError, IndexError, TypeError) as error:
+    except Exception as error:  # whatever bytes that are no pickle of dates make the parser do
         raise unreadable(file, error, name) from error
     if listed is None or header.shape != (len(listed),) or not all(type(date) is datetime for date in listed):
         raise DataError(f"{name} is not a row of dates", where=file.name, fix="fetch it again")
@@ -141,8 +141,11 @@ def _date(state: bytes) -> datetime:
     return datetime(year, rest[0], rest[1], rest[2], rest[3], rest[4], microsecond)
 
 
-class _Dates(pickle.Unpickler):
-    """Takes an array of dates apart; refuses any name but the four that such an array needs, and calls none of them."""
+class _Dates(pickle._Unpickler):
+    """Takes an array of dates apart; refuses any name but the four that such an array needs, and calls none of them.
+
+    The parser is the one in Python: the one in C believes a damaged pickle how much memory it needs.
+    """
 
     _STAND_INS = {  # noqa: RUF012 - never changed
         ("numpy.core.multiarray", "_reconstruct"): _array,
