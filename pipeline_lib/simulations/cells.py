@@ -57,10 +57,15 @@ class CellOptions(FlowOptions):
 
     @model_validator(mode="after")
     def _small(self) -> CellOptions:
-        largest = self.radius[1] * (2 - _YOUNG if self.growth else 1)
+        largest = self.largest_radius
         if self.borders == "periodic" and largest * _SMALL > self.side:
             raise ValueError(f"cells of radius {largest:g} meet themselves in a periodic frame of {self.side} pixels")
         return self
+
+    @property
+    def largest_radius(self) -> float:
+        """Radius of the largest cells at their end, pixels."""
+        return self.radius[1] * (2 - _YOUNG if self.growth else 1)
 
 
 @dataclass(frozen=True)
@@ -120,12 +125,12 @@ def draw_cells(rng: np.random.Generator, options: CellOptions, flow: NDArray[np.
     pushed = np.cumsum(shear * (seen - (options.side - 1) / 2), axis=0)
     columns = start[:, 1] + way[:, 1, None] + np.concatenate([np.zeros((1, count)), pushed[:-1]])
     if not options.growth:
-        return Cells(rows, columns, np.broadcast_to(radius, rows.shape), np.ones(rows.shape))
+        return _in_reach(Cells(rows, columns, np.broadcast_to(radius, rows.shape), np.ones(rows.shape)), options)
     birth, life = evenly(rng, (-longest, len(flow)), count), evenly(rng, options.lifetime, count)
     over = np.clip((np.arange(len(flow))[:, None] - birth) / life, 0, 1)
     # The sine of pi is not quite zero in floating point, and what is over is gone.
     strength = np.where(over < 1, np.sin(math.pi * over) ** 2, 0.0)
-    return Cells(rows, columns, radius * (_YOUNG + 2 * (1 - _YOUNG) * over), strength)
+    return _in_reach(Cells(rows, columns, radius * (_YOUNG + 2 * (1 - _YOUNG) * over), strength), options)
 
 
 def _region(
@@ -136,10 +141,22 @@ def _region(
 
     low, high = np.zeros(2), np.full(2, float(options.side))
     if options.borders == "open":
-        around = _REACH * options.radius[1]
+        around = _REACH * options.largest_radius
         sheared = np.array([0.0, shear * (options.side / 2 + around) * len(way)])
         low, high = low - way.max(axis=0) - around - sheared, high - way.min(axis=0) + around + sheared
     return low, high
+
+
+def _in_reach(cells: Cells, options: CellOptions) -> Cells:
+    """Leave out the cells that never come near the frame: in long sequences, most of the region's."""
+    if options.borders == "periodic":
+        return cells
+    around = _REACH * options.largest_radius
+    near = cells.strength > 0
+    for places in (cells.rows, cells.columns):
+        near &= (places > -around) & (places < options.side + around)
+    kept = near.any(axis=0)
+    return Cells(cells.rows[:, kept], cells.columns[:, kept], cells.radii[:, kept], cells.strength[:, kept])
 
 
 def summed(cells: Cells, weights: NDArray[np.float64], options: CellOptions) -> NDArray[np.float64]:

@@ -96,6 +96,19 @@ def test_over_open_borders_new_cells_come_in_and_the_rain_stays_as_much():
     assert rate.mean() == pytest.approx(expected, rel=0.15)
 
 
+@pytest.mark.parametrize("growth", [False, True])
+def test_over_open_borders_only_cells_that_come_near_are_kept(growth):
+    options = CellOptions(borders="open", growth=growth, length=300, speed=(2, 2), turn=1, shear=0.01)
+    rng = np.random.default_rng(4)
+    cells = draw_cells(rng, options, draw_flow(rng, options, 300))
+    reach = 3 * 4 * (1.5 if growth else 1)
+    assert cells.rows.shape[1] > 50
+    for cell in range(cells.rows.shape[1]):
+        alive = cells.strength[:, cell] > 0
+        off = np.maximum(np.abs(cells.rows[alive, cell] - 32), np.abs(cells.columns[alive, cell] - 32))
+        assert off.min() < 32 + reach
+
+
 def test_with_growth_as_many_cells_are_there_at_any_time():
     options = CellOptions(cells=8, lifetime=(4, 12), length=20)
     alive = np.zeros(20)
