@@ -32,7 +32,7 @@ def test_the_shares_of_the_thresholds_of_hko7(rate, share):
     assert HKO7.to_rate(share) == pytest.approx(rate, rel=1e-5)
 
 
-def test_published_scale_is_the_sheets_formula():
+def test_the_scale_of_hko7_is_its_formula():
     assert HKO7.to_dbz(0.5) == 70 * 0.5 - 10
     dbz = np.linspace(-9.9, 59.9, 100)
     rate = 10 ** ((dbz - 10 * math.log10(58.53)) / 15.6)
