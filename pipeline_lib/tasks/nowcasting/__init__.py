@@ -11,9 +11,6 @@ from pipeline_lib.tasks.registry import TASKS
 
 __all__ = ["Nowcasting"]
 
-_MINUTES_OF_A_DAY = 1440
-
-
 @TASKS.register("nowcasting")
 class Nowcasting:
     """Frames in, the frames that follow out, compared with them lead by lead."""
@@ -26,10 +23,10 @@ class Nowcasting:
 
     @staticmethod
     def reach_days(training: Options) -> float:
-        """Return the days that a window may reach over the end of its split."""
+        """Return 0: windows and forecasts lie wholly within the days of their split."""
         if not isinstance(training, TrainingOptions):
             raise TypeError("training must be TrainingOptions")
-        return (training.seen + training.leads - 1) * training.step_minutes / _MINUTES_OF_A_DAY
+        return 0
 
     @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:
