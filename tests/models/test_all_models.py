@@ -36,7 +36,7 @@ SHAPES = {
     "turbulence_closure": (4, 4, 4, 4),
 }
 """Of a state, where three components will not do."""
-FRAMES: dict[str, dict[str, int]] = {}
+FRAMES: dict[str, dict[str, int]] = {"rover": {"height": 72, "width": 80}}
 """Sizes of frames, where 3 frames of 40 x 48 cells will not do."""
 MIXING = {"u": "a * Derivative(u, x, 2) + b * Derivative(u, x) + c * u"}
 OPTIONS = {
