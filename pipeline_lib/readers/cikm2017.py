@@ -100,7 +100,7 @@ def _sample(file: Path, start: int, length: int) -> np.ndarray:
     """Return the frames of a sample (frame, height, row, column) in dBZ, NaN for -1."""
     sample, _, values = _parts(file, start, length)
     try:
-        numbers = np.array(values.split(), dtype="int16")
+        numbers = np.loadtxt([values], dtype="int16", ndmin=1) if values.strip() else np.empty(0, "int16")
     except (ValueError, OverflowError) as error:
         raise DataError(f"{sample}: holds what is no number: {error}", where=file.name, fix="fetch it again") from error
     if numbers.size != np.prod(_SHAPE):

@@ -27,8 +27,8 @@ def test_pixels_become_dbz_where_the_mask_trusts_them(tmp_path: Path) -> None:
     file = hko7(tmp_path / "a.zip", frames(), stored=zipfile.ZIP_DEFLATED)
     Hko7.check(file, ["reflectivity"])
     [ds] = Hko7.open([file]).values()
-    expected = np.array([[70 * int(p) / 255 - 10 if m else np.nan for p, m in zip(*row, strict=True)]
-                         for row in zip(PIXELS, MASK, strict=True)])  # fmt: skip
+    table = np.array([70 * p / 255 - 10 for p in range(256)])
+    expected = np.where(MASK, table[PIXELS], np.nan)
     for frame in ds.reflectivity:
         np.testing.assert_allclose(frame, expected, rtol=0, atol=1e-12)
     assert [str(t)[:16] for t in ds.time.values] == ["2015-05-01T00:00", "2015-05-01T00:06", "2015-05-01T23:54"]
@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, made: dict[str, Any], told
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda name, content: content[:-20] if name.endswith("png") else content, "cannot be read"),
+        (lambda name, content: content[:-2000] if name.endswith("png") else content, "cannot be read"),
         (lambda name, content: content[:-20] if name.endswith("mask") else content, "cannot be read"),
         (
             lambda name, content: zlib.compress(b"\x02" * 480 * 480) if name.endswith("mask") else content,

@@ -49,7 +49,7 @@ def test_another_hour_than_the_name_says_is_refused(
 
 def test_damage_is_told(tmp_path: Path) -> None:
     file = merged_ir(tmp_path / NAME, VALUES, TIMES)
-    with pytest.raises(DataError, match="has no variable 'TB'; did you mean 'Tb'"):
+    with pytest.raises(DataError, match="has no variable 'TB'; known: Tb"):
         MergedIr.check(file, ["TB"])
     file.write_bytes(file.read_bytes()[:2000])
     with pytest.raises(DataError, match="is not a readable netCDF-4 file"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_lib.errors import DataError
@@ -30,6 +30,7 @@ def archive(file: Path, content: object, *, name: str = "dates", protocol: int =
     return file
 
 
+@settings(max_examples=40)
 @given(st.lists(st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1)).map(lambda d: d.replace(fold=0)), max_size=20))
 def test_dates_come_out_as_numpy_itself_would_unpickle_them(tmp_path_factory: Any, dates: list[datetime]) -> None:
     file = tmp_path_factory.mktemp("npz") / "a.npz"
@@ -117,6 +118,7 @@ def test_a_date_that_cannot_be_is_refused(tmp_path: Path) -> None:
         npz.dates(tmp_path / "a.npz", "dates")
 
 
+@settings(max_examples=30)
 @given(first=st.integers(0, 8), many=st.integers(1, 9))
 def test_rows_are_those_of_the_whole_array(tmp_path_factory: Any, first: int, many: int) -> None:
     file = tmp_path_factory.getbasetemp() / "rows.npz"
