@@ -139,4 +139,5 @@ def _coarse(rate: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
         )
     missing = rate.isnull().astype("float64").coarsen(sizes, boundary="trim").mean()
     means = rate.coarsen(sizes, boundary="trim").mean()
-    return means.where(missing <= options.most_missing)
+    coarse: xr.DataArray = means.where(missing <= options.most_missing)
+    return coarse
