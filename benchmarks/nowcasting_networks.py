@@ -86,7 +86,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     for option, default in (("size", 32), ("batch", 2), ("seen", 4), ("leads", 4), ("turns", 3)):
         parser.add_argument(f"--{option}", type=int, default=default)
+    parser.add_argument("--deterministic", action="store_true", help="as trainings on a GPU are; the plain way is not")
     args = parser.parse_args()
+    torch.use_deterministic_algorithms(args.deterministic, warn_only=True)
     torch.set_num_threads(args.threads)
     print(
         f"{args.precision} on {args.device}, {args.threads} threads, batch {args.batch}, {args.seen} frames of"
