@@ -55,6 +55,7 @@ dry-run: install  ## What would be done
 report: install  ## Snakemake's own report: report-snakemake.zip
 	$(SNAKEMAKE) --report report-snakemake.zip
 
+test: export PYTHONDONTWRITEBYTECODE =  # it starts hundreds of processes; only the first should compile the package
 test: install-dev  ## The test suite (under 15 minutes on two cores)
 	$(RUN) python -m pytest -n $${GYRE_TEST_WORKERS:-2} --dist loadfile --durations=25
 

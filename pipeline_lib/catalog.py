@@ -26,13 +26,14 @@ from pipeline_lib.config.catalog_file import (
 from pipeline_lib.config.validation import validate
 from pipeline_lib.data.periods import bounds, period_of, periods_between
 from pipeline_lib.data.variables import VariableSpec
-from pipeline_lib.errors import ConfigError, ConfigErrors, FetchError, closest
+from pipeline_lib.errors import ConfigError, ConfigErrors, DataError, FetchError, closest
 from pipeline_lib.fetch.base import FetchRequest, WantedFile
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.yaml import load_yaml, refuse_secrets, walk
 from pipeline_lib.options import Options
 from pipeline_lib.preparations.registry import PREPARATIONS
+from pipeline_lib.readers.registry import READERS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -89,6 +90,11 @@ class Source:
     def driver(self) -> str:
         """Name of the fetch driver."""
         return self.block.fetch.driver
+
+    @property
+    def reader(self) -> str:
+        """Name of the reader of the fetched files."""
+        return self.block.reader
 
     @cached_property
     def driver_options(self) -> Options:
@@ -155,6 +161,7 @@ class Source:
             "end": str(last),
             "step_hours": self.time.step_hours,
             "form": self.block.form,
+            "reader": self.reader,
             "preparation": self.preparation.name,
             "options": self.preparation_options.model_dump(mode="json"),
         }
@@ -164,10 +171,14 @@ class Source:
         return PREPARATIONS.get(self.preparation.name).produces(self.preparation_options)
 
     def fetch_modules(self) -> list[str]:
-        """Return the modules whose code decides what a fetch brings: the driver's, and what the driver names itself."""
+        """Return the modules whose code decides what a fetch brings: driver, reader, what the driver names itself."""
         driver = DRIVERS.get(self.driver)
         named: list[str] = driver.modules(self.driver_options) if hasattr(driver, "modules") else []
-        return [DRIVERS.module(self.driver), *named]
+        return [DRIVERS.module(self.driver), READERS.module(self.reader), *named]
+
+    def dataset_modules(self) -> list[str]:
+        """Return the modules whose code decides what a dataset holds: the reader's and the preparation's."""
+        return [READERS.module(self.reader), PREPARATIONS.module(self.preparation.name)]
 
     @property
     def environment(self) -> str:
@@ -188,6 +199,7 @@ class Source:
             )
         files = DRIVERS.get(self.driver).files  # an unknown driver is told before its options
         options = self.driver_options
+        _ = READERS.module(self.reader)
         lacking = set(PREPARATIONS.get(self.preparation.name).needs) - set(self.variables)
         if lacking:
             raise ConfigError(
@@ -294,7 +306,7 @@ class Catalog:
                 opened = opened.configure_new(data_dir=str(data_dir))
             try:
                 ds: xr.Dataset = opened[name].to_dask()
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, DataError) as error:
                 raise FetchError(f"the files cannot be opened: {error}", where=name, fix="fetch it first") from error
         return ds
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 PACKAGE = "pipeline_lib"
@@ -61,14 +63,35 @@ def _file(module: str) -> Path | None:
 
 @cache
 def _tree(module: str) -> ast.Module:
+    """Return the syntax tree of a module, without its docstrings."""
     file = _file(module)
-    return ast.parse(file.read_text(encoding="utf-8")) if file else ast.Module([], [])
+    tree = ast.parse(file.read_text(encoding="utf-8")) if file else ast.Module([], [])
+    for block in _blocks(tree):
+        block[:] = [statement for statement in block if not _is_text(statement)]
+    return tree
+
+
+def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
+    """Yield every list of statements of a tree; expressions, most of its nodes, are not visited: they hold none."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        inner = getattr(node, name, None)
+        if isinstance(inner, list):  # the body of a lambda or a conditional is an expression
+            if name in {"body", "orelse", "finalbody"}:
+                yield inner
+            for child in inner:
+                yield from _blocks(child)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """Whether a statement is a string that stands alone: a docstring of any kind."""
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 @cache
 def _imports(module: str) -> tuple[str, ...]:
     names: list[str] = []
-    for node in ast.walk(_tree(module)):
+    for node in chain.from_iterable(_blocks(_tree(module))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -96,22 +119,9 @@ def _with_parents(module: str) -> list[str]:
 @cache
 def _module_hash(module: str) -> str:
     file = _file(module)
-    tree = _without_docstrings(_tree(module))
-    digest = hashlib.sha256(ast.dump(tree).encode())
+    digest = hashlib.sha256(ast.dump(_tree(module)).encode())
     if file is not None and file.name == "__init__.py":
         for data in sorted(file.parent.iterdir()):
             if data.is_file() and data.suffix not in {".py", ".pyc", ".typed", ".md"}:
                 digest.update(data.name.encode() + data.read_bytes())
     return digest.hexdigest()
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    """Return a copy of ``tree`` without strings that stand alone as statements (docstrings of any kind)."""
-
-    class Strip(ast.NodeTransformer):
-        def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-            is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-            return None if is_text else node
-
-    stripped: ast.Module = Strip().visit(ast.parse(ast.unparse(tree)))
-    return stripped

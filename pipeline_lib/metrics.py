@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.registry import Registry
 
 Direction = Literal["higher", "lower", "zero", "none"]
@@ -20,7 +22,8 @@ Counts = Mapping[str, NDArray[np.float64]]
 class Metric(Protocol):
     """A number that says how good a run is, as a function of summed counts.
 
-    The docstring's first line is the title in tables and on the reference page.
+    The docstring's first line is the title in tables and on the reference page. A family of metrics (a name that ends
+    in ``*``, see :mod:`pipeline_lib.registry`) has a star in it, and a class method ``member``.
     """
 
     direction: ClassVar[Direction]
@@ -40,6 +43,31 @@ class Metric(Protocol):
 
 
 METRICS: Registry[type[Metric]] = Registry("metric", "METRICS", "pipeline_lib.tasks")
+
+
+M = TypeVar("M")
+
+
+def member_at_lead(family: type[M], argument: str) -> type[M]:
+    """Return a member of a family of metrics whose attribute ``lead`` is the number that the argument tells.
+
+    Its docstring's first line, the title, has the number in place of the star.
+
+    Raises
+    ------
+    ConfigError
+        If the argument is no whole number from 1 on.
+    """
+    if re.fullmatch(r"[1-9][0-9]*", argument) is None:
+        raise ConfigError(f"{argument!r} is no lead", fix="give a number of time steps, 1 or more")
+    return member(family, argument, lead=int(argument))
+
+
+def member(family: type[M], argument: str, **attributes: object) -> type[M]:
+    """Return a subclass with these attributes; its title has the argument in place of the star."""
+    title = (family.__doc__ or "").replace("*", argument, 1)
+    made: type[M] = type(f"{family.__name__}_{argument}", (family,), {"__doc__": title, **attributes})
+    return made
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:

@@ -34,7 +34,6 @@ from pipeline_lib.io.yaml import load_yaml
 from pipeline_lib.label.registry import LABELLERS
 from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.models.registry import MODELS
-from pipeline_lib.preparations.registry import PREPARATIONS
 from pipeline_lib.tasks.registry import TASKS
 
 logger = logging.getLogger(__name__)
@@ -255,7 +254,7 @@ class Plan:
 
     def _preprocess_key(self, source: str, period: str) -> tuple[Any, list[str]]:
         entry = self.catalog.source(source)
-        return [entry.dataset_options(period), period], [PREPARATIONS.module(entry.preparation.name)]
+        return [entry.dataset_options(period), period], entry.dataset_modules()
 
     def _label_key(self, source: str, label_set: str, period: str) -> tuple[Any, list[str]]:
         return [source, label_set, period], [LABELLERS.module(self.labeller(label_set))]

@@ -4,6 +4,10 @@ Names are found by *reading* the files of a package, not by importing them, so t
 import of torch, and one broken plug-in does not take the others down. A module is imported when one of its
 names is asked for.
 
+A name that ends in ``*`` is a family: its class makes a member of what stands in place of the star, so that
+``rmse_*`` answers to ``rmse_1`` and ``rmse_28``. It has a class method ``member`` that takes this text and returns the
+member, or raises :class:`ConfigError`.
+
 Packages outside this repository add entries through the entry-point group ``gyre.<kind>s``, for example::
 
     [project.entry-points."gyre.models"]
@@ -26,6 +30,9 @@ from pipeline_lib.errors import ConfigError, closest
 
 T = TypeVar("T")
 
+FAMILY = "*"
+"""Ends the name of a family."""
+
 
 class Registry(Generic[T]):
     """The entries of one kind (models, labellers, ...), found below one package.
@@ -43,6 +50,7 @@ class Registry(Generic[T]):
     def __init__(self, kind: str, variable: str, package: str) -> None:
         self.kind, self.variable, self.package = kind, variable, package
         self._entries: dict[str, T] = {}
+        self._members: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[type], type]:
         """Register the decorated class under ``name``; a name can be taken once."""
@@ -61,10 +69,17 @@ class Registry(Generic[T]):
         return sorted(self._modules)
 
     def module(self, name: str) -> str:
-        """Return the dotted module that defines ``name``; raise :class:`ConfigError` if unknown."""
-        if name not in self._modules:
+        """Return the dotted module that defines ``name``, or a family; raise :class:`ConfigError` if unknown."""
+        return self._modules[name if name in self._modules else self._listed(name)]
+
+    def _listed(self, name: str) -> str:
+        """Return the name under which ``name`` is found: its own, or that of its family."""
+        if name in self._modules and not name.endswith(FAMILY):
+            return name
+        families = [f for f in self._modules if f.endswith(FAMILY) and name.startswith(f.removesuffix(FAMILY))]
+        if not families or name.endswith(FAMILY):
             raise ConfigError(f"unknown {self.kind} {name!r}", fix=closest(name, self._modules))
-        return self._modules[name]
+        return max(families, key=len)
 
     def get(self, name: str) -> T:
         """Return the entry called ``name``, importing its module if needed.
@@ -74,8 +89,9 @@ class Registry(Generic[T]):
         ConfigError
             If the name is unknown, or its module cannot be imported.
         """
-        module = self.module(name)
-        if name not in self._entries:
+        listed = self._listed(name)
+        module = self._modules[listed]
+        if listed not in self._entries:
             try:
                 importlib.import_module(module)
             except ConfigError:
@@ -83,9 +99,15 @@ class Registry(Generic[T]):
             except Exception as error:  # whatever a plug-in does when it is imported, the others go on
                 told = f"{type(error).__name__}: {error}"
                 raise ConfigError(f"{self.kind} {name!r} cannot be loaded: {told}", where=module) from error
-        if name not in self._entries:
-            raise ConfigError(f"{module} does not register {self.kind} {name!r}", where=module)
-        return self._entries[name]
+        if listed not in self._entries:
+            raise ConfigError(f"{module} does not register {self.kind} {listed!r}", where=module)
+        if listed != name and name not in self._members:
+            try:
+                family: Any = self._entries[listed]
+                self._members[name] = family.member(name.removeprefix(listed.removesuffix(FAMILY)))
+            except ConfigError as error:
+                raise ConfigError(f"unknown {self.kind} {name!r}: {error.what}", fix=error.fix) from error
+        return self._entries[name] if listed == name else self._members[name]
 
     @cached_property
     def _modules(self) -> dict[str, str]:

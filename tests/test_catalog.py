@@ -44,15 +44,28 @@ def changed(path: str, value: object, *, fetch: dict[str, Any] = FILE, parts: st
 
 def test_ours_is_valid_and_complete() -> None:
     catalog = Catalog.load(OURS)
-    assert len(catalog.sources) == 19
+    assert len(catalog.sources) == 32
     for source in catalog.sources.values():
         assert source.provenance().keys() == {"citation", "licence", "homepage"}
-        if source.driver == "simulate":
+        if source.driver == "simulate" or source.block.form == "frames":
             continue
         assert set(source.dataset_variables()) == {"adt", "adt_high_pass", "ugos", "vgos"}
         part = "all" if source.parts == "whole" else "2005-04"
         [wanted] = [WantedFile(**file) for file in source.fetch_options(part)["files"]]
         assert (wanted.sha256 is not None) == (source.driver == "pypi")
+
+
+def test_our_frames_are_pinned_or_tell_how_to_come_by_them() -> None:
+    frames = [s for s in Catalog.load(OURS).sources.values() if s.block.form == "frames"]
+    assert len(frames) == 11
+    for source in frames:
+        part = "all" if source.parts == "whole" else source.periods(source.time.start, source.time.start)[0]
+        files = [WantedFile(**file) for file in source.fetch_options(part)["files"]]
+        assert len({file.name for file in files}) == len(files) > 0
+        if source.driver == "http":
+            assert all(file.sha256 for file in files)
+        else:
+            assert "https://" in source.block.fetch.options["route"]
 
 
 def test_the_guess_stays_marked_as_one() -> None:
@@ -101,6 +114,11 @@ def test_reading_ours_imports_neither_intake_nor_a_downloader() -> None:
         ("args.xarray_kwargs", {"engine": "scipy"}, "args.xarray_kwargs.engine"),
         ("args.xarray_kwargs", ..., "args.xarray_kwargs: field required"),
         ("driver", "python", "sources.src.driver"),
+        ("driver", "pipeline_lib.readers.intake_driver.Files", "does not open what reader 'netcdf' reads"),
+        ("metadata.gyre.reader", "knmi_radar", "driver netcdf does not open what reader 'knmi_radar' reads"),
+        ("metadata.gyre.form", "pictures", "metadata.gyre.form"),
+        ("metadata.gyre.fetch.path", "{file}", "says {file}, but neither files nor sha256 names any"),
+        ("metadata.gyre.fetch.files", ["a.nc"], "files are named, but the address does not say {file}"),
         ("description", "{{ env(HOME) }}", "templates are not allowed here"),
         ("metadata.gyre.citation", "{% for x in y %}", "templates are not allowed here"),
         ("metadata.gyre.fetch.password", "hunter2", "metadata.gyre.fetch.password: looks like a secret"),
@@ -116,6 +134,19 @@ def test_mistakes_are_told_with_their_key_path(tmp_path: Path, path: str, value:
     assert any(told in line for line in caught.value.lines), caught.value.lines
     assert all(line.startswith(str(tmp_path / "catalog.yaml")) for line in caught.value.lines)
     assert "hunter2" not in str(caught.value)
+
+
+def test_an_unknown_reader_gets_advice(tmp_path: Path) -> None:
+    made = changed("metadata.gyre.reader", "knmi_rader")
+    made["driver"], made["args"] = (
+        "pipeline_lib.readers.intake_driver.Files",
+        {"urlpath": "{{ data_dir }}/src/raw/*.h5"},
+    )
+    with pytest.raises(ConfigError, match="unknown reader 'knmi_rader'; did you mean 'knmi_radar'"):
+        load(tmp_path, made)
+    made["args"]["chunks"] = {}
+    with pytest.raises(ConfigError, match="takes urlpath alone"):
+        load(tmp_path, made)
 
 
 @pytest.mark.parametrize("name", ["../evil", "Upper", "a/b", "with space", "9lives", "a" * 70, "-x", "a_b"])

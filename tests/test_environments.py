@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from pipeline_lib.fingerprint import reachable
+from pipeline_lib.readers.registry import READERS
 from tests.conda.names import PIP_NAME
 
 ROOT = Path(__file__).parents[1]
@@ -25,8 +26,13 @@ def task(stage: str) -> list[str]:
     return [f"tasks.{name}.{stage}" for name in ("segmentation", "dynamics", "assimilation", "classification")]
 
 
+def readers() -> list[str]:
+    """The modules of all readers; files are looked into where they are fetched and read where they are prepared."""
+    return sorted({READERS.module(name).removeprefix("pipeline_lib.") for name in READERS.names()})
+
+
 ROOTS = {
-    "fetch": ["fetch.stage", "fetch.drivers.pypi", "fetch.drivers.http", "fetch.drivers.file", "cli.app"],
+    "fetch": ["fetch.stage", "fetch.drivers.pypi", "fetch.drivers.http", "fetch.drivers.file", *readers(), "cli.app"],
     "simulate": [
         "fetch.stage",
         "fetch.drivers.simulate",
@@ -35,7 +41,7 @@ ROOTS = {
         "simulations.burgers_uncertainty",
         "cli.app",
     ],
-    "preprocess": ["preprocess.stage", "preprocess.statistics", "preparations.gridded_ssh", "cli.app"],
+    "preprocess": ["preprocess.stage", "preprocess.statistics", "preparations.gridded_ssh", *readers(), "cli.app"],
     "label": ["label.stage", "label.labellers.pet14", "label.labellers.okubo_weiss", "cli.app"],
     "train": [
         "train.stage",

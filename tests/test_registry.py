@@ -81,3 +81,42 @@ def test_planning_imports_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+FAMILY = """
+from pipeline_lib.errors import ConfigError
+from registry_of import THINGS
+
+@THINGS.register('by_*')
+class Multiple:
+    factor = 0
+
+    @classmethod
+    def member(cls, argument):
+        if not argument.isdigit():
+            raise ConfigError(f'{argument!r} is no number')
+        return type('Made', (cls,), {'factor': int(argument)})
+
+@THINGS.register('by_name')
+class Named:
+    factor = -1
+
+@THINGS.register('by_the_*')
+class Many(Multiple):
+    pass
+"""
+
+
+def test_a_family_makes_the_member_that_is_asked_for(things):
+    (things / "a.py").write_text(FAMILY)
+    assert registry().names() == ["by_*", "by_name", "by_the_*"]
+    assert registry().module("by_12") == "things.a"
+    assert registry().get("by_12").factor == 12
+    assert registry().get("by_12") is registry().get("by_12")
+    assert registry().get("by_name").factor == -1
+    assert registry().get("by_the_3").__mro__[1].__name__ == "Many"
+    for wrong in ("by_x", "by_*", "by", "by_"):
+        with pytest.raises(ConfigError, match="unknown thing"):
+            registry().get(wrong)
+    with pytest.raises(ConfigError, match="'x' is no number"):
+        registry().get("by_x")

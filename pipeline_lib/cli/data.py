@@ -65,7 +65,6 @@ def _preprocess(args: argparse.Namespace) -> None:
     from pipeline_lib.config.validation import validate
     from pipeline_lib.parallel import DaskOptions
     from pipeline_lib.plan import stage_code
-    from pipeline_lib.preparations.registry import PREPARATIONS
     from pipeline_lib.preprocess.stage import preprocess_period
 
     source = Catalog.load(args.catalog).source(args.source)
@@ -78,9 +77,10 @@ def _preprocess(args: argparse.Namespace) -> None:
         coverage=(source.time.start, source.time.end),
         step_hours=source.time.step_hours,
         form=source.block.form,
+        reader=source.reader,
         preparation=source.preparation.name,
         preparation_options=source.preparation_options,
-        code=stage_code("preprocess", PREPARATIONS.module(source.preparation.name)),
+        code=stage_code("preprocess", *source.dataset_modules()),
         threads=args.threads,
         workers=workers,
     )
@@ -96,7 +96,7 @@ def _statistics(args: argparse.Namespace) -> None:
     training_statistics(
         datasets=args.datasets,
         inputs=spec.inputs,
-        train=(train.start, train.end),
+        train=(train.first, train.last),
         output=args.output,
         code=stage_code("statistics"),
     )

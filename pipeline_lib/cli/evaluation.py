@@ -49,7 +49,7 @@ def _score(args: argparse.Namespace) -> None:
 
     loaded = load_experiment(args.experiment)
     test = loaded.spec.split.test
-    first, last = args.days or (test.start, test.end)
+    first, last = args.days or (test.first, test.last)
     score_run(
         task=loaded.spec.task,
         model=args.model,

@@ -85,7 +85,10 @@ class GyreBlock(Options):
     time: TimeSpan
     """Days covered."""
     form: Form = "maps"
-    """What the variables lie on: ``maps``, a regular grid of latitude and longitude, or ``states`` of a simulation."""
+    """What the variables lie on: ``maps``, a regular grid of latitude and longitude, or ``states`` of a simulation,
+    or ``frames``, pictures of a radar or satellite."""
+    reader: str = "netcdf"
+    """A registered reader of the fetched files."""
     parts: Literal["whole", "monthly"] = "whole"
     """Whether all is fetched at once, or period by period: by month, from ``time.daily_from`` on by day."""
     fetch: FetchEntry
@@ -116,10 +119,10 @@ class OpeningArguments(Options):
     urlpath: str
     """The fetched files, ``{{ data_dir }}/<source>/raw/...``; may hold ``*``."""
     chunks: dict[str, int] = Field(default_factory=dict)
-    """Dask chunks; ``{}`` for those of the file."""
-    xarray_kwargs: XarrayArguments
+    """Dask chunks; ``{}`` for those of the file. For driver ``netcdf``, as are the following."""
+    xarray_kwargs: XarrayArguments | None = None
     """How xarray opens the files."""
-    path_as_pattern: Literal[False]
+    path_as_pattern: Literal[False] | None = None
     """Braces in a path are no pattern."""
 
     @field_validator("urlpath")
@@ -136,12 +139,25 @@ class Entry(Options):
 
     description: str = Field(min_length=1)
     """One or two sentences for people."""
-    driver: Literal["netcdf"]
-    """Intake's driver that opens the fetched files."""
+    driver: Literal["netcdf", "pipeline_lib.readers.intake_driver.Files"]
+    """Intake's driver that opens the fetched files: its own for netCDF, or ours, which asks the entry's reader."""
     args: OpeningArguments
     """Intake's arguments."""
     metadata: Metadata
     """The validated block."""
+
+    @model_validator(mode="after")
+    def _one_way_to_open(self) -> Entry:
+        """Let intake open files as the stages do."""
+        netcdf, reader = self.driver == "netcdf", self.metadata.gyre.reader
+        if netcdf != (reader == "netcdf"):
+            raise ValueError(f"driver {self.driver} does not open what reader {reader!r} reads: see the other entries")
+        for name in ("xarray_kwargs", "path_as_pattern"):
+            if netcdf and getattr(self.args, name) is None:
+                raise ValueError(f"args.{name}: field required by driver netcdf")
+        if not netcdf and self.args.model_fields_set != {"urlpath"}:
+            raise ValueError("args: the reader takes urlpath alone")
+        return self
 
 
 class TextParameter(Options):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pipeline_lib.config.operations import Operations
 from pipeline_lib.errors import ConfigError, closest
 from pipeline_lib.options import Options
+
+_DAY = timedelta(days=1)
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 """A model's name in an experiment: snake_case."""
@@ -30,27 +33,60 @@ Seeds = Annotated[list[int], Field(min_length=1), AfterValidator(_different)]
 
 
 class DateRange(Options):
-    """Days from ``start`` to ``end``, both included."""
+    """Days from ``start`` to ``end``, both included, or from one moment to another where times of day are given."""
 
     start: date
     """First day."""
     end: date
     """Last day."""
+    from_time: time | None = None
+    """Moment of the first day that begins the range, UTC; the whole day without it."""
+    to_time: time | None = None
+    """Last moment of the last day that belongs to the range, UTC; the whole day without it."""
 
     @model_validator(mode="before")
     @classmethod
     def _from_pair(cls, value: object) -> object:
-        if isinstance(value, list | tuple):
-            if len(value) != 2:
-                raise ValueError("write a range as [first day, last day]")
-            return {"start": value[0], "end": value[1]}
-        return value
+        if not isinstance(value, list | tuple):
+            return value
+        if len(value) != 2:
+            raise ValueError("write a range as [first day, last day]")
+        found: dict[str, object] = {}
+        for day_name, time_name, moment in zip(("start", "end"), ("from_time", "to_time"), value, strict=True):
+            day, _, clock = str(moment).replace("T", " ").partition(" ")
+            found |= {day_name: day, time_name: clock or None}
+        return found
+
+    @model_serializer(mode="wrap")
+    def _without_times(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = handler(self)
+        return {name: value for name, value in plain.items() if value is not None}
 
     @model_validator(mode="after")
     def _forward(self) -> DateRange:
-        if self.end < self.start:
-            raise ValueError(f"ends on {self.end}, before it starts on {self.start}")
+        if self.until <= self.since:
+            raise ValueError(f"ends on {self.last}, before it starts on {self.first}")
         return self
+
+    @property
+    def first(self) -> date:
+        """The first day, or the first moment."""
+        return self.start if self.from_time is None else datetime.combine(self.start, self.from_time)
+
+    @property
+    def last(self) -> date:
+        """The last day, or the last moment."""
+        return self.end if self.to_time is None else datetime.combine(self.end, self.to_time)
+
+    @property
+    def since(self) -> datetime:
+        """The moment at which it begins."""
+        return datetime.combine(self.start, self.from_time or time())
+
+    @property
+    def until(self) -> datetime:
+        """The moment at which it is over."""
+        return datetime.combine(self.end, self.to_time) if self.to_time else datetime.combine(self.end, time.max)
 
 
 class Split(Options):
@@ -62,26 +98,32 @@ class Split(Options):
     """Days on which early stopping and the choice of the best checkpoint look."""
     test: DateRange
     """Days that are scored."""
-    gap_days: int = Field(10, ge=0)
-    """Days that must lie between two splits, besides the days a sample reaches back or ahead."""
+    gap_days: float = Field(10, ge=0)
+    """Days that must lie between two splits, besides the days a sample reaches back or ahead; parts of days count
+    where a split begins or ends at a time of day."""
     allow_test_before_train: bool = False
     """Accept a test range that lies before the training range."""
 
-    def check_gaps(self, reach_days: int = 0) -> None:
+    def check_gaps(self, reach_days: float = 0) -> None:
         """Raise ``ValueError`` if splits overlap, touch, or are nearer than the gap plus the days a sample reaches."""
         named = sorted((("train", self.train), ("validation", self.validation), ("test", self.test)), key=_start)
         needed = self.gap_days + reach_days
         for (first, a), (second, b) in pairwise(named):
-            between = (b.start - a.end).days - 1
+            between = (b.since - a.until) / _DAY
             if between < 0:
-                raise ValueError(f"{first} and {second} overlap: {first} ends {a.end}, {second} starts {b.start}")
+                raise ValueError(f"{first} and {second} overlap: {first} ends {a.last}, {second} starts {b.first}")
+            if a.to_time is None and b.from_time is None:
+                between = round(between)
+                needed = math.ceil(needed)
+                earliest: date = a.end + timedelta(days=needed + 1)
+            else:
+                earliest = a.until + timedelta(days=needed)
             if between < needed:
-                earliest = a.end + timedelta(days=needed + 1)
                 raise ValueError(
-                    f"{between} days lie between {first} (ends {a.end}) and {second} (starts {b.start}), "
-                    f"{needed} are needed: start {second} on {earliest} or later"
+                    f"{between:g} days lie between {first} (ends {a.last}) and {second} (starts {b.first}), "
+                    f"{needed:g} are needed: start {second} on {earliest} or later"
                 )
-        if self.test.end < self.train.start and not self.allow_test_before_train:
+        if self.test.until < self.train.since and not self.allow_test_before_train:
             raise ValueError("test lies before train: set allow_test_before_train if that is meant")
 
     @model_validator(mode="after")
@@ -90,8 +132,8 @@ class Split(Options):
         return self
 
 
-def _start(item: tuple[str, DateRange]) -> date:
-    return item[1].start
+def _start(item: tuple[str, DateRange]) -> datetime:
+    return item[1].since
 
 
 class LabelOptions(Options):

@@ -2,7 +2,9 @@
 
 Maps: dimensions ``(time, latitude, longitude)``; latitude strictly ascending within [-90, 90]; longitude strictly
 ascending within [-180, 180); missing values NaN. States, of simulations: ``time`` first, then what the simulation
-names, nothing missing. Both: time ``datetime64[ns]`` in UTC, strictly increasing; floats in the unit of the contract.
+names, nothing missing. Frames, of radars and satellites: as maps, or on axes ``y`` and ``x`` of a projection in metres;
+frames may be missing, and values in them. All: time ``datetime64[ns]`` in UTC, strictly increasing; floats in the unit
+of the contract.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from pipeline_lib.data.forms import Form
+from pipeline_lib.data.projected import canonical_plane, is_projected
 from pipeline_lib.data.units import conversion
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import DataError, closest
@@ -58,7 +61,7 @@ def canonicalise(
     where
         Name of the source or file, for messages.
     form
-        Maps or states.
+        Maps, states or frames.
 
     Returns
     -------
@@ -77,11 +80,13 @@ def canonicalise(
     _check_one_issue(ds, where)
     out = ds[[spec.name for spec in variables.values()]]
     out = out.rename({spec.name: name for name, spec in variables.items() if spec.name != name})
-    if form == "maps":
+    if form == "frames" and is_projected(out):
+        out = canonical_plane(_time(_time_first(out, where), where).reset_coords(drop=True), where)
+    elif form == "states":
+        out = _time(_time_first(out, where), where)
+    else:
         out = _rename_coordinates(out, where).reset_coords(drop=True)
         out = _longitude(_latitude(_time(out, where), where), where)
-    else:
-        out = _time(_time_first(out, where), where)
     for name, spec in variables.items():
         out[name] = _convert(out[name], spec, where=f"{where}: {name}")
     for name, attrs in COORDINATE_ATTRS.items():
@@ -123,7 +128,7 @@ def check_values(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
     ------
     DataError
         If a value is infinite, huge or out of range; of maps: a time step has no finite value, or land seems stored as
-        a number; of states: a value is missing.
+        a number; of states: a value is missing. Of frames nothing need be there, and zeros are dry weather.
     """
     for name, spec in variables.items():
         values = ds[name].values
@@ -134,7 +139,7 @@ def check_values(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
         if form == "states" and not finite.all():
             raise DataError(f"lacks a value on {_day(ds, ~finite)}", where=place, fix="did the simulation blow up?")
         empty = ~finite.any(axis=_others(finite))
-        if empty.any():
+        if form != "frames" and empty.any():
             raise DataError(f"has no finite value on {ds.time.values[empty][0]:.10}", where=place)
         _check_range(ds, values, spec, place)
         if form == "maps" and finite.all():

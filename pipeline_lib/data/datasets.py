@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 import xarray as xr
 
-from pipeline_lib.data.periods import overlaps
+from pipeline_lib.data.periods import day_of, overlaps
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.io.zarr_store import open_store
@@ -34,22 +34,27 @@ def concat_times(parts: Sequence[xr.Dataset], *, where: Sequence[str]) -> xr.Dat
     return xr.concat(ordered, dim="time", join="exact", combine_attrs="override").sortby("time")
 
 
-def open_days(manifests: Sequence[Manifest], start: date, end: date) -> xr.Dataset:
+def open_days(manifests: Sequence[Manifest], start: date, end: date, *, every_day: bool = True) -> xr.Dataset:
     """Open the stores of several periods as one lazy dataset, cut to the days from ``start`` to ``end``.
+
+    Where one of them is a ``datetime``, it is the first or the last moment that counts.
 
     Raises
     ------
     DataError
-        If the periods that are needed have different grids, or a day of the range is in none of them.
+        If the periods that are needed have different grids, or a day of the range is in none of them, unless not
+        ``every_day`` must be there.
     """
-    used = [m for m in manifests if overlaps(m.content["period"], start, end)] or manifests[:1]
+    used = [m for m in manifests if overlaps(m.content["period"], day_of(start), day_of(end))] or manifests[:1]
     parts = [open_store(m, f"{m.content['period']}.zarr", chunks={}) for m in used]
     ds = concat_times(parts, where=[str(manifest.path) for manifest in used])
-    stop = np.datetime64(end, "ns") + np.timedelta64(1, "D") - np.timedelta64(1, "ns")
+    stop = np.datetime64(end, "ns")
+    if not isinstance(end, datetime):
+        stop = stop + np.timedelta64(1, "D") - np.timedelta64(1, "ns")
     ds = ds.sel(time=slice(np.datetime64(start, "ns"), stop))
     days = np.unique(ds.time.values.astype("datetime64[D]"))
     wanted = np.arange(np.datetime64(start, "D"), np.datetime64(end, "D") + 1)
     missing = np.setdiff1d(wanted, days)
-    if missing.size:
+    if missing.size and every_day:
         raise DataError(f"holds no data for {missing[0]}", where=", ".join(str(m.path) for m in manifests))
     return ds

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-Form = Literal["maps", "states"]
-"""A regular grid of latitude and longitude, or the state space of a simulation."""
+Form = Literal["maps", "states", "frames"]
+"""A regular grid of latitude and longitude, the state space of a simulation, or pictures of a radar or satellite: on a
+grid of either latitude and longitude or a projection, with gaps in space and in time."""

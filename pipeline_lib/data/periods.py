@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 
@@ -39,6 +39,11 @@ def bounds(period: str) -> tuple[date, date]:
         return first, first
     following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
     return first, following - timedelta(days=1)
+
+
+def day_of(moment: date) -> date:
+    """Return the day of a day or of a moment."""
+    return moment.date() if isinstance(moment, datetime) else moment
 
 
 def overlaps(period: str, start: date, end: date) -> bool:

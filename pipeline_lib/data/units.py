@@ -26,6 +26,7 @@ _SPELLINGS: dict[Unit, tuple[str, ...]] = {
     Unit("m", 1e3): ("km", "kilometer", "kilometers", "kilometre", "kilometres"),
     Unit("m s-1"): ("m s-1", "m/s", "m.s-1", "m s**-1", "m s^-1", "meter second-1", "meters/second"),
     Unit("m s-1", 1e-2): ("cm s-1", "cm/s", "cm.s-1"),
+    Unit("m s-2"): ("m s-2", "m/s2", "m s**-2"),
     Unit("K"): ("K", "kelvin", "Kelvin", "degK"),
     Unit("K", 1.0, 273.15): ("degC", "degree_Celsius", "degrees_Celsius", "celsius", "Celsius", "deg_C", "°C", "C"),
     Unit("Pa"): ("Pa", "pascal", "pascals"),

@@ -25,7 +25,9 @@ Size = Annotated[int, Field(gt=0)]
 PART = ".part"
 """Suffix of what has come of a file whose transfer can be gone on with; the same and more for notes beside it."""
 
-PLACEHOLDERS = ("year", "month", "day", "part")
+FILE = "{file}"
+"""Where in an address each of several names goes."""
+PLACEHOLDERS = ("year", "month", "day", "part", "file")
 """What may stand in braces in an address."""
 
 BY_HASH = "sha256:"
@@ -136,19 +138,40 @@ def check_placeholders(template: str) -> str:
 
 
 def check_alike(address: str, preliminary: str | None) -> None:
-    """Raise ``ValueError`` if one of two addresses goes by day and the other does not."""
-    if preliminary is not None and ("{day}" in address) != ("{day}" in preliminary):
-        raise ValueError("preliminary must go by {day} exactly if the final address does")
+    """Raise ``ValueError`` if one of two addresses goes by day, or by file, and the other does not."""
+    for by in ("{day}", FILE):
+        if preliminary is not None and (by in address) != (by in preliminary):
+            raise ValueError(f"preliminary must go by {by} exactly if the final address does")
 
 
-def expand(template: str, request: FetchRequest) -> list[str]:
+def check_names(address: str, names: Sequence[str], sha256: Checksums) -> None:
+    """Raise ``ValueError`` if ``{file}`` stands for no name, a name is not usable, or names have no place to go."""
+    for name in names:
+        if file_name(check_placeholders(name)) != name or FILE in name:
+            raise ValueError(f"{name!r} is not a name of a file")
+    if FILE in address and not several(names, sha256):
+        raise ValueError("says {file}, but neither files nor sha256 names any")
+    if names and FILE not in address:
+        raise ValueError("files are named, but the address does not say {file}")
+
+
+def several(names: Sequence[str], sha256: Checksums) -> Sequence[str]:
+    """Return what ``{file}`` stands for: the names given, otherwise those that have a checksum."""
+    return names or (list(sha256) if isinstance(sha256, Mapping) else [])
+
+
+def expand(template: str, request: FetchRequest, names: Sequence[str] = ()) -> list[str]:
     """Fill in the placeholders of an address: one address, or one per day when it holds ``{day}``.
+
+    Where it holds ``{file}``, all that for each of ``names``, which may hold the other placeholders.
 
     Raises
     ------
     FetchError
         If it goes by day and the request has no last day.
     """
+    if FILE in template:
+        return [address for name in names for address in expand(template.replace(FILE, name), request)]
     if "{day}" not in template:
         return [_filled(template, request, request.start)]
     if request.end is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline_lib.errors import FetchError, closest
+from pipeline_lib.errors import DataError, FetchError
 from pipeline_lib.fetch.base import WantedFile
 from pipeline_lib.io.hashing import sha256_file
+from pipeline_lib.readers.registry import READERS
 
 REJECTED = ".rejected"
 """Suffix of a file that came but is not the one that the catalog pins; it is kept for inspection."""
@@ -58,29 +59,15 @@ def looks_like_html(path: Path) -> bool:
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_HTML_STARTS)
 
 
-def check_readable(path: Path, variables: Iterable[str]) -> None:
-    """Open a netCDF file and read one value of each variable.
+def check_readable(reader: str, path: Path, variables: Sequence[str]) -> None:
+    """Let a source's reader look into a file.
 
     Raises
     ------
     FetchError
-        If it is not a readable netCDF-4 file or lacks a variable.
+        If it is not a readable file of the reader's layout, or lacks a variable.
     """
-    import h5netcdf
-
     try:
-        with h5netcdf.File(path, "r") as opened:
-            absent = [name for name in variables if name not in opened.variables]
-            if absent:
-                raise FetchError(
-                    f"has no variable {absent[0]!r}", where=path.name, fix=closest(absent[0], opened.variables)
-                )
-            for name in variables:
-                variable = opened.variables[name]
-                if 0 in variable.shape:
-                    raise FetchError(f"variable {name!r} is empty", where=path.name, fix="ask for other days or cells")
-                variable[(0,) * len(variable.shape)]
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise FetchError(
-            f"is not a readable netCDF-4 file: {error}", where=path.name, fix="run again to fetch it anew"
-        ) from error
+        READERS.get(reader).check(path, variables)
+    except DataError as error:
+        raise FetchError(error.what, where=error.where, fix=error.fix) from error

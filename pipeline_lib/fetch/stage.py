@@ -47,6 +47,11 @@ class FetchableSource(Protocol):
         """Validated options of the driver."""
         ...
 
+    @property
+    def reader(self) -> str:
+        """Name of the reader of its files."""
+        ...
+
     def request(self, part: str) -> FetchRequest:
         """Return what is wanted for one part."""
         ...
@@ -126,7 +131,7 @@ def fetch_source(
                     if taken is not file:
                         preliminary.append(file.name)
                     driver.fetch(source.driver_options, taken, incoming).replace(staged)
-                check_readable(staged, request.variables)
+                check_readable(source.reader, staged, request.variables)
                 _report_reissue(output.parent / file.name, staged, file)
             out.options = options
             out.content = {"source": source.name, "part": part, **source.provenance()}

@@ -22,7 +22,7 @@ STORE_METADATA = "zarr.json"
 
 _TEXT = "gyre-identifier:{}"
 _PATTERN = re.compile(rb"gyre-identifier:([0-9a-f]{64})\b")
-_MARKED = frozenset({".png", ".pdf", ".html"})
+_MARKED = frozenset({".png", ".pdf", ".gif", ".html"})
 
 
 def origin_of(kind: str, *, inputs: Mapping[str, str], options: Mapping[str, Any], code: str) -> str:

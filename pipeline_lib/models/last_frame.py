@@ -21,6 +21,7 @@ class LastFrame(FrameModel):
         title="Last frame",
         summary="Persistence: every forecast is the last frame that was seen. What any nowcast has to beat.",
         task="nowcasting",
+        citation="a reference in common use; as in Shi et al. (2017), arXiv:1706.03458",
         limits=("Nothing moves, grows or decays.",),
     )
 

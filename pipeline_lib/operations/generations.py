@@ -66,7 +66,7 @@ def moved_split(split: Split, days: int, *, window: str) -> Split:
 
     def moved(span: DateRange, *, start: bool = True) -> DateRange:
         by = timedelta(days=days)
-        return DateRange(start=span.start + by if start else span.start, end=span.end + by)
+        return span.model_copy(update={"start": span.start + by if start else span.start, "end": span.end + by})
 
     return split.model_copy(
         update={

@@ -6,19 +6,19 @@ For a source in one growing file: what changed in it concerns only the periods w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from datetime import date
 
 import numpy as np
 import xarray as xr
 
 from pipeline_lib.catalog import Source
+from pipeline_lib.data.blocks import in_blocks
 from pipeline_lib.data.canonical import canonicalise
 from pipeline_lib.data.datasets import concat_times
+from pipeline_lib.data.forms import Form
 from pipeline_lib.data.periods import expected_times
-from pipeline_lib.data.variables import VariableSpec
-from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
+from pipeline_lib.readers.registry import READERS
 
 _DIGITS = 20
 
@@ -38,26 +38,36 @@ def shares(source: Source, fetched: Manifest) -> dict[str, str]:
     DataError
         If the files cannot be read or brought into canonical form.
     """
-    ds = _open(fetched, source.variables)
+    ds = _open(fetched, source)
     times = ds.time.values
     last = date.fromisoformat(str(times[-1].astype("datetime64[D]")))
     found = {}
     for period in source.periods(source.time.start, min(last, source.time.end or last)):
         expected = expected_times(*source.days(period), source.time.step_hours)
-        if np.isin(expected, times).all():
-            found[period] = _digest(ds.sel(time=expected))
+        there = _complete(times, expected, source.block.form)
+        if there.size:
+            found[period] = _digest(ds.sel(time=there))
     return found
 
 
-def _open(fetched: Manifest, variables: Mapping[str, VariableSpec]) -> xr.Dataset:
-    parts = []
-    for name in fetched.payloads:
-        try:
-            opened = xr.open_dataset(fetched.file(name), engine="h5netcdf", chunks={})
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"is not a readable netCDF file: {error}", where=name, fix="fetch it again") from error
-        parts.append(canonicalise(opened, variables, where=name))
-    return concat_times(parts, where=fetched.payloads)
+def _complete(times: np.ndarray, expected: np.ndarray, form: Form) -> np.ndarray:
+    """Return the times of a period if it is complete, none otherwise.
+
+    Of frames any may be missing: a period is complete once its last time step or a later one has come.
+    """
+    if form == "frames":
+        within = (times >= expected[0]) & (times < expected[-1].astype("datetime64[D]") + np.timedelta64(1, "D"))
+        return np.asarray(times[within & (times[-1] >= expected[-1])])
+    return expected if np.isin(expected, times).all() else expected[:0]
+
+
+def _open(fetched: Manifest, source: Source) -> xr.Dataset:
+    opened = READERS.get(source.reader).open([fetched.file(name) for name in fetched.payloads])
+    parts = [
+        canonicalise(in_blocks(part), source.variables, where=name, form=source.block.form)
+        for name, part in opened.items()
+    ]
+    return concat_times(parts, where=list(opened))
 
 
 def _digest(ds: xr.Dataset) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -24,6 +23,7 @@ from pipeline_lib.io.zarr_store import write_zarr
 from pipeline_lib.options import Options
 from pipeline_lib.parallel import THREADS, DaskOptions, dask_workers
 from pipeline_lib.preparations.registry import PREPARATIONS
+from pipeline_lib.readers.registry import READERS
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def preprocess_period(
     coverage: tuple[date, date | None],
     step_hours: float,
     form: Form,
+    reader: str,
     preparation: str,
     preparation_options: Options,
     code: str,
@@ -58,9 +59,11 @@ def preprocess_period(
     coverage
         First and last day that the source covers; no end means open.
     step_hours
-        Time step of the source.
+        Time step of the source; frames may be missing and lie between the steps.
     form
-        Whether it holds maps or states.
+        Whether it holds maps, states or frames.
+    reader
+        Registered reader of the raw files.
     preparation, preparation_options
         Registered preparation that makes the dataset's variables.
     threads, workers
@@ -86,7 +89,7 @@ def preprocess_period(
         dask_workers(workers, threads=threads),
     ):
         out.add_input("raw", fetched)
-        delivered = open_files(files, variables, start=start, end=end, step_hours=step_hours, form=form)
+        delivered = open_files(files, variables, start=start, end=end, step_hours=step_hours, form=form, reader=reader)
         ds = prepare.prepare(delivered, preparation_options)
         store = out.payload(f"{period}.zarr")
         _write(ds, store, fetched)
@@ -97,7 +100,7 @@ def preprocess_period(
             "times": int(ds.sizes["time"]),
             "shape": [int(ds.sizes[d]) for d in _space(ds)],
             "variables": {name: spec.model_dump(mode="json", exclude={"name"}) for name, spec in variables.items()},
-            "grid_step": [grid_step(ds[axis].values) for axis in _space(ds)] if form == "maps" else [],
+            "grid_step": [grid_step(ds[axis].values) for axis in _space(ds)] if form != "states" else [],
             "units": {str(name): str(ds[name].attrs["units"]) for name in ds.data_vars},
             "delivered_units": {
                 n: delivered[n].attrs.get("delivered_units", spec.units) for n, spec in variables.items()
@@ -146,8 +149,9 @@ def open_files(
     end: date,
     step_hours: float,
     form: Form = "maps",
+    reader: str = "netcdf",
 ) -> xr.Dataset:
-    """Open raw netCDF files lazily, in canonical form, cut to the days wanted; values are checked as they are read.
+    """Open raw files lazily, in canonical form, cut to the days wanted; values are checked as they are read.
 
     Raises
     ------
@@ -155,23 +159,18 @@ def open_files(
         If a file is not readable, the files lie on different grids, or a time step is missing or extra.
     """
     where = files[0].parent.name if len(files) > 1 else files[0].name
+    opened = READERS.get(reader).open(files)
     parts = [
-        canonicalise(in_blocks(_dated(_open(file), start, end)), variables, where=file.name, form=form)
-        for file in files
+        canonicalise(in_blocks(_dated(part, start, end)), variables, where=name, form=form)
+        for name, part in opened.items()
     ]
-    ds = concat_times(parts, where=[file.name for file in files])
+    ds = concat_times(parts, where=list(opened))
     ds = ds.sel(time=_span(start, end))
-    _check_times(ds, expected_times(start, end, step_hours), where)
+    if form == "frames":
+        _check_frames(ds, start, end, where)
+    else:
+        _check_times(ds, expected_times(start, end, step_hours), where)
     return checked(ds, variables, where=where, form=form)
-
-
-def _open(file: Path) -> xr.Dataset:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", xr.SerializationWarning)  # odd times are refused with a line of our own
-            return xr.open_dataset(file, engine="h5netcdf")
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"is not a readable netCDF file: {error}", where=str(file), fix="fetch it again") from error
 
 
 def _dated(ds: xr.Dataset, start: date, end: date) -> xr.Dataset:
@@ -203,6 +202,17 @@ def _check_times(ds: xr.Dataset, expected: np.ndarray, where: str) -> None:
     extra = np.setdiff1d(times, expected)
     if extra.size:
         raise DataError(f"{extra[0]:.16} is not on the declared time step", where=where, fix="correct time.step_hours")
+    _check_once(times, where)
+
+
+def _check_frames(ds: xr.Dataset, start: date, end: date, where: str) -> None:
+    """Take the frames that there are; which follow one another closely enough is for those to say who use them."""
+    if ds.sizes["time"] == 0:
+        raise DataError(f"there is no frame from {start} to {end}", where=where, fix="shorten the coverage")
+    _check_once(ds.time.values, where)
+
+
+def _check_once(times: np.ndarray, where: str) -> None:
     if np.unique(times).size != times.size:
         raise DataError("a time occurs in two files", where=where, fix="remove one of them")
 

@@ -32,12 +32,16 @@ class ReportFigure:
         What is to be seen, in sentences.
     figure
         The drawing.
+    frames
+        Drawings of one size that follow each other in an animation, if there is one; ``figure`` stands for it where
+        nothing can move.
     """
 
     name: str
     title: str
     caption: str
     figure: Figure
+    frames: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ class ReportContext:
 
     def product(self, run: Run) -> xr.Dataset | None:
         """Return the predictions of a run on the test days, opened lazily; ``None`` if it made none."""
-        return self._days(run.products)
+        return self._days(run.products, every_day=False)
 
     def daily(self, run: Run, metric: str) -> pd.Series | None:
         """Return a metric of a run for each date, indexed by time; ``None`` where it cannot be known."""
@@ -178,9 +182,9 @@ class ReportContext:
             return None
         return info.daily(run.counts)
 
-    def _days(self, manifests: Sequence[Manifest]) -> xr.Dataset | None:
+    def _days(self, manifests: Sequence[Manifest], *, every_day: bool = True) -> xr.Dataset | None:
         test = self.spec.split.test
-        return open_days(manifests, test.start, test.end) if manifests else None
+        return open_days(manifests, test.first, test.last, every_day=every_day) if manifests else None
 
 
 def prettify(name: str) -> str:

@@ -50,14 +50,22 @@ class EmbeddedFigure:
     width: int
     height: int
     """Size in pixels, so that the page does not jump while it loads."""
+    gif: str = ""
+    """Base64 of the animation, if there is one."""
 
 
-def embed(figure: ReportFigure, png: Path) -> EmbeddedFigure:
-    """Return a saved figure in the form in which the page holds it."""
+def embed(figure: ReportFigure, png: Path, gif: Path | None = None) -> EmbeddedFigure:
+    """Return a saved figure, and its animation, in the form in which the page holds it."""
     data = png.read_bytes()
     width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))  # the header chunk of every PNG
     return EmbeddedFigure(
-        figure.name, figure.title, figure.caption, base64.b64encode(data).decode("ascii"), width, height
+        figure.name,
+        figure.title,
+        figure.caption,
+        base64.b64encode(data).decode("ascii"),
+        width,
+        height,
+        base64.b64encode(gif.read_bytes()).decode("ascii") if gif else "",
     )
 
 

@@ -13,7 +13,7 @@ from pipeline_lib.provenance.chain import walk
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.gather import gather
 from pipeline_lib.report.page import EmbeddedFigure, embed, render_page
-from pipeline_lib.report.style import journal_style, save_figure
+from pipeline_lib.report.style import journal_style, save_animation, save_figure
 from pipeline_lib.tasks.registry import stage_module
 
 logger = logging.getLogger(__name__)
@@ -94,8 +94,14 @@ def build_report(
 def _draw(context: ReportContext, folder: Path, *, task: str, identifier: str) -> list[EmbeddedFigure]:
     with journal_style():
         drawn: list[ReportFigure] = stage_module(task, "report").figures(context)
-        saved = [save_figure(figure.figure, folder, figure.name, identifier=identifier)[0] for figure in drawn]
-        return [embed(figure, png) for figure, png in zip(drawn, saved, strict=True)]
+        return [_saved(figure, folder, identifier) for figure in drawn]
+
+
+def _saved(figure: ReportFigure, folder: Path, identifier: str) -> EmbeddedFigure:
+    png, _ = save_figure(figure.figure, folder, figure.name, identifier=identifier)
+    if not figure.frames:
+        return embed(figure, png)
+    return embed(figure, png, save_animation(figure.frames, folder, figure.name, identifier=identifier))
 
 
 def _record(out: Artefact, board: Manifest, inputs: dict[str, list[Manifest]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from PIL import Image
 
 from pipeline_lib.io.identifier import as_text
 
@@ -93,6 +95,11 @@ def journal_style() -> Iterator[None]:
         yield
 
 
+_GIF_COLOURS = 256
+_FRAME_MILLISECONDS = 250
+_LAST_MILLISECONDS = 1200
+
+
 def new_figure(height: float, *, width: float = WIDTH) -> Figure:
     """Return an empty figure of ``width`` by ``height`` inches that no window system knows."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
@@ -116,6 +123,15 @@ def anomaly_colours() -> Colormap:
     return LinearSegmentedColormap.from_list("balance_soft", cm.balance(kept))
 
 
+def frame_colours() -> Colormap:
+    """Return the colours of echoes and rain, light where there is none: cmocean's rain."""
+    logging.getLogger("matplotlib.colormaps").setLevel(logging.WARNING)
+    from cmocean import cm
+
+    colours: Colormap = cm.rain
+    return colours
+
+
 def series_colours(count: int) -> list[str]:
     """Return ``count`` colours for series; they repeat after the tenth."""
     return [SERIES[i % len(SERIES)] for i in range(count)]
@@ -137,6 +153,28 @@ def save_figure(figure: Figure, folder: Path, name: str, *, identifier: str) -> 
         untraced = {"Creator": None, "Producer": None, "CreationDate": None}
         figure.savefig(pdf, format="pdf", metadata={**untraced, "Keywords": as_text(identifier)})
     return png, pdf
+
+
+def save_animation(frames: Sequence[Figure], folder: Path, name: str, *, identifier: str) -> Path:
+    """Write drawings of one size as an endless GIF that carries an identifier; the last of them stays longer."""
+    pictures = []
+    with journal_style():
+        for figure in frames:
+            with BytesIO() as png:
+                figure.savefig(png, format="png")
+                pictures.append(Image.open(png).convert("RGB"))
+    # One palette for all frames: colours of their own would flicker.
+    palette = Image.new("RGB", (pictures[0].width, pictures[0].height * len(pictures)))
+    for number, picture in enumerate(pictures):
+        palette.paste(picture, (0, number * picture.height))
+    shared = palette.quantize(_GIF_COLOURS)
+    still = [picture.quantize(palette=shared, dither=Image.Dither.NONE) for picture in pictures]
+    gif = folder / f"{name}.gif"
+    pauses = [_FRAME_MILLISECONDS] * (len(still) - 1) + [_LAST_MILLISECONDS]
+    still[0].save(
+        gif, save_all=True, append_images=still[1:], duration=pauses, loop=0, comment=as_text(identifier).encode()
+    )
+    return gif
 
 
 def panel_grid(figure: Figure, rows: int, columns: int, **options: Any) -> Sequence[Any]:  # noqa: ANN401 - subplots'

@@ -20,7 +20,7 @@ from pipeline_lib.published.tables import load_published
 from pipeline_lib.score.gate import InvalidRunError, Sample, check_same_sample
 from pipeline_lib.score.leaderboard import Leaderboard, PublishedNumber, leaderboard
 from pipeline_lib.score.tables import leaderboard_csv, ranking_csv
-from pipeline_lib.tasks.registry import stage_module
+from pipeline_lib.tasks.registry import TASKS, stage_module
 
 LOG = logging.getLogger(__name__)
 
@@ -80,8 +80,13 @@ def score_run(
     }
     _check_same_dataset(inputs)
     where = f"{model} (seed {seed})"
-    stores = {role: open_days(manifests, *test) for role, manifests in inputs.items() if manifests}
-    _check_same_dates(stores, where)
+    every = TASKS.get(task).every_time
+    stores = {
+        role: open_days(manifests, *test, every_day=every or role != "product")
+        for role, manifests in inputs.items()
+        if manifests
+    }
+    _check_same_dates(stores if every else {r: s for r, s in stores.items() if r != "product"}, where)
     content: dict[str, Any] = {"task": task, "model": model, "seed": seed, "status": "ok"}
     with Artefact(output, kind="score", code=code, packages=_PACKAGES) as out:
         for role, manifests in inputs.items():

@@ -43,17 +43,9 @@ class Digits:
         FetchError
             If more images are asked for than there are, or scikit-learn holds others than it did.
         """
-        import numpy as np
         import xarray as xr
-        from sklearn.datasets import load_digits
 
-        pixels, labels = load_digits(return_X_y=True)
-        found = hashlib.sha256(pixels.astype(np.uint8).tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
-        if found != _SHA256:
-            raise FetchError(
-                "this scikit-learn holds other images than 1.9.1", where="digits", fix="install the version pinned"
-            )
-        images = pixels.reshape(-1, _SIDE, _SIDE) / _BRIGHTEST
+        images, labels = scikit_learn_digits()
         if times > len(labels):
             raise FetchError(f"has {len(labels)} images, not {times}", where="digits", fix="choose an earlier time.end")
         order = stratified_order(labels, options.seed)[:times]
@@ -67,6 +59,26 @@ class Digits:
                 "label": ("time", labels[order].astype(float), {"units": "1", "long_name": "the digit written"}),
             }
         )
+
+
+def scikit_learn_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return all images (image, row, column), from 0 to 1, and their classes (image,).
+
+    Raises
+    ------
+    FetchError
+        If scikit-learn holds others than it did.
+    """
+    import numpy as np
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    found = hashlib.sha256(pixels.astype(np.uint8).tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
+    if found != _SHA256:
+        raise FetchError(
+            "this scikit-learn holds other images than 1.9.1", where="digits", fix="install the version pinned"
+        )
+    return pixels.reshape(-1, _SIDE, _SIDE) / _BRIGHTEST, labels
 
 
 def stratified_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

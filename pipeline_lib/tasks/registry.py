@@ -23,9 +23,12 @@ class Task(Protocol):
     """Tasks whose models this one takes, by the name on their cards."""
     needs_labels: ClassVar[bool]
     """Whether the label stage runs for experiments of this kind."""
+    every_time: ClassVar[bool]
+    """Whether products hold every time of their dataset. If not, the counts say which they hold, and competitors must
+    agree in them."""
 
     @staticmethod
-    def reach_days(training: Options) -> int:
+    def reach_days(training: Options) -> float:
         """Return how many days lie between the first field that a sample sees and the last that it is to predict.
 
         Splits must be so much farther apart: otherwise a training sample would hold days of the test.

@@ -40,6 +40,11 @@ FRAMES: dict[str, dict[str, int]] = {"rover": {"height": 72, "width": 80}}
 """Sizes of frames, where 3 frames of 40 x 48 cells will not do."""
 MIXING = {"u": "a * Derivative(u, x, 2) + b * Derivative(u, x) + c * u"}
 OPTIONS = {
+    "convlstm": {"widths": (6, 4)},
+    "fc_lstm": {"widths": (6, 4)},
+    "convgru": {"widths": (6, 4, 4)},
+    "trajgru": {"widths": (6, 4, 4), "links": (3, 3, 3)},
+    "frame_cnn": {"width": 4},
     "generated_pde": {  # as many unknown numbers as the system that is published; its fields must be positive
         "system": {
             "name": "mixing",
@@ -48,9 +53,9 @@ OPTIONS = {
             "trainable": {"a": 0.1, "b": 0.1, "c": 0.1},
             "equations": MIXING,
         }
-    }
+    },
 }
-"""Of a model whose defaults will not do with any state."""
+"""Of a model whose defaults will not do with any state, or are large."""
 
 
 def test_expected_models_are_there():

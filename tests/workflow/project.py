@@ -19,6 +19,7 @@ from pipeline_lib.io.hashing import sha256_file
 
 ROOT = Path(__file__).parents[2]
 DAYS = 91
+_DAY = len("2000-01-01")
 
 
 def eddy_maps(*, days: int = DAYS, rows: int = 40, columns: int = 56, seed: int = 0) -> xr.Dataset:
@@ -99,7 +100,7 @@ def simulated(
         f"{simulation}.nc",
         variables={name: {"name": name, "units": "1"} for name in variables},
         form="states",
-        time={"start": split["train"][0], "end": split["test"][1], "step_hours": step_hours},
+        time={"start": split["train"][0][:_DAY], "end": split["test"][1][:_DAY], "step_hours": step_hours},
         fetch={"driver": "simulate", "simulation": simulation, "options": options},
         preparation=preparation or {"name": "as_is", "options": {"variables": list(variables), "dtype": "float64"}},
     )

@@ -12,9 +12,10 @@ import pytest
 import xarray as xr
 import yaml
 
-from pipeline_lib.errors import StoreError
+from pipeline_lib.errors import GyreError, StoreError
 from pipeline_lib.io.manifest import read_manifest
-from tests.workflow.project import ROOT, edit_yaml, environment, planned, snakemake
+from pipeline_lib.plan import load_plan
+from tests.workflow.project import ROOT, catalog, edit_yaml, environment, experiment, planned, snakemake, write_files
 
 REPOSITORY = ("Snakefile", "rules", "workflow", "envs", "pipeline_lib", "config", "slurm")
 EXPERIMENT = "config/experiments/tiny.yaml"
@@ -183,14 +184,21 @@ def test_a_half_made_store_is_not_taken_for_complete(own):
         ),
     ],
 )  # fmt: skip
-def test_mistakes_in_the_experiment_are_told_in_one_line_and_nothing_is_written(tmp_path, change, message):
-    from tests.workflow.project import write_project
+def test_mistakes_in_the_experiment_are_found_while_planning(tmp_path, monkeypatch, change, message):
+    monkeypatch.chdir(write_files(tmp_path, "tiny", experiment() | change, catalog(Path(__file__))))
+    with pytest.raises(GyreError) as refused:
+        load_plan({"experiments": ["tiny"]})
+    assert re.search(message, "\n".join(refused.value.lines)), refused.value.lines
 
-    folder = write_project(tmp_path)
-    edit_yaml(folder / EXPERIMENT, **change)
+
+def test_mistakes_are_told_by_snakemake_in_a_line_each_and_nothing_is_written(tmp_path):
+    wrong = experiment() | {"training": {"ptach": 32, "max_epochs": -1}}
+    folder = write_files(tmp_path, "tiny", wrong, catalog(Path(__file__)))
     done = snakemake(folder, "--dry-run", check=False)
     assert done.returncode != 0
-    assert re.search(message, done.stdout), done.stdout
+    lines = done.stdout.splitlines()
+    for message in (r"tiny: training\.ptach: unknown key; did you mean 'patch'", r"training\.max_epochs: .*\(got -1\)"):
+        assert len([line for line in lines if re.search(message, line)]) == 1, done.stdout
     assert "Traceback" not in done.stdout
     assert not (folder / "data").exists()
 

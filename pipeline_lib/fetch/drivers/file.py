@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline_lib.errors import FetchError
 from pipeline_lib.fetch import base
@@ -24,10 +24,14 @@ class File:
 
         path: str
         """Path, relative to the working directory or absolute, ``~`` allowed; placeholders as for ``http``."""
+        files: tuple[str, ...] = ()
+        """What ``{file}`` stands for, one file each, with other placeholders; by default the names in ``sha256``."""
         sha256: base.Checksums = None
         """SHA-256 of the file, or of each file by its name."""
         size: base.Size | None = None
         """Size of the one file in bytes."""
+        route: str | None = Field(default=None, min_length=1)
+        """How to come by the data, for who does not have them."""
 
         preliminary: str | None = None
         """Path that is taken as long as there is no file at ``path``; placeholders as there."""
@@ -41,15 +45,17 @@ class File:
             return base.check_placeholders(path)
 
         @model_validator(mode="after")
-        def _same_days(self) -> File.Options:
+        def _addresses_agree(self) -> File.Options:
             base.check_alike(self.path, self.preliminary)
+            base.check_names(self.path, self.files, self.sha256)
             return self
 
     @staticmethod
     def files(options: Options, request: base.FetchRequest) -> list[base.WantedFile]:
-        """Return one file, or one per day."""
-        names = [(base.file_name(path), path) for path in base.expand(options.path, request)]
-        earlier = base.expand(options.preliminary, request) if options.preliminary else None
+        """Return one file, one per day, or one per name."""
+        several = base.several(options.files, options.sha256)
+        names = [(base.file_name(path), path) for path in base.expand(options.path, request, several)]
+        earlier = base.expand(options.preliminary, request, several) if options.preliminary else None
         return base.wanted_files(names, options.sha256, options.size, earlier)
 
     @staticmethod
@@ -62,11 +68,12 @@ class File:
             raise FetchError(f"cannot be read: {error.strerror}", where=str(original)) from error
 
     @staticmethod
-    def fetch(options: Options, wanted: base.WantedFile, folder: Path) -> Path:  # noqa: ARG004 - all is in the address
+    def fetch(options: Options, wanted: base.WantedFile, folder: Path) -> Path:
         """Copy one file."""
         original = Path(wanted.address).expanduser()
         if not original.is_file():
-            raise FetchError("no such file", where=str(original), fix="correct the path in the catalog")
+            fix = options.route or "correct the path in the catalog"
+            raise FetchError("no such file", where=str(original), fix=fix)
         copy = folder / wanted.name
         shutil.copyfile(original, copy)
         check_file(copy, wanted)

@@ -21,7 +21,10 @@ class Http:
         """Options of the ``http`` driver."""
 
         url: str
-        """Address; ``{year}``, ``{month}``, ``{day}`` and ``{part}`` are filled in, ``{day}`` gives a file per day."""
+        """Address; ``{year}``, ``{month}``, ``{day}`` and ``{part}`` are filled in, ``{day}`` gives a file per day,
+        ``{file}`` one per name."""
+        files: tuple[str, ...] = ()
+        """What ``{file}`` stands for, one file each, with other placeholders; by default the names in ``sha256``."""
         sha256: base.Checksums = None
         """SHA-256 of the file, or of each file by its name; without it a new version is only reported."""
         size: base.Size | None = None
@@ -48,16 +51,18 @@ class Http:
             return base.check_placeholders(url)
 
         @model_validator(mode="after")
-        def _same_days(self) -> Http.Options:
+        def _addresses_agree(self) -> Http.Options:
             base.check_alike(self.url, self.preliminary)
+            base.check_names(self.url, self.files, self.sha256)
             return self
 
     @staticmethod
     def files(options: Options, request: base.FetchRequest) -> list[base.WantedFile]:
-        """Return one file, or one per day."""
-        addresses = base.expand(options.url, request)
+        """Return one file, one per day, or one per name."""
+        several = base.several(options.files, options.sha256)
+        addresses = base.expand(options.url, request, several)
         names = [(base.file_name(unquote(urlsplit(address).path)), address) for address in addresses]
-        earlier = base.expand(options.preliminary, request) if options.preliminary else None
+        earlier = base.expand(options.preliminary, request, several) if options.preliminary else None
         return base.wanted_files(names, options.sha256, options.size, earlier)
 
     @staticmethod

@@ -20,6 +20,7 @@ class Assimilation:
     ScoringOptions = ScoringOptions
     model_tasks = ("dynamics", "assimilation")
     needs_labels = False
+    every_time = True
 
     @staticmethod
     def reach_days(training: Options) -> int:

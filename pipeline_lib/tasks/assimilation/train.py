@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pipeline_lib.assimilation.variational import require_regular
+from pipeline_lib.data.trajectories import require_one
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.models.base import FittedModel
 from pipeline_lib.models.windows import WindowModel
@@ -18,7 +19,6 @@ from pipeline_lib.tasks.assimilation.options import MethodOptions, TrainingOptio
 from pipeline_lib.tasks.assimilation.windows import ObservedTrajectory, WindowProblem
 from pipeline_lib.tasks.dynamics.reading import read_normalised
 from pipeline_lib.tasks.dynamics.train import read_states, train_forecaster
-from pipeline_lib.tasks.dynamics.trajectories import require_one
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
 from pipeline_lib.train.seeds import torch_seed

@@ -15,8 +15,8 @@ from pipeline_lib.tasks.assimilation.filling import first_guess, without_margins
 from pipeline_lib.tasks.assimilation.options import TrainingOptions
 from pipeline_lib.tasks.dynamics.problem import DynamicsProblem, SquaredError
 from pipeline_lib.tasks.dynamics.reading import Array
-from pipeline_lib.tasks.dynamics.windows import named_times
 from pipeline_lib.train.problem import Batch
+from pipeline_lib.train.windows import named_times
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ class Classification:
     ScoringOptions = ScoringOptions
     model_tasks = ("classification",)
     needs_labels = False
+    every_time = True
 
     @staticmethod
     def reach_days(training: Options) -> int:  # noqa: ARG004 - whatever the options

@@ -21,6 +21,7 @@ class Dynamics:
     ScoringOptions = ScoringOptions
     model_tasks = ("dynamics",)
     needs_labels = False
+    every_time = True
 
     @staticmethod
     def reach_days(training: Options) -> int:

@@ -11,21 +11,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
+from pipeline_lib.metrics import METRICS, Counts, Direction, member_at_lead, ratio
 
 Values = NDArray[np.float64]
 
 
+@METRICS.register("explained_variance_*")
 class LeadMetric:
-    """A function of the sums at one lead."""
+    """Explained variance, lead *.
+
+    One minus the squared error of the forecasts over that of persistence, at one lead.
+    """
 
     direction: ClassVar[Direction] = "higher"
     unit: ClassVar[str] = "1"
     bounds: ClassVar[tuple[float, float]] = (-np.inf, 1.0)
     has_interval: ClassVar[bool] = True
     sampled_by: ClassVar[str | None] = None
-    lead: ClassVar[int] = 1
-    """Time steps since the start of the forecast."""
+    lead: ClassVar[int] = 0
+    """Time steps since the start of the forecast; of a family 0."""
+
+    @classmethod
+    def member(cls, argument: str) -> type[LeadMetric]:
+        """Return this metric at one lead.
+
+        Raises
+        ------
+        ConfigError
+            If the lead is no whole number of steps from 1 on.
+        """
+        return member_at_lead(cls, argument)
 
     @classmethod
     def at_lead(cls, counts: Counts, name: str) -> Values:
@@ -44,8 +59,12 @@ class LeadMetric:
         return 1 - ratio(cls.at_lead(counts, "squared_error"), cls.at_lead(counts, "persistence_error"))
 
 
+@METRICS.register("rmse_*")
 class LeadError(LeadMetric):
-    """The root mean square error over starts and components at one lead, in the unit of the states."""
+    """RMSE, lead *.
+
+    The root mean square error over starts and components at one lead, in the unit of the states.
+    """
 
     direction = "lower"
     bounds = (0.0, np.inf)
@@ -54,62 +73,6 @@ class LeadError(LeadMetric):
     def from_counts(cls, counts: Counts) -> Values:
         """Return one value per resample."""
         return np.sqrt(ratio(cls.at_lead(counts, "squared_error"), cls.at_lead(counts, "values")))
-
-
-@METRICS.register("explained_variance_1")
-class ExplainedVariance1(LeadMetric):
-    """Explained variance, lead 1."""
-
-    lead = 1
-
-
-@METRICS.register("explained_variance_10")
-class ExplainedVariance10(LeadMetric):
-    """Explained variance, lead 10."""
-
-    lead = 10
-
-
-@METRICS.register("explained_variance_20")
-class ExplainedVariance20(LeadMetric):
-    """Explained variance, lead 20."""
-
-    lead = 20
-
-
-@METRICS.register("explained_variance_28")
-class ExplainedVariance28(LeadMetric):
-    """Explained variance, lead 28."""
-
-    lead = 28
-
-
-@METRICS.register("rmse_1")
-class Rmse1(LeadError):
-    """RMSE, lead 1."""
-
-    lead = 1
-
-
-@METRICS.register("rmse_4")
-class Rmse4(LeadError):
-    """RMSE, lead 4."""
-
-    lead = 4
-
-
-@METRICS.register("rmse_8")
-class Rmse8(LeadError):
-    """RMSE, lead 8."""
-
-    lead = 8
-
-
-@METRICS.register("rmse_28")
-class Rmse28(LeadError):
-    """RMSE, lead 28."""
-
-    lead = 28
 
 
 class FreeRunMetric:

@@ -8,13 +8,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline_lib.data.canonical import COORDINATE_ATTRS
+from pipeline_lib.data.trajectories import Ages, ages_of, pieces
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.forecaster import Forecaster, Rollout, number_format
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import resolve_device
 from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, VARIABLE
-from pipeline_lib.tasks.dynamics.trajectories import Ages, ages_of, pieces
 
 _SEED = 0
 """Of what a network draws when it begins a forecast."""

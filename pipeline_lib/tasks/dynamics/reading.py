@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.data.datasets import open_days
+from pipeline_lib.data.trajectories import Ages, ages_of
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import FittedModel
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
-from pipeline_lib.tasks.dynamics.trajectories import Ages, ages_of
 from pipeline_lib.train.request import TrainingRequest
 from pipeline_lib.train.seeds import generator
 

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from pipeline_lib.data.trajectories import ages_of, followers
 from pipeline_lib.io.zarr_store import open_store
 from pipeline_lib.metrics import ratio
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
@@ -18,7 +19,6 @@ from pipeline_lib.report.figures.loss_curves import draw_loss_curves
 from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.dynamics.free_run_figures import draw_free_runs
 from pipeline_lib.tasks.dynamics.names import VARIABLE
-from pipeline_lib.tasks.dynamics.trajectories import ages_of, followers
 
 LEADERBOARD_METRICS = ("explained_variance_1", "explained_variance_28", "rmse_28")
 """Metrics of the leaderboard figure, where the table holds them."""

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from pipeline_lib.data.trajectories import ages_of, followers
 from pipeline_lib.errors import ScoreError
 from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
@@ -16,7 +17,6 @@ from pipeline_lib.tasks.dynamics.free_runs import count_free_runs
 from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, VARIABLE
 from pipeline_lib.tasks.dynamics.options import ScoringOptions
 from pipeline_lib.tasks.dynamics.runs import diagnosed
-from pipeline_lib.tasks.dynamics.trajectories import ages_of, followers
 
 T = TypeVar("T", xr.Dataset, xr.DataArray)
 _AXES_OF_A_VECTOR = 2

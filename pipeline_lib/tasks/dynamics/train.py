@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
+from pipeline_lib.data.trajectories import require_one
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.learning.forecaster import Forecaster, Rollout
 from pipeline_lib.models.base import FittedModel
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
 from pipeline_lib.tasks.dynamics.problem import DynamicsProblem
 from pipeline_lib.tasks.dynamics.reading import Split, read_normalised
-from pipeline_lib.tasks.dynamics.trajectories import require_one
 from pipeline_lib.tasks.dynamics.windows import Trajectory
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest

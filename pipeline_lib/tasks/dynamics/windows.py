@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline_lib.data.trajectories import Ages, followers
 from pipeline_lib.errors import DataError
-from pipeline_lib.tasks.dynamics.trajectories import Ages, followers
 from pipeline_lib.train.problem import Batch
-from pipeline_lib.train.seeds import generator
-from pipeline_lib.train.share import Share
+from pipeline_lib.train.windows import named_times, spread
 
 
 @dataclass(frozen=True)
@@ -90,65 +87,3 @@ class Trajectory:
     def describe(self, samples: Tensor) -> str:
         """Name windows by the time of their first state."""
         return named_times(self.times, samples)
-
-
-def named_times(times: NDArray[np.datetime64], samples: Tensor) -> str:
-    """Return the times of samples (batch, 1) in words."""
-    return "; ".join(str(np.datetime_as_string(times[start], unit="s")) for start in samples[:, 0].tolist())
-
-
-def spread(available: int, count: int) -> NDArray[np.int64]:
-    """Return ``count`` numbers from 0 to ``available`` - 1, evenly spread."""
-    return np.linspace(0, available - 1, count).round().astype(np.int64)
-
-
-class Cuttable(Protocol):
-    """Something that windows can be cut from."""
-
-    @property
-    def windows(self) -> int:
-        """Number of windows."""
-
-    def cut(self, numbers: NDArray[np.int64], /) -> Batch:
-        """Return the windows of these numbers, which count from 0."""
-
-    def describe(self, samples: Tensor) -> str:
-        """Name windows by the time of their first state."""
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Batches of windows: of random starts for training, evenly spread ones for validation.
-
-    A function of ``seed`` and ``epoch`` alone.
-    """
-
-    trajectory: Cuttable
-    batch_size: int
-    count: int
-    seed: int | None
-    epoch: int = 0
-    share: Share = field(default_factory=Share)
-
-    def __len__(self) -> int:
-        return len(self._starts())
-
-    def __iter__(self) -> Iterator[Batch]:
-        samples = self._samples()
-        for start in self._starts():
-            batch = samples[start : start + self.batch_size]
-            yield self.trajectory.cut(batch if self.seed is None else batch[self.share.within(self.batch_size)])
-
-    def _starts(self) -> range:
-        """First samples of the batches: all of them in training, where a share takes a part of each."""
-        if self.seed is not None:
-            return range(0, self.count // self.batch_size * self.batch_size, self.batch_size)
-        return range(self.share.index * self.batch_size, self.count, self.share.count * self.batch_size)
-
-    def _samples(self) -> NDArray[np.int64]:
-        available = self.trajectory.windows
-        if self.seed is None:
-            return spread(available, self.count)
-        rng = generator(self.seed, "windows", self.epoch)
-        rounds = [rng.permutation(available) for _ in range(-(-self.count // available))]
-        return np.concatenate(rounds)[: self.count].astype(np.int64)

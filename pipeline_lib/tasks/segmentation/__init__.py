@@ -21,6 +21,7 @@ class Segmentation:
     ScoringOptions = ScoringOptions
     model_tasks = ("segmentation",)
     needs_labels = True
+    every_time = True
 
     @staticmethod
     def reach_days(training: Options) -> int:  # noqa: ARG004 - the same for all options

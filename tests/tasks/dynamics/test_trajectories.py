@@ -11,6 +11,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline_lib.data.trajectories import ages_of, followers, pieces, require_one
 from pipeline_lib.errors import ConfigError, DataError, ScoreError
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.models.registry import MODELS
@@ -21,9 +22,9 @@ from pipeline_lib.tasks.dynamics.predict import _ages_of_runs, _free_runs
 from pipeline_lib.tasks.dynamics.runs import first_run
 from pipeline_lib.tasks.dynamics.score import score_stores
 from pipeline_lib.tasks.dynamics.train import _outcome
-from pipeline_lib.tasks.dynamics.trajectories import ages_of, followers, pieces, require_one
-from pipeline_lib.tasks.dynamics.windows import Trajectory, Windows
+from pipeline_lib.tasks.dynamics.windows import Trajectory
 from pipeline_lib.train.outcome import Outcome, learned_values
+from pipeline_lib.train.windows import Windows
 from tests.tasks.dynamics.stepping import Counting
 
 START, STEP = np.datetime64("2000-01-01", "ns"), np.timedelta64(864, "s")

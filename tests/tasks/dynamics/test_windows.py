@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from pipeline_lib.errors import DataError
-from pipeline_lib.tasks.dynamics.windows import Trajectory, Windows
+from pipeline_lib.tasks.dynamics.windows import Trajectory
 from pipeline_lib.train.share import Share
+from pipeline_lib.train.windows import Windows
 
 TIMES = np.datetime64("2000-01-01", "ns") + np.arange(50) * np.timedelta64(864, "s")
 TRAJECTORY = Trajectory(np.arange(100, dtype=np.float32).reshape(50, 2), TIMES, horizon=4)

@@ -1,0 +1,36 @@
+"""What the cards of the networks of one paper share: TrajGRU, ConvGRU and the convolutions they were compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline_lib.models.base import Fact
+
+PAPER: dict[str, Any] = {
+    "task": "nowcasting",
+    "citation": (
+        "Shi, X., Gao, Z., Lausen, L., Wang, H., Yeung, D.-Y., Wong, W.-K., Woo, W.-C.: Deep Learning for"
+        " Precipitation Nowcasting: A Benchmark and A New Model. NIPS 2017"
+    ),
+    "year": 2017,
+    "arxiv": "1706.03458",
+    "licence": "Networks written anew from layer lists; the authors' code (MIT) is not used.",
+}
+
+RECURRENT_RECIPE = (
+    Fact(
+        text="for HKO-7 trained by Adam with beta1 0.5 and a learning rate of 1e-4, times 0.7 every 20,000 steps, at"
+        " least 1e-6; gradients clipped to a norm of 50; 4 sequences a step, at most 100,000 steps",
+        confidence="code",
+    ),
+    Fact(
+        text="for MovingMNIST++ gradients are clipped to a norm of 1, and there are 200,000 steps on the squared error",
+        confidence="code",
+    ),
+)
+
+RECURRENT_LIMITS = (
+    "Initial weights are normal with the variance of He et al. (2015) for the number of inputs and a slope of 0.2;"
+    " whether the published ones count inputs or outputs is not among our facts.",
+    "What it forecasts blurs as lead time grows.",
+)

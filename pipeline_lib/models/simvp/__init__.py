@@ -1,0 +1,76 @@
+"""SimVP with gated attention: the model of today that a user of sequence models would try first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
+from pipeline_lib.models.frames import FrameModel, Frames
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.options import Options as BaseOptions
+
+if TYPE_CHECKING:
+    from pipeline_lib.learning.nowcaster import Nowcaster
+
+_SOURCE = "benchmark page of the authors' OpenSTL"
+
+
+@MODELS.register("simvp")
+class SimVp(FrameModel):
+    """SimVP, second version."""
+
+    card: ClassVar[ModelCard] = ModelCard(
+        title="SimVP",
+        summary="Convolutions alone: each frame is encoded, a translator of gated large-kernel attention mixes all"
+        " frames at once, and each future frame is decoded. Nothing is recurrent, so all leads are made in one pass.",
+        task="nowcasting",
+        citation="Gao, Tan, Wu and Li: SimVP, simpler yet better video prediction. CVPR 2022, arXiv:2206.05099; Tan,"
+        " Gao, Li and Li: SimVP, towards simple yet powerful spatiotemporal predictive learning, arXiv:2211.12509",
+        year=2022,
+        arxiv="2211.12509",
+        parameters=PublishedCount(
+            total=46_800_000, counts="as printed, 46.8 M, for ten frames of 64 x 64 in and out", confidence="code"
+        ),
+        facts=(
+            Fact(
+                text="Moving MNIST, 10 to 10 frames, error summed over a frame's pixels: 15.05 after 2,000 epochs,"
+                f" 26.69 after 200; ConvLSTM 29.88 with 33.8 M values ({_SOURCE})",
+                confidence="code",
+            ),
+            Fact(
+                text=f"16.5 GFLOP for ten frames, ConvLSTM with 15.0 M values 56.8 ({_SOURCE})",
+                confidence="code",
+            ),
+        ),
+        limits=(
+            "Chosen as the strong recent competitor because it is the most accurate of those that train in hours and"
+            " need nothing but convolutions; diffusion models forecast sharper ensembles at many times the cost.",
+            "Where more frames are forecast than seen, the last ones get the skip connection of the last frame seen;"
+            " the publication has as many of both. Depths drop at random in the publication, not here.",
+        ),
+    )
+
+    class Options(BaseOptions):
+        """Options of this model."""
+
+        width: int = Field(64, gt=0)
+        """Channels of an encoded frame."""
+        hidden: int = Field(512, gt=0)
+        """Channels of the translator."""
+        layers: int = Field(4, ge=2, le=8)
+        """Convolutions of the encoder, and of the decoder; every second one halves the grid."""
+        blocks: int = Field(8, ge=2)
+        """Blocks of the translator."""
+        expansion: float = Field(8.0, gt=0)
+        """Channels within a block's perceptron over those of the block."""
+        link: Literal["identity", "logistic"] = "identity"
+        """``logistic`` for values from 0 to 1."""
+
+    @classmethod
+    def nowcaster(cls, options: Options, frames: Frames) -> Nowcaster:
+        """Return the network."""
+        from pipeline_lib.models.simvp.network import SimVpNetwork
+
+        return SimVpNetwork(frames, options)

@@ -1,0 +1,144 @@
+"""Frames of a radar as shares of a range of reflectivity, cut and coarsened."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import xarray as xr
+from pydantic import Field, field_validator, model_validator
+
+from pipeline_lib.errors import DataError
+from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.preparations.registry import PREPARATIONS
+from pipeline_lib.rain import RainScale
+
+ECHO = "echo"
+_CELLS = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(gt=0)]]
+_RATE, _DBZ = "mm h-1", "dBZ"
+
+
+@PREPARATIONS.register("rain_frames")
+class RainFrames:
+    """Rain rate or reflectivity to ``echo``, between 0 at the lowest and 1 at the highest reflectivity."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    class Options(BaseOptions):
+        """Options of this preparation."""
+
+        variable: str
+        """Canonical name of the rain rate (mm h-1) or reflectivity (dBZ)."""
+        a: float = Field(gt=0)
+        """Factor of the Z-R relation Z = a R^b, with Z in mm6 m-3 and R in mm/h."""
+        b: float = Field(gt=0)
+        """Its exponent."""
+        lowest_dbz: float
+        """Reflectivity that becomes 0, as do all below it."""
+        highest_dbz: float
+        """Reflectivity that becomes 1, as do all above it."""
+        rows: _CELLS | None = None
+        """First row kept and first one not kept, counted from the south; null for all."""
+        columns: _CELLS | None = None
+        """First column kept and first one not kept, counted from the west; null for all."""
+        reduce: int = Field(1, ge=1)
+        """Mean rain rate over blocks of so many cells in both directions; cells beyond the last whole block are left
+        out."""
+        most_missing: float = Field(0.5, ge=0, lt=1)
+        """A block of which a larger share is missing is missing; others are the mean of what is there."""
+        dtype: Literal["float32", "float64"] = "float32"
+        """How it is stored."""
+
+        @field_validator("rows", "columns")
+        @classmethod
+        def _forward(cls, cells: tuple[int, int] | None) -> tuple[int, int] | None:
+            if cells is not None and cells[1] <= cells[0]:
+                raise ValueError("the second number must be larger than the first")
+            return cells
+
+        @model_validator(mode="after")
+        def _upward(self) -> RainFrames.Options:
+            if self.highest_dbz <= self.lowest_dbz:
+                raise ValueError(f"highest_dbz {self.highest_dbz} is not above lowest_dbz {self.lowest_dbz}")
+            return self
+
+    @staticmethod
+    def produces(options: Options) -> tuple[str, ...]:  # noqa: ARG004 - the same for all options
+        """Names of the dataset's variables."""
+        return (ECHO,)
+
+    @staticmethod
+    def narrowed(
+        options: Options,
+        wanted: Collection[str],  # noqa: ARG004 - there is one variable
+        contract: Collection[str],  # noqa: ARG004
+    ) -> tuple[Options, tuple[str, ...]]:
+        """Take the variable that the frames are made of."""
+        return options, (options.variable,)
+
+    @staticmethod
+    def prepare(ds: xr.Dataset, options: Options) -> xr.Dataset:
+        """Return ``echo`` (time, y, x) or (time, latitude, longitude), NaN where it is missing.
+
+        Means are taken of the rain rate, not of its logarithm: where no block is made of several cells, that makes no
+        difference.
+
+        Raises
+        ------
+        DataError
+            If there is no such variable, it is no rain rate or reflectivity, or the cells asked for are not there.
+        """
+        if options.variable not in ds:
+            raise DataError(f"has no variable {options.variable!r}", where="preparation.options.variable")
+        rate = _rate(_cut(ds[options.variable], options), options)
+        if options.reduce > 1:
+            rate = _coarse(rate, options)
+        scale = RainScale(options.a, options.b, options.lowest_dbz, options.highest_dbz)
+        share = xr.apply_ufunc(scale.to_share, rate, dask="parallelized", output_dtypes=["float64"])
+        echo = share.astype(options.dtype)
+        echo.attrs = {"units": "1", "long_name": "radar reflectivity as share of its range", **scale.attributes()}
+        return xr.Dataset({ECHO: echo})
+
+
+def _cut(frames: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
+    """Return the cells asked for."""
+    for axis, name, cells in zip(frames.dims[1:], ("rows", "columns"), (options.rows, options.columns), strict=True):
+        if cells is None:
+            continue
+        if cells[1] > frames.sizes[axis]:
+            raise DataError(
+                f"{list(cells)} is not within the {frames.sizes[axis]} {name} there are",
+                where=f"preparation.options.{name}",
+            )
+        frames = frames.isel({axis: slice(*cells)})
+    return frames
+
+
+def _rate(frames: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
+    """Return the rain rate in mm/h: as it is, or that of a reflectivity by the Z-R relation."""
+    units = frames.attrs.get("units")
+    if units == _RATE:
+        return frames
+    if units != _DBZ:
+        raise DataError(
+            f"is in {units!r}, neither a rain rate ({_RATE}) nor a reflectivity ({_DBZ})",
+            where=options.variable,
+            fix="set its units in the catalog entry",
+        )
+    rate: xr.DataArray = 10.0 ** ((frames - 10.0 * np.log10(options.a)) / (10.0 * options.b))
+    return rate
+
+
+def _coarse(rate: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
+    """Return means over blocks, missing where too much of a block is."""
+    axes = rate.dims[1:]
+    sizes = dict.fromkeys(axes, options.reduce)
+    if any(rate.sizes[axis] < options.reduce for axis in axes):
+        raise DataError(
+            f"{options.reduce} cells do not fit into {dict(rate.sizes)}", where="preparation.options.reduce"
+        )
+    missing = rate.isnull().astype("float64").coarsen(sizes, boundary="trim").mean()
+    means = rate.coarsen(sizes, boundary="trim").mean()
+    coarse: xr.DataArray = means.where(missing <= options.most_missing)
+    return coarse

@@ -1,0 +1,154 @@
+"""Rain as radars see it: reflectivity, rain rate, and the share of a range of reflectivity that networks work on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_lib.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Field = TypeVar("Field", float, NDArray[Any], "Tensor")
+"""A number, an array or a tensor; what comes out is of the same kind as what goes in."""
+
+_PIXEL_LEVELS = 255
+"""The largest value of eight bits."""
+
+
+class ZRelation(NamedTuple):
+    """Reflectivity from rain rate, ``Z = a R^b`` with Z in mm6 m-3 and R in mm/h."""
+
+    a: float
+    b: float
+    source: str
+    confidence: Literal["code", "memory"]
+    """How sure the two numbers are: read in public code or documentation, recalled only."""
+
+
+Z_RELATIONS: Mapping[str, ZRelation] = {
+    "marshall_palmer": ZRelation(200.0, 1.6, "Marshall and Palmer (1948), J. Meteorol. 5, 165-166", "memory"),
+    "hko7": ZRelation(58.53, 1.56, "Shi et al. (2017), arXiv:1706.03458, and its public code", "code"),
+    "meteonet": ZRelation(200.0, 1.6, "the producer of the rain rates of MeteoNet, in its documentation", "code"),
+    "convlstm": ZRelation(118.239, 1.5241, "Shi et al. (2015), arXiv:1506.04214; uncertain", "memory"),
+}
+"""Published relations between reflectivity and rain rate."""
+
+
+@dataclass(frozen=True)
+class RainScale:
+    """A relation between reflectivity and rain rate, and the range of reflectivity that the share 0 to 1 stands for.
+
+    The share is ``(dBZ - lowest) / (highest - lowest)`` with ``dBZ = 10 log10 a + 10 b log10 R`` (Shi et al. 2017,
+    arXiv:1706.03458). No rain has no reflectivity in dB; it is the share 0. So is rain up to :attr:`lowest_rate`, and
+    the share 0 is no rain: less than 0.02 mm/h are lost on the scale of HKO-7. Rain beyond the highest reflectivity has
+    the share 1. Missing values (NaN) stay missing.
+
+    Parameters
+    ----------
+    a, b
+        Of the relation Z = a R^b, Z in mm6 m-3 and R in mm/h.
+    lowest_dbz, highest_dbz
+        Reflectivity of the shares 0 and 1 [dBZ].
+
+    Raises
+    ------
+    ConfigError
+        If the relation or the range is not a rising one.
+    """
+
+    a: float
+    b: float
+    lowest_dbz: float
+    highest_dbz: float
+
+    def __post_init__(self) -> None:
+        rising = self.a > 0 and self.b > 0 and self.highest_dbz > self.lowest_dbz
+        if not (rising and all(math.isfinite(number) for number in asdict(self).values())):
+            raise ConfigError(
+                f"{self} is no scale of rain", fix="give a and b above 0 and a highest_dbz above lowest_dbz"
+            )
+
+    @property
+    def lowest_rate(self) -> float:
+        """The rain rate of the lowest reflectivity [mm/h]: up to here rain counts as none."""
+        return float(self._rate(self.lowest_dbz))
+
+    def to_share(self, rate: Field) -> Field:
+        """Return the share of rain rates [mm/h].
+
+        Raises
+        ------
+        DataError
+            If a rate is negative.
+        """
+        library = _library(rate)
+        if bool(library.any(rate < 0)):
+            raise DataError("a rain rate is negative", fix="mark missing rates as NaN and set noise below 0 to 0")
+        wet = library.clip(rate, self.lowest_rate, None)
+        dbz = 10 * math.log10(self.a) + 10 * self.b * library.log10(wet)
+        share: Field = library.where(rate <= self.lowest_rate, 0.0, self.of_dbz(dbz))[()]
+        return share
+
+    def to_rate(self, share: Field) -> Field:
+        """Return the rain rates [mm/h] of shares; those below 0 and above 1 count as 0 and 1."""
+        library = _library(share)
+        wet = self._rate(self.to_dbz(library.clip(share, 0.0, 1.0)))
+        rate: Field = library.where(share <= 0, 0.0, wet)[()]
+        return rate
+
+    def to_dbz(self, share: Field) -> Field:
+        """Return the reflectivity [dBZ] of shares; that of no rain is the lowest of the scale."""
+        return self.lowest_dbz + (self.highest_dbz - self.lowest_dbz) * share
+
+    def of_dbz(self, dbz: Field) -> Field:
+        """Return the share of reflectivities [dBZ], cut to 0 and 1 outside the scale."""
+        unbounded = (dbz - self.lowest_dbz) / (self.highest_dbz - self.lowest_dbz)
+        share: Field = _library(dbz).clip(unbounded, 0.0, 1.0)
+        return share
+
+    def of_pixels(self, pixels: Field) -> Field:
+        """Return the share of pixels of eight bits, ``floor(255 share + 1/2)``, as the files of HKO-7 hold them."""
+        return pixels / _PIXEL_LEVELS
+
+    def attributes(self) -> dict[str, float]:
+        """Return the scale as attributes of a variable that holds shares."""
+        return {f"rain_scale_{name}": number for name, number in asdict(self).items()}
+
+    @classmethod
+    def of_attributes(cls, attributes: Mapping[str, Any], *, where: str = "") -> RainScale:
+        """Return the scale that :meth:`attributes` wrote.
+
+        Raises
+        ------
+        DataError
+            If an attribute is missing or not a number.
+        """
+        names = [f"rain_scale_{name}" for name in cls.__dataclass_fields__]
+        try:
+            return cls(*[float(attributes[name]) for name in names])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                "there is no scale that turns the values into rain rates", where=where, fix=f"set {', '.join(names)}"
+            ) from error
+
+    def _rate(self, dbz: Any) -> Any:  # noqa: ANN401 - any Field, of which mypy cannot raise powers
+        return 10 ** ((dbz - 10 * math.log10(self.a)) / (10 * self.b))
+
+
+HKO7 = RainScale(Z_RELATIONS["hko7"].a, Z_RELATIONS["hko7"].b, lowest_dbz=-10.0, highest_dbz=60.0)
+"""The scale of the HKO-7 benchmark, dBZ = 70 share - 10 (Shi et al. 2017, arXiv:1706.03458)."""
+
+
+def _library(values: Any) -> Any:  # noqa: ANN401 - a Field; a module with the functions of numpy
+    if isinstance(values, np.ndarray | np.generic | float | int):
+        return np
+    import torch
+
+    return torch

@@ -1,0 +1,89 @@
+"""Errors that count more where it rains more: B-MSE and B-MAE of the HKO-7 benchmark.
+
+References
+----------
+Shi et al. (2017), "Deep learning for precipitation nowcasting: a benchmark and a new model", arXiv:1706.03458, and its
+public code.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pipeline_lib.metrics import Counts, ratio
+from pipeline_lib.rain import RainScale
+from pipeline_lib.skill.frames import Mask, Sums, Values, compared, frame_sums
+
+RATES = (2.0, 5.0, 10.0, 30.0)
+"""True rain rates from which the next weight holds [mm/h] (Shi et al. 2017)."""
+WEIGHTS = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Weights below the first rate, from each rate to the next, and from the last on (Shi et al. 2017)."""
+
+NOISE_BELOW = 0.28
+"""Shares of HKO-7 below this one that are not 0 are noise (Shi et al. 2017)."""
+PIXEL_NOISE_BELOW = 70.5 / 255
+"""The same for shares that were pixels: the public code rounds 255 x 0.28 to 71, so the pixel 71 counts."""
+
+
+def rain_weights(truth: ArrayLike, scale: RainScale) -> Values:
+    """Return the weight of each cell from its true share."""
+    bounds = [scale.to_share(rate) for rate in RATES]
+    return np.asarray(WEIGHTS)[np.searchsorted(bounds, np.asarray(truth, np.float64), side="right")]
+
+
+def without_noise(truth: ArrayLike, below: float = NOISE_BELOW) -> Mask:
+    """Return where the truth is no noise: weak echoes are, no echo is not.
+
+    Parameters
+    ----------
+    truth
+        True shares of the HKO-7 scale.
+    below
+        The first share that is no noise; :data:`PIXEL_NOISE_BELOW` if the shares were pixels.
+    """
+    share = np.asarray(truth)
+    return ~((share > 0) & (share < below))
+
+
+def balanced_errors(forecast: ArrayLike, truth: ArrayLike, scale: RainScale, valid: ArrayLike | None = None) -> Sums:
+    """Sum the weighted errors of the shares over each frame; they are not divided by the number of cells.
+
+    Parameters
+    ----------
+    forecast, truth
+        Shares (..., rows, columns). The benchmark cuts forecasts to 0 and 1 first.
+    scale
+        What the shares stand for; the weights hold for true rain rates.
+    valid
+        The cells that count, boolean; all if ``None``. HKO-7: the radar's circle, and :func:`without_noise`.
+
+    Returns
+    -------
+    dict
+        ``balanced_squared_error``, ``balanced_absolute_error`` and ``frames``, each (...). A frame without valid cells
+        is none.
+
+    Raises
+    ------
+    ScoreError
+        As in :func:`pipeline_lib.skill.frames.compared`.
+    """
+    predicted, true, counted = compared(forecast, truth, valid)
+    error = np.abs(predicted - true)
+    weighted = rain_weights(true, scale) * error
+    return {
+        "balanced_squared_error": frame_sums(weighted * error),
+        "balanced_absolute_error": frame_sums(weighted),
+        "frames": np.asarray(counted.any(axis=(-2, -1)), np.float64),
+    }
+
+
+def balanced_mse(counts: Counts) -> Values:
+    """Return B-MSE, the mean over frames of the weighted sums of squared errors."""
+    return ratio(counts["balanced_squared_error"], counts["frames"])
+
+
+def balanced_mae(counts: Counts) -> Values:
+    """Return B-MAE, the mean over frames of the weighted sums of absolute errors."""
+    return ratio(counts["balanced_absolute_error"], counts["frames"])

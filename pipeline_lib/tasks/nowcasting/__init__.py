@@ -1,0 +1,51 @@
+"""Nowcasting: the frames of the next minutes and hours from those of the last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.options import Options
+from pipeline_lib.tasks.nowcasting.options import ScoringOptions, TrainingOptions
+from pipeline_lib.tasks.registry import TASKS
+
+__all__ = ["Nowcasting"]
+
+
+@TASKS.register("nowcasting")
+class Nowcasting:
+    """Frames in, the frames that follow out, compared with them lead by lead."""
+
+    TrainingOptions = TrainingOptions
+    ScoringOptions = ScoringOptions
+    model_tasks = ("nowcasting",)
+    needs_labels = False
+    every_time = False
+
+    @staticmethod
+    def reach_days(training: Options) -> float:
+        """Return 0: windows and forecasts lie wholly within the days of their split."""
+        if not isinstance(training, TrainingOptions):
+            raise TypeError("training must be TrainingOptions")
+        return 0
+
+    @staticmethod
+    def counted(scoring: Options) -> dict[str, Any]:
+        """Return thresholds and scales that are counted; other metrics of these count nothing again."""
+        from pipeline_lib.tasks.nowcasting.counted import counted_by
+
+        if not isinstance(scoring, ScoringOptions):
+            raise TypeError("scoring must be ScoringOptions")
+        return counted_by(scoring.metrics).to_plain()
+
+    @staticmethod
+    def check(training: Options, scoring: Options) -> None:
+        """Raise :class:`ConfigError` if a metric needs a longer forecast than is made."""
+        from pipeline_lib.metrics import METRICS
+
+        if not (isinstance(training, TrainingOptions) and isinstance(scoring, ScoringOptions)):
+            raise TypeError("not the options of this task")
+        for name in scoring.metrics:
+            lead = getattr(METRICS.get(name), "lead", None) or 0
+            if lead > training.leads:
+                raise ConfigError(f"is {training.leads}, and {name} needs {lead}", where="training.leads")

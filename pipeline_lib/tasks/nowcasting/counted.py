@@ -1,0 +1,63 @@
+"""What must be counted for the metrics that an experiment asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline_lib.metrics import METRICS
+
+BALANCED, ENTROPY, EVENTS, FRACTIONS = "balanced", "entropy", "events", "fractions"
+"""Parts of the counts that only some metrics need. Errors, products and spectra are always counted."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What is counted besides errors, products and spectra.
+
+    Attributes
+    ----------
+    balanced, entropy
+        Whether errors with the weights of rain rates, and the cross entropy, are.
+    thresholds
+        Events "at or above": in mm/h where the frames have a relation to rain rate, else in their own values.
+    fractions
+        Threshold and window, in cells, of neighbourhoods.
+    """
+
+    balanced: bool
+    entropy: bool
+    thresholds: tuple[float, ...]
+    fractions: tuple[tuple[float, int], ...]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the same as plain values."""
+        return {
+            "balanced": self.balanced,
+            "entropy": self.entropy,
+            "thresholds": list(self.thresholds),
+            "fractions": [list(pair) for pair in self.fractions],
+        }
+
+
+def counted_by(metrics: Iterable[str]) -> Counted:
+    """Return what must be counted for some metrics.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such metric.
+    """
+    parts: set[tuple[Any, ...]] = {getattr(METRICS.get(name), "part", ("",)) for name in metrics}
+    return Counted(
+        balanced=(BALANCED,) in parts,
+        entropy=(ENTROPY,) in parts,
+        thresholds=tuple(sorted(part[1] for part in parts if part[0] == EVENTS)),
+        fractions=tuple(sorted((part[1], part[2]) for part in parts if part[0] == FRACTIONS)),
+    )
+
+
+def suffix(*arguments: float) -> str:
+    """Return what follows the name of a count: ``_0.5_9`` for a threshold of 0.5 and a window of 9."""
+    return "".join(f"_{argument:g}" for argument in arguments)

@@ -1,0 +1,176 @@
+"""Forecast frames beside the true ones: one figure of some leads, and an animation of all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
+
+from pipeline_lib.data.trajectories import AGE_OF_STATE
+from pipeline_lib.report.context import ReportContext, ReportFigure
+from pipeline_lib.report.style import frame_colours, message_figure, new_figure, panel_grid
+from pipeline_lib.tasks.nowcasting.names import VARIABLE
+
+_LEADS = 5
+"""Leads of the figure."""
+_MOST_MODELS = 7
+_PANEL = 1.25
+"""Height of a row of frames in inches."""
+_COLUMNS = 4
+"""Panels in a row of the animation."""
+_PERCENTILE = 99.9
+"""Of the true values: the brightest colour."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The forecast that is shown.
+
+    Attributes
+    ----------
+    start
+        Time of the last frame that was seen.
+    past, truth
+        The last frame that was seen (y, x), and the true frames (lead, y, x) after it.
+    forecasts
+        Forecast frames (lead, y, x) by title of the competitor.
+    units, step_minutes
+        Unit of the values; minutes between frames.
+    """
+
+    start: np.datetime64
+    past: Values
+    truth: Values
+    forecasts: dict[str, Values]
+    units: str
+    step_minutes: float
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Values of the first and the last colour."""
+        low, high = (float(np.nanpercentile(self.truth, p)) for p in (100 - _PERCENTILE, _PERCENTILE))
+        return low, high if high > low else low + 1.0
+
+
+def draw_frames(context: ReportContext) -> list[ReportFigure]:
+    """Draw the forecasts from the start that has most to show, beside the truth; all leads as an animation."""
+    title = "Forecast frames"
+    shown = find_shown(context)
+    if shown is None:
+        return [ReportFigure("frames", title, "There are no forecasts.", message_figure("No forecast to draw"))]
+    leads = len(shown.truth)
+    chosen = np.unique(np.linspace(0, leads - 1, min(_LEADS, leads)).round().astype(int))
+    rows = {"Truth": shown.truth, **shown.forecasts}
+    figure = new_figure(_PANEL * len(rows))
+    panels = np.array(panel_grid(figure, len(rows), len(chosen))).reshape(len(rows), len(chosen))
+    for row, (words, frames) in zip(panels, rows.items(), strict=True):
+        for ax, lead in zip(row, chosen, strict=True):
+            image = _frame(ax, frames[lead], shown)
+        row[0].set_ylabel(_wrapped(words), fontsize="x-small")
+    for ax, lead in zip(panels[0], chosen, strict=True):
+        ax.set_title(_ahead(lead, shown), fontsize="small")
+    figure.colorbar(image, ax=panels.ravel().tolist(), shrink=0.6, label=f"[{shown.units}]")
+    caption = (
+        f"Forecasts from {shown.start:.19}, the start of the test after which the true frames vary most, by the first"
+        " seed of each model."
+    )
+    return [
+        ReportFigure("frames", title, caption, figure),
+        ReportFigure(
+            "animation",
+            "Forecast frames, one after the other",
+            f"The same forecasts at all {leads} leads.",
+            animated(shown, leads - 1),
+            tuple(animated(shown, lead) for lead in range(-1, leads)),
+        ),
+    ]
+
+
+def animated(shown: Shown, lead: int) -> Figure:
+    """Return the frames of all competitors at a lead counted from 0; -1 is the last frame that was seen."""
+    panels = {"Truth": shown.truth, **shown.forecasts}
+    columns = min(_COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = new_figure(1.9 * rows + 0.3)
+    axes = panel_grid(figure, rows, columns)
+    for ax, (words, frames) in zip(axes, panels.items(), strict=False):
+        _frame(ax, shown.past if lead < 0 else frames[lead], shown)
+        ax.set_title(words, fontsize="small")
+    for ax in axes[len(panels) :]:
+        ax.set_visible(False)
+    figure.suptitle("last frame seen" if lead < 0 else _ahead(lead, shown), fontsize="small")
+    return figure
+
+
+def find_shown(context: ReportContext) -> Shown | None:
+    """Return the forecasts from the start after which the true frames vary most; ``None`` if there are none."""
+    products = [(c, product) for c in context.valid if c.runs and (product := context.product(c.runs[0])) is not None]
+    ds = context.dataset
+    if not products or ds is None:
+        return None
+    frames = ds[context.spec.inputs[0]].load()
+    first = products[0][1]
+    leads, step = first.sizes["lead"], float(first[VARIABLE].attrs["step_minutes"])
+    best = _liveliest(frames, ds, first["time"].values, leads, step)
+    if best is None:
+        return None
+    place = int(np.searchsorted(frames["time"].values, best))
+    forecasts = {
+        c.title: product[VARIABLE].sel(time=best).values.astype(np.float64) for c, product in products[:_MOST_MODELS]
+    }
+    return Shown(
+        best,
+        frames.values[place].astype(np.float64),
+        frames.values[place + 1 : place + 1 + leads].astype(np.float64),
+        forecasts,
+        str(frames.attrs.get("units", "1")),
+        step,
+    )
+
+
+def _liveliest(
+    frames: xr.DataArray, ds: xr.Dataset, starts: NDArray[np.datetime64], leads: int, step_minutes: float
+) -> np.datetime64 | None:
+    times = frames["time"].values
+    ages = ds[AGE_OF_STATE].values if AGE_OF_STATE in ds else np.arange(len(times))
+    spread = np.nanstd(frames.values.reshape(len(times), -1), axis=1)
+    span = leads * np.timedelta64(round(step_minutes * 60), "s")
+    best, most = None, -1.0
+    for start in starts:
+        place = int(np.searchsorted(times, start))
+        last = place + leads
+        if last >= len(times) or times[last] - start != span or ages[last] - ages[place] != leads:
+            continue
+        if (found := float(spread[place + 1 : last + 1].sum())) > most:
+            best, most = start, found
+    return best
+
+
+def _frame(ax: Axes, values: Values, shown: Shown) -> AxesImage:
+    low, high = shown.limits
+    colours: Colormap = frame_colours()
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_facecolor("0.85")
+    return ax.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest", origin="lower")
+
+
+def _ahead(lead: int, shown: Shown) -> str:
+    return f"+{(lead + 1) * shown.step_minutes:g} min"
+
+
+def _wrapped(words: str, width: int = 14) -> str:
+    lines = [""]
+    for word in words.split():
+        if lines[-1] and len(lines[-1]) + len(word) >= width:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return "\n".join(lines)

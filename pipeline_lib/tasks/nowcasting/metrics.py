@@ -1,0 +1,309 @@
+"""Metrics of forecast frames.
+
+Counts are summed over the starts of forecasts, a score is made of the sums at each lead, and the metric is the mean of
+these over leads (Shi et al. 2017, arXiv:1706.03458), or the score at one lead where its name ends in ``_lead_*``.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
+from pipeline_lib.skill import balanced, contingency, continuous, neighbourhood
+from pipeline_lib.tasks.nowcasting.counted import BALANCED, ENTROPY, EVENTS, FRACTIONS, suffix
+
+Values = NDArray[np.float64]
+Part = tuple[str] | tuple[str, float] | tuple[str, float, int]
+_LEAD = re.compile(r"(?:^|_)lead_([1-9][0-9]*)$")
+
+
+class FrameMetric:
+    """A score at each lead, averaged over leads."""
+
+    direction: ClassVar[Direction] = "lower"
+    unit: ClassVar[str] = "1"
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
+    has_interval: ClassVar[bool] = True
+    sampled_by: ClassVar[str | None] = None
+    part: ClassVar[Part] = ("",)
+    """What it needs to be counted, and with which arguments."""
+    lead: ClassVar[int | None] = None
+    """The only lead that it looks at, if there is one."""
+
+    @classmethod
+    @abstractmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample.
+
+        Raises
+        ------
+        ConfigError
+            If forecasts are shorter than the lead.
+        """
+        values = cls.by_lead(counts)
+        if cls.lead is None:
+            return np.asarray(values.mean(axis=-1))
+        if values.shape[-1] < cls.lead:
+            raise ConfigError(f"needs {cls.lead} leads, there are {values.shape[-1]}", where="scoring.metrics")
+        return np.asarray(values[..., cls.lead - 1])
+
+    @classmethod
+    def member(cls, argument: str) -> type[Self]:
+        """Return this metric at one lead, or for the arguments that it has.
+
+        Raises
+        ------
+        ConfigError
+            If the argument is not what it needs.
+        """
+        found = _LEAD.search(argument)
+        rest = argument[: found.start()] if found else argument
+        words, part = cls.with_arguments(rest)
+        title = (cls.__doc__ or "").splitlines()[0].rstrip(".").replace("*", words)
+        lead = int(found.group(1)) if found else None
+        doc = f"{title}, lead {lead}." if lead else f"{title}."
+        return type(f"{cls.__name__}_{argument}", (cls,), {"__doc__": doc, "lead": lead, "part": part})
+
+    @classmethod
+    def with_arguments(cls, text: str) -> tuple[str, Part]:
+        """Return the words that stand in place of the title's star, and the ``part`` that these arguments need."""
+        if text:
+            raise ConfigError(f"{text!r} is no lead", fix="name it as in frame_mse_lead_3")
+        return "", cls.part
+
+
+@METRICS.register("frame_mse")
+@METRICS.register("frame_mse_*")
+class FrameMse(FrameMetric):
+    """MSE of the frames."""
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return continuous.mean_squared_error(counts)
+
+
+@METRICS.register("frame_mae")
+@METRICS.register("frame_mae_*")
+class FrameMae(FrameMetric):
+    """MAE of the frames."""
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return continuous.mean_absolute_error(counts)
+
+
+@METRICS.register("rain_mse")
+@METRICS.register("rain_mse_*")
+class RainMse(FrameMetric):
+    """MSE of the rain rate."""
+
+    unit = "mm2 h-2"
+    part = (BALANCED,)
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return continuous.mean_squared_error({**counts, "squared_error": counts["rain_squared_error"]})
+
+
+@METRICS.register("correlation")
+@METRICS.register("correlation_*")
+class Correlation(FrameMetric):
+    """Uncentred correlation.
+
+    High even for biased fields: no mean is taken off (Shi et al. 2015, arXiv:1506.04214).
+    """
+
+    direction = "higher"
+    bounds = (0.0, 1.0)
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return continuous.uncentred_correlation(counts)
+
+
+@METRICS.register("sequence_cross_entropy")
+class SequenceCrossEntropy(FrameMetric):
+    """Cross entropy of a sequence.
+
+    Summed over cells and leads. Its lowest value is not 0: only differences mean something (Shi et al. 2015,
+    arXiv:1506.04214).
+    """
+
+    part = (ENTROPY,)
+    unit = "nat"
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the mean over sequences (resample, lead)."""
+        return ratio(counts["cross_entropy"], counts["frames"])
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return the sum over leads."""
+        return np.asarray(cls.by_lead(counts).sum(axis=-1))
+
+
+@METRICS.register("b_mse")
+@METRICS.register("b_mse_*")
+class BalancedMse(FrameMetric):
+    """B-MSE.
+
+    Squared errors weighted by rain rate, summed over the cells of a frame (Shi et al. 2017, arXiv:1706.03458).
+    """
+
+    part = (BALANCED,)
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return balanced.balanced_mse(counts)
+
+
+@METRICS.register("b_mae")
+@METRICS.register("b_mae_*")
+class BalancedMae(FrameMetric):
+    """B-MAE.
+
+    Absolute errors weighted by rain rate, summed over the cells of a frame (Shi et al. 2017, arXiv:1706.03458).
+    """
+
+    part = (BALANCED,)
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return balanced.balanced_mae(counts)
+
+
+class EventMetric(FrameMetric):
+    """A score of the event "at or above a threshold"."""
+
+    direction: ClassVar[Direction] = "higher"
+    bounds = (0.0, 1.0)
+
+    @classmethod
+    def with_arguments(cls, text: str) -> tuple[str, Part]:
+        """Take the threshold."""
+        return text, (EVENTS, _number(text))
+
+    @classmethod
+    def events(cls, counts: Counts) -> Mapping[str, Values]:
+        """Return the counts of the threshold."""
+        names = ("hits", "false_alarms", "misses", "correct_negatives")
+        return {name: counts[name + suffix(*cls.part[1:])] for name in names}
+
+
+@METRICS.register("csi_*")
+class Csi(EventMetric):
+    """CSI at *."""
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return contingency.csi(cls.events(counts))
+
+
+@METRICS.register("pod_*")
+class Pod(EventMetric):
+    """POD at *."""
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return contingency.pod(cls.events(counts))
+
+
+@METRICS.register("far_*")
+class Far(EventMetric):
+    """FAR at *."""
+
+    direction = "lower"
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return contingency.far(cls.events(counts))
+
+
+@METRICS.register("frequency_bias_*")
+class FrequencyBias(EventMetric):
+    """Frequency bias at *."""
+
+    direction = "none"
+    bounds = (0.0, np.inf)
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return contingency.frequency_bias(cls.events(counts))
+
+
+@METRICS.register("hss_*")
+class Hss(EventMetric):
+    """HSS at *."""
+
+    bounds = (-1.0, 1.0)
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return contingency.hss(cls.events(counts))
+
+
+@METRICS.register("gss_*")
+class Gss(EventMetric):
+    """GSS at *."""
+
+    bounds = (-1.0 / 3, 1.0)
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return contingency.gss(cls.events(counts))
+
+
+@METRICS.register("fss_*")
+class Fss(FrameMetric):
+    """FSS at *.
+
+    Named by threshold and side of the neighbourhood in cells: ``fss_2_9``, ``fss_2_9_lead_6``.
+    """
+
+    direction = "higher"
+    bounds = (0.0, 1.0)
+
+    @classmethod
+    def with_arguments(cls, text: str) -> tuple[str, Part]:
+        """Take threshold and window."""
+        threshold, _, window = text.partition("_")
+        if not window.isdigit() or int(window) % 2 == 0:
+            raise ConfigError(f"{text!r} is no threshold and odd number of cells", fix="name it as in fss_2_9")
+        return f"{threshold}, {window} cells", (FRACTIONS, _number(threshold), int(window))
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        end = suffix(*cls.part[1:])
+        names = ("fraction_differences", "fraction_squares")
+        return neighbourhood.fss({name: counts[name + end] for name in names})
+
+
+def _number(text: str) -> float:
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) is None:
+        raise ConfigError(f"{text!r} is no threshold", fix="name it as in csi_0.5 or csi_2_lead_6")
+    return float(text)

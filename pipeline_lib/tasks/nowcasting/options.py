@@ -1,0 +1,49 @@
+"""Options of the nowcasting task."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline_lib.score.options import MetricOptions
+from pipeline_lib.train.options import LoopOptions
+
+Loss = Literal["squared", "absolute", "cross_entropy", "balanced", "balanced_off"]
+"""See :mod:`pipeline_lib.tasks.nowcasting.losses`."""
+
+
+class TrainingOptions(LoopOptions):
+    """How a network that continues frames is trained, and what it sees and forecasts."""
+
+    batch_size: int = Field(default=8, gt=0)
+    """Windows per step."""
+    windows: int | None = Field(default=None, gt=0)
+    """Windows per epoch, drawn anew each time; null takes every window of the training days."""
+    seen: int = Field(default=5, gt=0)
+    """Frames of the past that a forecast starts from."""
+    leads: int = Field(default=20, gt=0)
+    """Frames that are forecast."""
+    step_minutes: float = Field(default=5.0, gt=0)
+    """Minutes between two frames of a window. Frames may be missing or come at other times: what does not lie in a row
+    of this step is in no window."""
+    stride: int = Field(default=1, gt=0)
+    """Frames from the start of one forecast of the test to that of the next, counted in each row of frames."""
+    missing: float = Field(default=0.05, ge=0, le=1)
+    """Share of a frame's cells that may lack a value, besides the cells that always do. A frame that lacks more is as
+    if it were not there."""
+    wet: float = Field(default=0.0, ge=0, le=1)
+    """Share of the cells that must hold an echo in at least one frame of a window of training or validation; windows
+    drier than that are left out, and counted. The test is never thinned out."""
+    loss: Loss = "squared"
+    """``squared`` or ``absolute`` error; ``cross_entropy`` of values from 0 to 1, summed over cells and leads;
+    ``balanced``: squared and absolute error with the weights of rain rates, summed over cells; ``balanced_off``: the
+    same with all weights 1."""
+
+
+class ScoringOptions(MetricOptions):
+    """What is scored, and how."""
+
+    metrics: list[str] = Field(default=["frame_mse", "frame_mae", "correlation"], min_length=1)
+    """Registered metrics, in the order of the leaderboard. Thresholds stand in their names: of rain rate in mm/h where
+    the frames carry a relation to it, else of the frames' own values."""

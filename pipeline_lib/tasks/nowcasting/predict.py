@@ -1,0 +1,91 @@
+"""Forecasts from every frame of a period that enough frames precede."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from pipeline_lib.data.canonical import COORDINATE_ATTRS
+from pipeline_lib.errors import DataError
+from pipeline_lib.io.manifest import Manifest
+from pipeline_lib.learning.device import Device
+from pipeline_lib.learning.model_store import load_model
+from pipeline_lib.learning.nowcaster import Nowcaster
+from pipeline_lib.learning.precision import resolve_device
+from pipeline_lib.tasks.nowcasting.names import VARIABLE
+from pipeline_lib.tasks.nowcasting.sequences import Rows
+from pipeline_lib.tasks.nowcasting.windows import FrameWindows, stacked
+
+_BATCH = 16
+"""Forecasts that are made at once."""
+
+
+def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int | None) -> xr.Dataset:
+    """Return the product of a stored model; the predict stage's door.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``forecast`` (time, lead, y, x) in the unit of the frames: what the frame is so many steps after ``time``, the
+        time of the last frame that was seen. There is one for every frame that enough others precede in a row, every
+        ``stride``-th of a row. Leads count from 1. Missing where all frames that were seen lack a value.
+
+    Raises
+    ------
+    DataError
+        If an input is missing or has another unit or grid than in training, or no frames lie in a row.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    model = load_model(trained.path)
+    model.spec.require(ds)
+    if not isinstance(model.network, Nowcaster):
+        raise TypeError(f"{model.spec.model} continues no frames")
+    content, sizes = trained.content, model.spec.sizes
+    name = model.spec.inputs[0].name
+    frames = stacked(ds, {v.name: (v.mean, v.scale) for v in model.spec.inputs})
+    if frames.shape[1:] != (expected := (sizes["channels"], sizes["height"], sizes["width"])):
+        raise DataError(
+            f"frames are {frames.shape[1:]}, the model was trained on {expected}", where=name, fix="cut or regrid them"
+        )
+    rows = Rows.of(ds, name, step_minutes=content["step_minutes"], missing=content["missing"])
+    starts = rows.starts(seen=sizes["seen"], leads=0, stride=content["stride"])
+    if not starts.size:
+        raise DataError(f"no {sizes['seen']} frames lie in a row", where=name, fix="give more frames")
+    windows = FrameWindows(frames, ds["time"].values, starts, sizes["seen"], sizes["leads"])
+    forecast = _forecasts(model.network, windows, resolve_device(device))
+    described = ds[name]
+    dims = ("time", "lead", *map(str, described.dims[1:]))
+    coords = {str(d): described[d] for d in described.dims[1:] if d in described.coords}
+    out = xr.Dataset(
+        {VARIABLE: (dims, forecast.astype(described.dtype))},
+        {"time": ds["time"].values[starts], **coords, "lead": np.arange(1, sizes["leads"] + 1)},
+    )
+    out.attrs["title"] = "Forecasts"
+    what = described.attrs.get("long_name", name)
+    out[VARIABLE].attrs = {
+        "units": model.spec.inputs[0].units,
+        "long_name": f"forecast of the {what}",
+        "coverage_content_type": "modelResult",
+        "forecast_of": name,
+        **{rule: content[rule] for rule in ("step_minutes", "missing")},
+    }
+    out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the last frame that was seen"}
+    out["lead"].attrs = {"long_name": f"steps of {content['step_minutes']:g} minutes after it", "units": "1"}
+    return out
+
+
+def _forecasts(network: Nowcaster, windows: FrameWindows, device: torch.device) -> NDArray[np.float32]:
+    """Forecasts (start, lead, y, x) from all starts."""
+    network = network.to(device).eval()
+    made = []
+    with torch.inference_mode():
+        for first in range(0, windows.windows, _BATCH):
+            starts = windows.starts[first : first + _BATCH]
+            made.append(network.forecast(windows.seen_at(starts).to(device)).float().cpu().numpy())
+    forecast = np.concatenate(made)
+    never = ~np.isfinite(windows.frames[:, 0]).any(axis=0)
+    forecast[..., never] = np.nan
+    return forecast

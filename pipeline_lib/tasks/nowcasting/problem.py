@@ -1,0 +1,96 @@
+"""Losses and validation scores of forecast frames."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline_lib.learning.frame_losses import balanced_loss, soft_cross_entropy
+from pipeline_lib.rain import RainScale
+from pipeline_lib.tasks.nowcasting.options import Loss, TrainingOptions
+from pipeline_lib.tasks.nowcasting.windows import FrameWindows
+from pipeline_lib.train.problem import Batch
+from pipeline_lib.train.windows import WindowProblem
+
+
+class FrameScores:
+    """The loss and the mean squared error over validation windows."""
+
+    def __init__(self, problem: NowcastingProblem) -> None:
+        self._problem, self._sums = problem, torch.zeros(4, dtype=torch.float64)
+
+    def update(self, output: Tensor, batch: Batch) -> None:
+        """Take one batch in."""
+        valid = batch.target.isfinite()
+        error = torch.where(valid, self._problem.values(output.float()) - batch.target, 0.0).double()
+        count = len(batch.target)
+        loss = self._problem.loss(output, batch).double() * count
+        terms = [loss, torch.tensor(count), error.square().sum(), valid.sum()]
+        self._sums += torch.stack([term.detach().cpu().double() for term in terms])
+
+    def totals(self) -> Tensor:
+        """Return the sums and the numbers of their terms."""
+        return self._sums
+
+    def replace(self, totals: Tensor) -> None:
+        """Take such sums in place of the own ones."""
+        self._sums = totals
+
+    def result(self) -> dict[str, float]:
+        """Return the loss and the mean squared error."""
+        loss, windows, squared, cells = self._sums.tolist()
+        return {"loss": loss / max(windows, 1), "mse": squared / max(cells, 1)}
+
+
+class NowcastingProblem(WindowProblem):
+    """Windows and loss of one training; a :class:`~pipeline_lib.train.problem.Problem`.
+
+    Parameters
+    ----------
+    options
+        Loss, size of a batch, number of windows.
+    train, validation
+        The windows.
+    logistic
+        Whether the logistic function turns the network's output into values.
+    scale
+        What the values stand for, if they are of rain.
+    seed
+        Base seed.
+    """
+
+    def __init__(
+        self,
+        options: TrainingOptions,
+        train: FrameWindows,
+        validation: FrameWindows,
+        *,
+        logistic: bool,
+        scale: RainScale | None,
+        seed: int,
+    ) -> None:
+        super().__init__(train, validation, batch_size=options.batch_size, windows=options.windows, seed=seed)
+        self._kind: Loss = options.loss
+        self._logistic, self._scale = logistic, scale
+
+    def values(self, output: Tensor) -> Tensor:
+        """Return the forecast frames that an output stands for."""
+        return output.sigmoid() if self._logistic else output
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """Return the loss over the cells that have a true value."""
+        valid = batch.target.isfinite()
+        if self._kind == "cross_entropy":
+            return soft_cross_entropy(output, batch.target, valid)
+        forecast = self.values(output)
+        if self._kind in ("balanced", "balanced_off"):
+            if self._scale is None:
+                raise TypeError("no scale of rain")
+            return balanced_loss(forecast, batch.target, self._scale, valid, balanced=self._kind == "balanced")
+        error = torch.where(valid, forecast - batch.target, 0.0)
+        cost = error.square() if self._kind == "squared" else error.abs()
+        return cost.sum() / valid.sum().clamp(min=1)
+
+    def new_scores(self) -> FrameScores:
+        """Return empty scores."""
+        return FrameScores(self)

@@ -1,0 +1,148 @@
+"""What metrics of forecast frames are made of, start by start and lead by lead: the task's part of the score stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from pipeline_lib.errors import DataError, ScoreError
+from pipeline_lib.rain import RainScale
+from pipeline_lib.score.bootstrap import summable
+from pipeline_lib.score.gate import InvalidRunError, Sample
+from pipeline_lib.skill.balanced import balanced_errors
+from pipeline_lib.skill.contingency import contingency
+from pipeline_lib.skill.continuous import cross_entropy_sums, error_sums, moment_sums
+from pipeline_lib.skill.neighbourhood import fraction_sums
+from pipeline_lib.skill.spectra import radial_spectrum
+from pipeline_lib.tasks.nowcasting import metrics  # noqa: F401 - counted in the stage's fingerprint
+from pipeline_lib.tasks.nowcasting.counted import Counted, counted_by, suffix
+from pipeline_lib.tasks.nowcasting.names import VARIABLE
+from pipeline_lib.tasks.nowcasting.options import ScoringOptions
+from pipeline_lib.tasks.nowcasting.sequences import Rows
+
+Values = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+_BATCH = 64
+"""Starts that are counted at once."""
+
+
+def score_stores(
+    product: xr.Dataset,
+    labels: xr.Dataset | None,  # noqa: ARG001 - the truth is the dataset
+    dataset: xr.Dataset,
+    options: ScoringOptions,
+    *,
+    where: str,
+) -> tuple[xr.Dataset, Sample]:
+    """Return the counts of each start of a forecast whose whole future is known.
+
+    Parameters
+    ----------
+    product
+        Holds ``forecast`` (time, lead, y, x).
+    dataset
+        Holds the frames that are forecast, at the times that follow.
+    where
+        Name of the competitor, for messages.
+
+    Returns
+    -------
+    xarray.Dataset
+        With dimensions (time, lead) the sums of :mod:`pipeline_lib.skill` over the cells that have a true value, those
+        of thresholds with the threshold in their name; with (time, lead, ring) the power spectra of ``forecast`` and
+        truth.
+
+    Raises
+    ------
+    ScoreError
+        If no start has its whole future in the dataset, or a metric needs what the frames do not have.
+    InvalidRunError
+        If a forecast has no finite value where there is a true one.
+    """
+    forecast, truth = product[VARIABLE], _truth(product, dataset, where)
+    starts, places = _futures(product, dataset, where)
+    counted, scale = counted_by(options.metrics), _scale(truth)
+    times = product["time"].values[starts]
+    parts = []
+    for part in np.array_split(np.arange(len(starts)), -(-len(starts) // _BATCH)):
+        true = truth.values[places[part]].astype(np.float64)
+        found = forecast.isel(time=starts[part]).values.astype(np.float64)
+        valid = np.isfinite(true)
+        _require_finite(found, valid, times[part], where)
+        parts.append(_counts(found, true, valid, counted, scale))
+    counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    dims = ("time", "lead", "ring")
+    variables = {name: (dims[: values.ndim], summable(values)) for name, values in counts.items()}
+    first = truth.isel(time=places[:, 0]).assign_coords(time=times)
+    sample = Sample.of(first, first.notnull(), method={"leads": places.shape[1], **counted.to_plain()})
+    return xr.Dataset(variables, {"time": times, "lead": forecast["lead"].values}), sample
+
+
+def _counts(found: Values, true: Values, valid: Mask, counted: Counted, scale: RainScale | None) -> dict[str, Values]:
+    sums: dict[str, Values] = {**error_sums(found, true, valid), **moment_sums(found, true, valid)}
+    sums["frames"] = np.asarray(valid.any(axis=(-2, -1)), np.float64)
+    if counted.entropy:
+        sums["cross_entropy"] = cross_entropy_sums(found, true, valid)["cross_entropy"]
+    if scale is not None:
+        found = np.asarray(found.clip(0.0, 1.0))
+    if counted.balanced:
+        if scale is None:
+            raise ScoreError("b_mse, b_mae and rain_mse need frames of rain", where="scoring.metrics")
+        sums |= balanced_errors(found, true, scale, valid)
+        rates = scale.to_rate(found), scale.to_rate(np.where(valid, true, 0.0))
+        sums["rain_squared_error"] = error_sums(*rates, valid)["squared_error"]
+    for threshold in counted.thresholds:
+        limit = threshold if scale is None else scale.to_share(threshold)
+        outcomes = contingency(found, true, [limit], valid)
+        sums |= {name + suffix(threshold): values[..., 0] for name, values in outcomes.items()}
+    for threshold, window in counted.fractions:
+        limit = threshold if scale is None else scale.to_share(threshold)
+        fractions = fraction_sums(found, true, [limit], [window], valid)
+        sums |= {name + suffix(threshold, window): values[..., 0, 0] for name, values in fractions.items()}
+    sums["forecast_power"] = radial_spectrum(found, valid).power
+    sums["true_power"] = radial_spectrum(np.where(valid, true, 0.0), valid).power
+    return sums
+
+
+def _futures(product: xr.Dataset, dataset: xr.Dataset, where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the starts whose whole future is known, and the place (start, lead) of each future frame."""
+    told = product[VARIABLE].attrs
+    rows = Rows.of(dataset, told["forecast_of"], step_minutes=told["step_minutes"], missing=told["missing"])
+    places = np.searchsorted(dataset["time"].values, product["time"].values).clip(max=dataset.sizes["time"] - 1)
+    if not np.array_equal(dataset["time"].values[places], product["time"].values):
+        raise ScoreError("starts from times that the dataset does not hold", where=where, fix="predict again")
+    leads = product.sizes["lead"]
+    starts = np.flatnonzero(rows.after[places] >= leads)
+    if not starts.size:
+        raise ScoreError(f"no forecast of {leads} frames has its whole future in the test", where=where)
+    return starts, places[starts, None] + np.arange(1, leads + 1)
+
+
+def _scale(truth: xr.DataArray) -> RainScale | None:
+    attributes: Mapping[str, object] = {str(key): value for key, value in truth.attrs.items()}
+    try:
+        return RainScale.of_attributes(attributes)
+    except DataError:
+        return None
+
+
+def _require_finite(found: Values, valid: Mask, times: NDArray[np.datetime64], where: str) -> None:
+    bad = np.argwhere((~np.isfinite(found) & valid).any(axis=(-2, -1)))
+    if bad.size:
+        start, lead = (int(i) for i in bad[0])
+        raise InvalidRunError(
+            f"a forecast from {times[start]:.19} has no value {lead + 1} steps later, where the truth has one",
+            where=where,
+            fix="train a stable model",
+        )
+
+
+def _truth(product: xr.Dataset, dataset: xr.Dataset, where: str) -> xr.DataArray:
+    """Return the dataset's variable that the product forecasts, loaded."""
+    name = str(product[VARIABLE].attrs["forecast_of"])
+    if name not in dataset or dataset[name].shape[1:] != product[VARIABLE].shape[2:]:
+        raise ScoreError(f"forecasts {name!r}, which the dataset does not hold on that grid", where=where)
+    return dataset[name].load()

@@ -1,0 +1,80 @@
+"""Training of a network that continues frames."""
+
+from __future__ import annotations
+
+from pipeline_lib.data.datasets import open_days
+from pipeline_lib.errors import ConfigError, DataError
+from pipeline_lib.learning.nowcaster import Nowcaster
+from pipeline_lib.rain import RainScale
+from pipeline_lib.tasks.nowcasting.options import TrainingOptions
+from pipeline_lib.tasks.nowcasting.problem import NowcastingProblem
+from pipeline_lib.tasks.nowcasting.windows import FrameWindows, read_windows, scaling_of
+from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
+from pipeline_lib.train.request import TrainingRequest
+
+
+def train(request: TrainingRequest) -> None:
+    """Train a network on stored periods and store it; the door that the train stage knows.
+
+    Raises
+    ------
+    Interrupted, TrainingError
+        As :func:`~pipeline_lib.train.loop.run_training`.
+    ConfigError
+        If the loss does not fit the network or the frames.
+    DataError
+        If there are no windows.
+    """
+    training = request.training
+    if not isinstance(training, TrainingOptions):
+        raise TypeError("training must be TrainingOptions")
+    windows = read_windows(request, training, "train"), read_windows(request, training, "validation")
+    _, channels, height, width = windows[0].frames.shape
+    sizes = {
+        "seen": training.seen,
+        "leads": training.leads,
+        "channels": channels,
+        "height": height,
+        "width": width,
+    }
+    network = fresh_network(request.network_model, request.model_options, seed=request.seed, **sizes)
+    if not isinstance(network, Nowcaster):
+        title = request.network_model.card.title
+        raise ConfigError(f"{title} continues no frames", where="models", fix="choose a model of this task")
+    outcome = Outcome.of_fit(network)
+    if next(network.parameters(), None) is not None:
+        outcome = _descent(request, training, network, windows)
+    rules = {name: getattr(training, name) for name in ("step_minutes", "stride", "missing")}
+    found = {"train": windows[0].windows, "validation": windows[1].windows}
+    keep(
+        request,
+        network,
+        outcome,
+        task="nowcasting",
+        sizes=sizes,
+        scaling=list(scaling_of(request.inputs, request.statistics).values()),
+        facts={**rules, "windows": found},
+    )
+
+
+def _descent(
+    request: TrainingRequest,
+    training: TrainingOptions,
+    network: Nowcaster,
+    windows: tuple[FrameWindows, FrameWindows],
+) -> Outcome:
+    logistic = network.link == "logistic"
+    if training.loss == "cross_entropy" and not logistic:
+        title = request.network_model.card.title
+        fix = "take another loss, or a network whose values lie between 0 and 1"
+        raise ConfigError(f"a cross entropy does not go with {title}", where="training.loss", fix=fix)
+    scale = None
+    if training.loss in ("balanced", "balanced_off"):
+        ds = open_days(request.of("dataset"), *request.train)
+        try:
+            scale = RainScale.of_attributes(ds[request.inputs[0]].attrs, where=request.inputs[0])
+        except DataError as error:
+            raise ConfigError(error.what, where="training.loss", fix="take another loss") from error
+    problem = NowcastingProblem(training, *windows, logistic=logistic, scale=scale, seed=request.seed)
+    data = {"train data": windows[0].identity, "validation data": windows[1].identity}
+    return descend(request, network, problem, training, data=data)

@@ -1,0 +1,58 @@
+"""The U-Net over frames: sizes of the public code, what it sees, frames of any size."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pipeline_lib.models.registry import MODELS
+
+MODEL = MODELS.get("frame_unet")
+
+
+SMALL = {"widths": [4, 8]}
+
+
+def network(options=SMALL, **sizes):
+    torch.manual_seed(0)
+    frames = {"seen": 2, "leads": 3, "channels": 1, "height": 32, "width": 32, **sizes}
+    return MODEL.build(MODEL.Options(**options), **frames)
+
+
+@pytest.mark.parametrize(("seen", "leads", "count"), [(4, 6, 17_268_294), (12, 1, 17_272_577)])
+def test_sizes_are_those_of_the_public_code(seen, leads, count):
+    with torch.device("meta"):
+        net = network({}, seen=seen, leads=leads)
+    assert sum(p.numel() for p in net.parameters()) == count
+
+
+def test_every_frame_and_variable_is_seen():
+    net = network(channels=2).eval()
+    frames = torch.rand(1, 2, 2, 32, 32, requires_grad=True)
+    net(frames)[..., 16, 16].sum().backward()
+    assert (frames.grad.abs().sum(dim=(0, 3, 4)) > 0).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(33, 47), (17, 16), (40, 64)])
+def test_frames_of_any_size_and_the_frames_that_fit_are_not_padded(height, width):
+    net = network({"widths": [4, 4, 4]}).eval()
+    assert net(torch.rand(2, 2, 1, height, width)).shape == (2, 3, height, width)
+    frames = torch.rand(1, 2, 1, 32, 36)
+    wider = torch.nn.functional.pad(frames.flatten(1, 2), (0, 3, 0, 0), mode="replicate").unflatten(1, (2, 1))
+    torch.testing.assert_close(net(wider[..., :36]), net(frames))
+
+
+def test_a_residual_network_that_answers_nothing_is_persistence():
+    net = network(SMALL | {"residual": True}).eval()
+    torch.nn.init.zeros_(net.exit.weight)
+    torch.nn.init.zeros_(net.exit.bias)
+    frames = torch.rand(2, 2, 1, 32, 32)
+    torch.testing.assert_close(net.forecast(frames), frames[:, -1:, 0].repeat(1, 3, 1, 1))
+
+
+def test_a_logistic_link_keeps_values_between_0_and_1():
+    net = network(SMALL | {"link": "logistic"})
+    frames = torch.rand(2, 2, 1, 32, 32)
+    assert net.link == "logistic"
+    torch.testing.assert_close(net.forecast(frames), torch.sigmoid(net(frames)), atol=0.2, rtol=0.2)
+    assert (net.forecast(100 * frames) <= 1).all()

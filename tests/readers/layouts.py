@@ -1,0 +1,123 @@
+"""Tiny files in the exact layout of each provider."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+from PIL import Image
+
+MISSING = 65535
+
+
+def knmi(
+    folder: Path, counts: Any, *, end: str = "2010-08-26T00:15", name: str = "", minutes: int = 5, **changed: Any
+) -> Path:
+    """A KNMI composite; ``changed`` replaces attributes by name."""
+    last = datetime.fromisoformat(end)
+    counts = np.asarray(counts, dtype="uint16")
+    file = folder / (name or f"RAD_NL25_RAP_5min_{last:%Y%m%d%H%M}.h5")
+    groups: dict[str, dict[str, Any]] = {
+        "overview": {
+            "hdftag_version_number": np.bytes_("3.5"),
+            "product_datetime_start": np.array([_moment(last - timedelta(minutes=minutes))]),
+            "product_datetime_end": np.array([_moment(last)]),
+            "product_group_name": np.bytes_("RAD_NL25_RAU_5mi"),
+        },
+        "geographic": {
+            "geo_dim_pixel": np.bytes_("KM,KM"),
+            "geo_number_rows": np.array([counts.shape[0]], "int32"),
+            "geo_number_columns": np.array([counts.shape[1]], "int32"),
+            "geo_row_offset": np.array([3650.0], "float32"),
+            "geo_column_offset": np.array([0.0], "float32"),
+            "geo_pixel_size_x": np.array([1.0], "float32"),
+            "geo_pixel_size_y": np.array([-1.0], "float32"),
+            "geo_pixel_def": np.bytes_("LU"),
+        },
+        "geographic/map_projection": {
+            "projection_name": np.bytes_("STEREOGRAPHIC"),
+            "projection_proj4_params": np.bytes_(
+                "+proj=stere +lat_0=90 +lon_0=0.0 +lat_ts=60.0 +a=6378.137 +b=6356.752 +x_0=0 +y_0=0"
+            ),
+        },
+        "image1": {"image_geo_parameter": np.bytes_("ACCUMULATED_PRECIPITATION_[MM]")},
+        "image1/calibration": {
+            "calibration_formulas": np.bytes_("GEO=0.01*PV+0.0"),
+            "calibration_missing_data": np.array([MISSING], "int32"),
+            "calibration_out_of_image": np.array([MISSING], "int32"),
+        },
+    }
+    with h5py.File(file, "w") as opened:
+        for group, attributes in groups.items():
+            made = opened.create_group(group)
+            for key, value in attributes.items():
+                made.attrs[key] = changed.get(key, value)
+        opened["image1"].create_dataset("image_data", data=counts, compression="gzip")
+    return file
+
+
+def _moment(value: datetime) -> np.bytes_:
+    return np.bytes_(value.strftime("%d-%b-%Y;%H:%M:%S.000").upper())
+
+
+def meteonet(
+    folder: Path, name: str, dates: Sequence[datetime], fill: Callable[[np.ndarray], None] = lambda data: None,
+    *, missing_dates: Sequence[datetime] = (), dtype: str = "int16", shape: tuple[int, int] = (565, 784),
+) -> Path:  # fmt: skip
+    """An archive of MeteoNet, with dates as pickled objects; ``fill`` sets values in place."""
+    data = np.zeros((len(dates), *shape), dtype)
+    fill(data)
+    file = folder / name
+    listed = {"dates": np.array(dates, dtype=object), "miss_dates": np.array(missing_dates, dtype=object)}
+    np.savez_compressed(file, data=data, **listed)
+    return file
+
+
+def hko7(file: Path, frames: Mapping[str, tuple[np.ndarray, np.ndarray | None]], *, stored: int = 0) -> Path:
+    """A zip archive of pictures and masks by stamp; no mask where it is ``None``."""
+    with zipfile.ZipFile(file, "w", stored) as archive:
+        for stamp, (pixels, mask) in frames.items():
+            day = f"20{stamp[:2]}/{stamp[2:4]}/{stamp[4:6]}"
+            picture = io.BytesIO()
+            Image.fromarray(pixels).save(picture, "PNG")
+            archive.writestr(f"radarPNG/{day}/RAD{stamp}.png", picture.getvalue())
+            if mask is not None:
+                archive.writestr(f"radarPNG_mask/{day}/RAD{stamp}.mask", zlib.compress(mask.astype(bool).tobytes(), 2))
+    return file
+
+
+def cikm(file: Path, samples: Sequence[tuple[str, str, np.ndarray]], *, last_break: bool = True) -> Path:
+    """A text file of samples: name, rain as written, values."""
+    lines = [f"{name},{rain},{' '.join(map(str, values.ravel().tolist()))}" for name, rain, values in samples]
+    file.write_text("\n".join(lines) + ("\n" if last_break else ""))
+    return file
+
+
+def merged_ir(file: Path, values: np.ndarray, times: Sequence[str]) -> Path:
+    """An hour of the merged infrared composite, south to north, times in days."""
+    rows, columns = values.shape[1:]
+    ds = xr.Dataset(
+        {
+            "Tb": (
+                ("time", "lat", "lon"),
+                values.astype("float32"),
+                {"units": "K", "standard_name": "brightness_temperature"},
+            )
+        },
+        {
+            "time": np.array(times, dtype="datetime64[ns]"),
+            "lat": ("lat", np.linspace(-59.98, 59.98, rows).astype("float32"), {"units": "degrees_north"}),
+            "lon": ("lon", np.linspace(-179.98, 179.98, columns).astype("float32"), {"units": "degrees_east"}),
+        },
+    )
+    encoding = {"Tb": {"_FillValue": -9999.0}, "time": {"units": "days since 1970-01-01 00:00:00", "dtype": "float64"}}
+    ds.to_netcdf(file, engine="h5netcdf", encoding=encoding)
+    return file

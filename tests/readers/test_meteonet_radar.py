@@ -1,0 +1,162 @@
+"""Radar archives of MeteoNet: codes, times, grid, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline_lib.errors import DataError
+from pipeline_lib.readers.meteonet_radar import MeteonetRainfall, MeteonetReflectivityNew, MeteonetReflectivityOld
+from tests.readers.layouts import meteonet
+
+START = datetime(2016, 8, 21)
+DATES = [START + timedelta(minutes=m) for m in (0, 5, 25)]
+NAME = "rainfall_NW_2016_08.3.npz"
+
+
+def fill(values: list[int]) -> Any:
+    def put(data: np.ndarray) -> None:
+        data[1, 0, : len(values)] = values
+        data[2, -1, -1] = values[-1]
+
+    return put
+
+
+def opened(reader: Any, file: Path) -> Any:
+    [ds] = reader.open([file]).values()
+    return ds
+
+
+def test_rain_is_a_rate_and_minus_one_is_missing(tmp_path: Path) -> None:
+    file = meteonet(tmp_path, NAME, DATES, fill([-1, 1, 250]), missing_dates=[START + timedelta(minutes=10)])
+    MeteonetRainfall.check(file, ["rain_rate"])
+    ds = opened(MeteonetRainfall, file)
+    np.testing.assert_allclose(ds.rain_rate[1, 0, :4], [np.nan, 0.12, 30.0, 0.0], rtol=1e-12)
+    assert float(ds.rain_rate[2, -1, -1]) == pytest.approx(30.0)
+    assert ds.rain_rate.attrs["units"] == "mm h-1"
+    np.testing.assert_array_equal(ds.time, np.array(DATES, dtype="datetime64[ns]"))
+    assert int(ds.rain_rate.isnull().sum()) == 1
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "stored", "expected"),
+    [
+        (MeteonetReflectivityOld, "reflectivity_old_SE_2016_08.3.npz", [255, 0, 47], [np.nan, 0.0, 47.0]),
+        (MeteonetReflectivityNew, "reflectivity_new_SE_2016_08.3.npz", [-200, -100, -90, 473], [np.nan, -10, -9, 47.3]),
+    ],
+)
+def test_codes_of_reflectivity(
+    tmp_path: Path, reader: Any, name: str, stored: list[int], expected: list[float]
+) -> None:
+    file = meteonet(tmp_path, name, DATES, fill(stored), shape=(515, 784))
+    ds = opened(reader, file)
+    np.testing.assert_allclose(ds.reflectivity[1, 0, : len(stored)], expected)
+    assert ds.reflectivity.attrs["units"] == "dBZ"
+
+
+@pytest.mark.parametrize(
+    ("reader", "stored", "told"),
+    [
+        (MeteonetRainfall, -2, r"holds -2, not -1 \(missing\) or 0 to 32767"),
+        (MeteonetReflectivityOld, -1, "holds -1, not 255"),
+        (MeteonetReflectivityOld, 300, "holds 300"),
+        (MeteonetReflectivityNew, -150, "holds -150, not -200"),
+    ],
+)
+def test_a_code_of_another_product_is_refused_when_it_is_read(
+    tmp_path: Path, reader: Any, stored: int, told: str
+) -> None:
+    ds = opened(reader, meteonet(tmp_path, NAME, DATES, fill([stored])))
+    with pytest.raises(DataError, match=told):
+        ds.load()
+
+
+def renamed(file: Path, name: str) -> Path:
+    return file.rename(file.with_name(name))
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    good = meteonet(tmp_path, NAME, DATES)
+    for name, told in (
+        ("rainfall_NW_2016_08.2.npz", "has frames from 2016-08-21T00:00 to 2016-08-21T00:25, not as its name says"),
+        ("rainfall_NW_2015_08.3.npz", "not as its name says"),
+        (
+            "rainfall_SE_2016_08.3.npz",
+            "data is int16 of shape (3, 565, 784), not whole numbers of shape (time, 515, 784)",
+        ),
+        ("rain.npz", "is not called"),
+        ("rainfall_NW_2016_13.3.npz", "is not called"),
+    ):
+        good = renamed(good, name)
+        with pytest.raises(DataError) as caught:
+            MeteonetRainfall.check(good, [])
+        assert told in caught.value.line
+    with pytest.raises(DataError, match="no variable 'Tb'"):
+        MeteonetRainfall.check(good, ["Tb"])
+
+
+@pytest.mark.parametrize(
+    ("dates", "keywords", "told"),
+    [
+        (DATES[::-1], {}, "its dates do not grow"),
+        ([DATES[0], DATES[0]], {}, "its dates do not grow"),
+        (DATES, {"missing_dates": [DATES[1]]}, "2016-08-21T00:05 is among its dates and among those missing"),
+        (DATES, {"dtype": "float32"}, "data is float32"),
+    ],
+)
+def test_dates_and_types_that_cannot_be_are_refused(
+    tmp_path: Path, dates: list[datetime], keywords: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(DataError, match=told):
+        MeteonetRainfall.check(meteonet(tmp_path, NAME, dates, **keywords), [])
+
+
+def test_frames_without_dates_are_refused(tmp_path: Path) -> None:
+    listed = {"dates": np.array(DATES[:2], dtype=object), "miss_dates": np.array([], dtype=object)}
+    np.savez_compressed(tmp_path / NAME, data=np.zeros((3, 565, 784), "int16"), **listed)
+    with pytest.raises(DataError, match="has 3 frames and 2 dates"):
+        MeteonetRainfall.open([tmp_path / NAME])
+
+
+def test_blocks_are_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = meteonet(tmp_path, NAME, DATES, lambda data: data.__setitem__(slice(None), np.arange(784) % 300))
+    whole = opened(MeteonetRainfall, file).rain_rate.values
+    monkeypatch.setattr("pipeline_lib.readers.meteonet_radar._BLOCK_BYTES", 2 * 565 * 784 * 2)
+    parts = opened(MeteonetRainfall, file).rain_rate
+    assert parts.chunks[0] == (2, 1)
+    np.testing.assert_array_equal(parts.values, whole)
+
+
+REAL = Path(os.environ.get("GYRE_MIRROR", "")) / "radar"
+real = pytest.mark.skipif(
+    "GYRE_MIRROR" not in os.environ, reason="GYRE_MIRROR does not name a folder with the real files"
+)
+
+
+@real
+@pytest.mark.parametrize("domain", ["NW", "SE"])
+def test_the_grid_is_that_of_the_coordinates_beside_the_data(domain: str) -> None:
+    ds = opened(MeteonetRainfall, REAL / f"rainfall_{domain}_2016_08.3.npz")
+    with np.load(REAL / f"radar_coords_{domain}.npz", allow_pickle=False) as coordinates:
+        np.testing.assert_allclose(
+            np.broadcast_to(ds.latitude.values[:, None], ds.rain_rate.shape[1:]), coordinates["lats"]
+        )
+        np.testing.assert_allclose(np.broadcast_to(ds.longitude.values, ds.rain_rate.shape[1:]), coordinates["lons"])
+
+
+@real
+@pytest.mark.parametrize("domain", ["NW", "SE"])
+def test_the_real_files_are_read(domain: str) -> None:
+    rain, echo = REAL / f"rainfall_{domain}_2016_08.3.npz", REAL / f"reflectivity_old_{domain}_2016_08.3.npz"
+    MeteonetRainfall.check(rain, ["rain_rate"])
+    MeteonetReflectivityOld.check(echo, ["reflectivity"])
+    with np.load(rain, allow_pickle=False) as archive:
+        stored = archive["data"]
+    frames = opened(MeteonetRainfall, rain).rain_rate.values
+    assert np.isnan(frames).sum() == (stored == -1).sum()
+    assert np.nansum(frames) == pytest.approx(0.12 * stored[stored > 0].sum(dtype="int64"))

@@ -1,0 +1,75 @@
+"""The balanced errors of HKO-7 against loops over rain rates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from pipeline_lib.rain import HKO7, RainScale
+from pipeline_lib.skill.balanced import (
+    PIXEL_NOISE_BELOW,
+    balanced_errors,
+    balanced_mae,
+    balanced_mse,
+    rain_weights,
+    without_noise,
+)
+from tests.skill.cases import cases
+
+
+def weight(rate):
+    if rate < 2:
+        return 1
+    if rate < 5:
+        return 2
+    if rate < 10:
+        return 5
+    return 10 if rate < 30 else 30
+
+
+@given(cases)
+def test_sums_are_those_of_a_loop(case):
+    forecast, truth, valid = case
+    sums = balanced_errors(forecast, truth, HKO7, valid)
+    for frame in range(len(truth)):
+        squared = absolute = 0.0
+        for p, t, counted in zip(forecast[frame].flat, truth[frame].flat, valid[frame].flat, strict=True):
+            if counted:
+                squared += weight(HKO7.to_rate(t)) * (p - t) ** 2
+                absolute += weight(HKO7.to_rate(t)) * abs(p - t)
+        assert sums["balanced_squared_error"][frame] == pytest.approx(squared, rel=1e-12)
+        assert sums["balanced_absolute_error"][frame] == pytest.approx(absolute, rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [HKO7, RainScale(200, 1.6, -10, 70)])
+def test_weights_change_at_the_true_rates(scale):
+    rates = np.array([0.0, 0.4, 1.99, 2.01, 4.99, 5.01, 9.99, 10.01, 29.9, 30.1, 200.0])
+    assert rain_weights(scale.to_share(rates), scale).tolist() == [1, 1, 1, 2, 2, 5, 5, 10, 10, 30, 30]
+    assert rain_weights(scale.to_share(2.0), scale) == 2
+
+
+def test_the_truth_makes_the_weight_not_the_forecast():
+    heavy, none = HKO7.to_share(40.0), 0.0
+    missed = balanced_errors([[none]], [[heavy]], HKO7)["balanced_absolute_error"]
+    false = balanced_errors([[heavy]], [[none]], HKO7)["balanced_absolute_error"]
+    assert missed == pytest.approx(30 * heavy)
+    assert false == pytest.approx(heavy)
+
+
+def test_means_are_over_frames_with_valid_cells_and_not_over_cells():
+    truth = np.zeros((3, 4, 5))
+    valid = np.ones(truth.shape, bool)
+    valid[2] = False
+    sums = {name: values.sum() for name, values in balanced_errors(truth + 0.5, truth, HKO7, valid).items()}
+    assert balanced_mae(sums) == pytest.approx(0.5 * 20)
+    assert balanced_mse(sums) == pytest.approx(0.25 * 20)
+    assert np.isnan(balanced_mse(balanced_errors(truth[2], truth[2], HKO7, valid[2])))
+
+
+def test_weak_echoes_are_noise_and_no_echo_is_not():
+    assert without_noise([0.0, 1e-6, 0.27, 0.28, 0.9]).tolist() == [True, False, False, True, True]
+    pixels = np.array([0, 1, 70, 71, 72, 255], np.uint8)
+    wanted = [True, False, False, True, True, True]
+    assert without_noise(HKO7.of_pixels(pixels), PIXEL_NOISE_BELOW).tolist() == wanted
+    assert without_noise(HKO7.of_pixels(pixels).astype(np.float32), PIXEL_NOISE_BELOW).tolist() == wanted

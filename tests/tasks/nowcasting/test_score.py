@@ -1,0 +1,142 @@
+"""Counts of forecast frames: against sums that are written out, with gaps in time and in space."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from pipeline_lib.errors import ConfigError, ScoreError
+from pipeline_lib.metrics import METRICS
+from pipeline_lib.rain import HKO7
+from pipeline_lib.score.gate import InvalidRunError
+from pipeline_lib.tasks.nowcasting import Nowcasting
+from pipeline_lib.tasks.nowcasting.options import ScoringOptions, TrainingOptions
+from pipeline_lib.tasks.nowcasting.score import score_stores
+from tests.tasks.metrics_of import metrics_of
+
+START, STEP = np.datetime64("2010-08-26", "ns"), np.timedelta64(300, "s")
+FRAMES, LEADS, SIDE, CUT = 12, 3, 8, 7
+OF_EVENTS = ("csi", "pod", "far", "hss", "gss", "frequency_bias")
+METRIC_NAMES = ["frame_mse", "b_mse", "rain_mse", "csi_0.5", "hss_5", "fss_2_3", "correlation", "csi_2_lead_3"]
+
+
+@pytest.fixture
+def stores() -> tuple[xr.Dataset, xr.Dataset]:
+    """A product and a dataset, of which a frame in the middle and a corner are missing."""
+    rng = np.random.default_rng(0)
+    frames = rng.random((FRAMES, SIDE, SIDE)).astype(np.float32)
+    frames[:, :2, :2] = np.nan
+    frames[5, 7, 7] = np.nan
+    attrs = {"units": "1", **HKO7.attributes()}
+    times = START + np.arange(FRAMES) * STEP
+    dataset = xr.Dataset({"echo": (("time", "y", "x"), frames, attrs)}, {"time": times})
+    dataset = dataset.isel(time=[i for i in range(FRAMES) if i != CUT])
+    forecast = rng.random((FRAMES - 1, LEADS, SIDE, SIDE)).astype(np.float32)
+    told = {"forecast_of": "echo", "step_minutes": 5.0, "missing": 0.1}
+    product = xr.Dataset(
+        {"forecast": (("time", "lead", "y", "x"), forecast, told)}, {"time": dataset.time, "lead": np.arange(1, 4)}
+    )
+    return product, dataset
+
+
+def scored(product, dataset, metrics=METRIC_NAMES):
+    counts, sample = score_stores(product, None, dataset, ScoringOptions(metrics=metrics), where="model")
+    pooled = {str(n): v.sum("time").values[None] for n, v in counts.data_vars.items()}
+    return counts, sample, {name: float(METRICS.get(name).from_counts(pooled)[0]) for name in metrics}
+
+
+def test_metrics_are_those_of_plain_loops_over_the_starts_with_a_future(stores):
+    product, dataset = stores
+    counts, sample, found = scored(product, dataset)
+    times = dataset.time.values
+    starts = [i for i in range(len(times) - LEADS) if times[i + LEADS] - times[i] == LEADS * STEP]
+    assert counts.time.values.tolist() == times[starts].tolist()
+    assert len(sample.times) == len(starts) == 5
+    valid, squared, rain, weighted = [], [], [], []
+    table = np.zeros((LEADS, 4))
+    at_two = np.zeros(3)
+    for i in starts:
+        for lead in range(LEADS):
+            truth = dataset.echo.values[i + 1 + lead].astype(float)
+            guess = product.forecast.values[i, lead].astype(float)
+            for t, g in zip(truth.ravel(), guess.ravel(), strict=True):
+                if np.isnan(t):
+                    continue
+                rate, guessed = HKO7.to_rate(t), HKO7.to_rate(g)
+                weight = 30 if rate >= 30 else 10 if rate >= 10 else 5 if rate >= 5 else 2 if rate >= 2 else 1
+                valid.append(1)
+                squared.append((g - t) ** 2)
+                rain.append((guessed - rate) ** 2)
+                weighted.append(weight * (g - t) ** 2)
+                table[lead] += np.array(
+                    [guessed >= 5 and rate >= 5, guessed >= 5 > rate, guessed < 5 <= rate, guessed < 5 and rate < 5]
+                )
+                if lead == 2:
+                    at_two += np.array([guessed >= 2 and rate >= 2, guessed >= 2 > rate, guessed < 2 <= rate])
+    # The corner that is missing at one time makes leads differ by a cell: their mean is not that of all cells.
+    assert found["frame_mse"] == pytest.approx(np.mean(squared), rel=1e-3)
+    assert found["rain_mse"] == pytest.approx(np.mean(rain), rel=2e-2)
+    assert found["b_mse"] == pytest.approx(np.sum(weighted) / (len(starts) * LEADS), rel=1e-9)
+    a, b, c, d = table.T
+    assert found["hss_5"] == pytest.approx(np.mean(2 * (a * d - b * c) / ((a + c) * (c + d) + (a + b) * (b + d))))
+    assert found["csi_2_lead_3"] == pytest.approx(at_two[0] / at_two.sum())
+    assert sum(counts.cells.values.ravel()) == len(valid)
+
+
+def test_every_metric_has_a_perfect_value_for_the_truth(stores):
+    product, dataset = stores
+    perfect = product.copy(deep=True)
+    for i in range(len(dataset.time) - LEADS):
+        perfect.forecast[i] = dataset.echo.values[i + 1 : i + 1 + LEADS]
+    families = {"fss_*": "fss_2_3", **{f"{name}_*": f"{name}_0.5" for name in OF_EVENTS}}
+    names = [families.get(name, name.replace("*", "lead_2")) for name in metrics_of("nowcasting")]
+    _, _, found = scored(perfect, dataset, names)
+    for name, value in found.items():
+        metric = METRICS.get(name)
+        if name.startswith(("frequency_bias", "sequence_cross_entropy")):
+            continue
+        assert value == pytest.approx(metric.bounds[1] if metric.direction == "higher" else 0, abs=1e-6), name
+    assert found["frequency_bias_0.5"] == 1
+
+
+def test_a_forecast_without_a_value_is_no_forecast(stores):
+    product, dataset = stores
+    product.forecast[0, 1, 4, 4] = np.nan
+    with pytest.raises(InvalidRunError, match=r"from 2010-08-26T00:00:00 has no value 2 steps later"):
+        scored(product, dataset)
+    product.forecast[0, 1, 4, 4] = 0
+    product.forecast[0, 1, 0, 0] = np.nan  # where the truth has none either
+    scored(product, dataset)
+
+
+def test_what_cannot_be_scored_is_told(stores):
+    product, dataset = stores
+    with pytest.raises(ScoreError, match="no forecast of 3 frames has its whole future"):
+        scored(product.isel(time=slice(0, 3)), dataset.isel(time=slice(0, 3)))
+    with pytest.raises(ScoreError, match="times that the dataset does not hold"):
+        scored(product.assign_coords(time=product.time + STEP // 2), dataset)
+    plain = dataset.assign(echo=dataset.echo.assign_attrs(rain_scale_a="none"))
+    with pytest.raises(ScoreError, match="need frames of rain"):
+        scored(product, plain)
+    assert scored(product, plain, ["csi_0.5"])[2]["csi_0.5"] > 0.2
+
+
+@pytest.mark.parametrize("name", ["csi_x", "csi_", "fss_2", "fss_2_4", "frame_mse_3", "csi_2_lead_0", "pod_1_2"])
+def test_names_that_mean_nothing_are_told(name):
+    with pytest.raises(ConfigError, match="unknown metric"):
+        METRICS.get(name)
+
+
+def test_names_say_what_is_counted_and_which_lead_is_needed():
+    options = ScoringOptions(metrics=["csi_2", "csi_0.5", "hss_2", "fss_2_9", "fss_2_9_lead_6"])
+    assert Nowcasting.counted(options) == {
+        "balanced": False,
+        "entropy": False,
+        "thresholds": [0.5, 2.0],
+        "fractions": [[2.0, 9]],
+    }
+    assert METRICS.get("fss_2_9_lead_6").__doc__ == "FSS at 2, 9 cells, lead 6."
+    with pytest.raises(ConfigError, match="is 5, and fss_2_9_lead_6 needs 6"):
+        Nowcasting.check(TrainingOptions(leads=5), options)
+    Nowcasting.check(TrainingOptions(leads=6), options)

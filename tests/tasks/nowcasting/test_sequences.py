@@ -1,0 +1,81 @@
+"""Which frames a forecast can start from: against a plain loop over all frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline_lib.errors import DataError
+from pipeline_lib.tasks.nowcasting.sequences import Rows
+
+START = np.datetime64("2010-08-26", "ns")
+MINUTE = np.timedelta64(60, "s")
+
+
+def radar(minutes: list[int], lacking: list[float], ages: list[int] | None = None) -> xr.Dataset:
+    """Frames of 2 x 10 cells, of which the last column never has a value, with so many further gaps."""
+    frames = np.ones((len(minutes), 2, 10), np.float32)
+    frames[:, :, 9] = np.nan
+    for frame, share in zip(frames, lacking, strict=True):
+        frame.reshape(-1)[[i for i in range(20) if i % 10 != 9][: round(share * 18)]] = np.nan
+    variables = {"echo": (("time", "y", "x"), frames, {"units": "1"})}
+    if ages is not None:
+        variables["age"] = ("time", np.array(ages, float))
+    return xr.Dataset(variables, {"time": START + np.array(minutes) * MINUTE})
+
+
+frames = st.lists(
+    st.tuples(st.sampled_from([5, 5, 5, 10, 7]), st.sampled_from([0.0, 0.0, 0.5])), min_size=2, max_size=14
+)
+
+
+@given(frames, st.integers(1, 4), st.integers(0, 4), st.integers(1, 3), st.booleans())
+def test_starts_are_those_that_a_loop_finds(made, seen, leads, stride, restarts):
+    minutes = np.cumsum([gap for gap, _ in made]).tolist()
+    lacking = [share for _, share in made]
+    lacking[0] = 0.0  # a cell that has no value at any time is not lacking
+    ages = [i % 5 for i in range(len(made))] if restarts else None
+    ds = radar(minutes, lacking, ages)
+
+    def whole(i):
+        return lacking[i] <= 0.25
+
+    def linked(i):
+        return (
+            minutes[i + 1] - minutes[i] == 5
+            and whole(i)
+            and whole(i + 1)
+            and (ages is None or ages[i + 1] == ages[i] + 1)
+        )
+
+    expected = []
+    for i in range(len(made)):
+        before = i
+        while before > 0 and linked(before - 1):
+            before -= 1
+        after = i
+        while after < len(made) - 1 and linked(after):
+            after += 1
+        enough = whole(i) and i - before >= seen - 1 and after - i >= leads
+        if enough and (i - before - (seen - 1)) % stride == 0:
+            expected.append(i)
+    if not (np.diff(minutes) == 5).any():
+        with pytest.raises(DataError, match="no two frames are 5 minutes apart"):
+            Rows.of(ds, "echo", step_minutes=5, missing=0.25)
+        return
+    rows = Rows.of(ds, "echo", step_minutes=5, missing=0.25)
+    assert rows.starts(seen=seen, leads=leads, stride=stride).tolist() == expected
+    assert rows.incomplete == sum(not whole(i) for i in range(len(made)))
+
+
+def test_frames_that_are_none_are_refused():
+    ds = radar([0, 5, 10], [0, 0, 0])
+    with pytest.raises(DataError, match="holds no value at any time"):
+        Rows.of(ds.assign(echo=ds.echo * np.nan), "echo", step_minutes=5, missing=0.1)
+    with pytest.raises(DataError, match=r"has dimensions .* give frames"):
+        Rows.of(ds.isel(x=0), "echo", step_minutes=5, missing=0.1)
+    with pytest.raises(DataError, match="no two frames are 6 minutes apart, most are 5"):
+        Rows.of(ds, "echo", step_minutes=6, missing=0.1)

@@ -1,0 +1,101 @@
+"""Moving digits through all stages: windows, networks, forecasts, scores, animated report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from pandas import read_csv
+from PIL import Image
+
+from pipeline_lib.io.counts_table import read_counts
+from pipeline_lib.io.identifier import carried_by
+from pipeline_lib.io.manifest import read_manifest
+from tests.workflow.project import snakemake, write_simulated_project
+
+SEEN, LEADS, LENGTH = 3, 4, 8
+SIMULATION = {
+    "simulation": "moving_digits",
+    "step_hours": 3.0,
+    "options": {"length": LENGTH, "side": 24, "size": 12, "digits": 1},
+    "variables": ["image", "age"],
+}
+EXPERIMENT = {
+    "title": "Tiny digits",
+    "task": "nowcasting",
+    "source": "digits-that-move",
+    "inputs": ["image"],
+    "split": {
+        "train": ["2000-01-01", "2000-01-20"],
+        "validation": ["2000-01-22", "2000-01-24"],
+        "test": ["2000-01-26 00:00", "2000-01-31 12:00"],
+        "gap_days": 0,
+    },
+    "training": {
+        "seen": SEEN,
+        "leads": LEADS,
+        "step_minutes": 180,
+        "stride": 2,
+        "loss": "cross_entropy",
+        "batch_size": 8,
+        "max_epochs": 1,
+        "patience": None,
+    },
+    "scoring": {
+        "metrics": ["sequence_cross_entropy", "frame_mse", "frame_mse_lead_4", "csi_0.5", "fss_0.5_3"],
+        "intervals": {"block_days": 1.0},
+    },
+    "models": [
+        "last_frame",
+        {"name": "convlstm", "model": "convlstm", "options": {"patch": 4, "widths": [4]}},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def nowcasts(tmp_path_factory) -> Path:
+    folder = write_simulated_project(tmp_path_factory.mktemp("nowcasts"), "nowcasts", EXPERIMENT, **SIMULATION)
+    snakemake(folder, "all")
+    return folder
+
+
+def opened(file: Path, kind: str) -> xr.Dataset:
+    return xr.open_zarr(read_manifest(file, kind=kind, verify="deep").file("2000-01.zarr"))
+
+
+def test_forecasts_start_where_enough_frames_of_the_same_sequence_were_seen(nowcasts):
+    ds = opened(nowcasts / "data/digits-that-move/dataset/2000-01.json", "dataset")
+    product = opened(nowcasts / "results/nowcasts/last_frame/seed0/products/2000-01.json", "product")
+    ages = ds.age.sel(time=product.time).values
+    assert set(ages) == set(range(SEEN - 1, LENGTH, 2))
+    assert len(ages) == 31 * 3
+    start = ds.image.sel(time=product.time).values
+    np.testing.assert_allclose(product.forecast.values, np.repeat(start[:, None], LEADS, axis=1), atol=1e-7)
+
+
+def test_only_whole_futures_within_a_sequence_and_the_test_are_scored(nowcasts):
+    folder = nowcasts / "results/nowcasts"
+    board = read_manifest(folder / "leaderboard.json", kind="leaderboard").content
+    # Of the three starts of a sequence one has four frames of its own to come; the last day is cut at noon.
+    assert board["date_count"] == 5
+    assert not board["invalid"]
+    table = read_csv(folder / "leaderboard.csv").set_index(["model", "metric"])["value"]
+    ds = opened(nowcasts / "data/digits-that-move/dataset/2000-01.json", "dataset")
+    frames = ds.image.sel(time=slice("2000-01-26", "2000-01-31")).values.reshape(-1, LENGTH, 24, 24)[:5]
+    errors = (frames[:, SEEN : SEEN + LEADS] - frames[:, SEEN - 1 : SEEN]) ** 2
+    assert table["last_frame", "frame_mse"] == pytest.approx(errors.mean(), rel=1e-6)
+    assert table["last_frame", "frame_mse_lead_4"] == pytest.approx(errors[:, 3].mean(), rel=1e-6)
+    assert np.isfinite(table["convlstm", "sequence_cross_entropy"])
+
+
+def test_the_report_moves_and_can_be_traced(nowcasts):
+    folder = nowcasts / "results/nowcasts"
+    with Image.open(folder / "figures/animation.gif") as gif:
+        assert gif.n_frames == 1 + LEADS
+    assert carried_by(folder / "figures/animation.gif") == carried_by(folder / "report.html")
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/gif;base64,") == 1
+    counts = read_counts(folder / "convlstm/seed0/counts.parquet")
+    assert (counts.forecast_power.sum("time") >= 0).all()
