@@ -139,6 +139,5 @@ def _coarse(rate: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
             f"{options.reduce} cells do not fit into {dict(rate.sizes)}", where="preparation.options.reduce"
         )
     missing = rate.isnull().astype("float64").coarsen(sizes, boundary="trim").mean()
-    means = rate.coarsen(sizes, boundary="trim").mean()
-    coarse: xr.DataArray = means.where(missing <= options.most_missing)
-    return coarse
+    means = rate.coarsen(sizes, boundary="trim").mean()  # of what is not missing
+    return means.where(missing <= options.most_missing)
