@@ -16,6 +16,7 @@ from pipeline_lib.fetch.stage import fetch_source
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.operations.shares import shares
 from pipeline_lib.preprocess.stage import preprocess_period
+from pipeline_lib.rain import RainScale
 from tests.fetch.helpers import entry, sha256, write_catalog
 from tests.readers.layouts import MISSING, knmi
 
@@ -89,7 +90,7 @@ def test_frames_that_are_there_go_through_with_their_times(tmp_path: Path, files
     expected = (10 * np.log10(200 * mean**1.6) + 10) / 70
     expected[np.isnan(rate).mean(axis=(2, 4)) > 0.5] = np.nan
     np.testing.assert_allclose(ds.echo, expected, rtol=1e-5)
-    assert {"a", "b", "lowest_dbz", "highest_dbz"} <= ds.echo.attrs.keys()
+    assert RainScale(200.0, 1.6, -10.0, 60.0).attributes().items() <= ds.echo.attrs.items()
     again = tmp_path / "again" / "2010-08.json"
     prepared(source, raw, again, "2010-08")
     assert again.read_bytes() == output.read_bytes()
