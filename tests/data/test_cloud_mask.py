@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -32,6 +32,7 @@ def prepared(ds: xr.Dataset, **options: Any) -> xr.Dataset:
     return CloudMask.prepare(ds, CloudMask.Options(variable="seen", **options))
 
 
+@settings(max_examples=25)
 @given(lowest=st.integers(1, 15), seed=st.integers(0, 99))
 def test_classes_are_those_of_a_loop(lowest: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -53,6 +54,7 @@ def test_by_default_snow_and_sea_ice_are_clear_and_very_low_clouds_are_clouds() 
     assert np.flatnonzero(by_default != course).tolist() == [0, 5]  # NaN differs from itself
 
 
+@settings(max_examples=25)
 @given(limit=st.floats(190, 300), seed=st.integers(0, 99))
 def test_temperatures_are_those_of_a_loop(limit: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
