@@ -17,7 +17,7 @@ from tests.tasks.metrics_of import metrics_of
 
 START, STEP = np.datetime64("2010-08-26", "ns"), np.timedelta64(300, "s")
 FRAMES, LEADS, SIDE, CUT = 12, 3, 8, 7
-OF_EVENTS = ("csi", "pod", "far", "hss", "gss", "frequency_bias")
+OF_EVENTS = ("csi", "pod", "far", "hss", "gss", "frequency_bias", "event_accuracy", "event_f1")
 METRIC_NAMES = ["frame_mse", "b_mse", "rain_mse", "csi_0.5", "hss_5", "fss_2_3", "correlation", "csi_2_lead_3"]
 
 
@@ -143,6 +143,13 @@ def test_what_cannot_be_scored_is_told(stores):
 def test_names_that_mean_nothing_are_told(name):
     with pytest.raises(ConfigError, match="unknown metric"):
         METRICS.get(name)
+
+
+def test_scores_of_masks_take_no_name_of_another_task():
+    assert METRICS.get("event_f1_0.5_lead_6").__doc__.splitlines()[0] == "F1 at 0.5, lead 6."
+    assert METRICS.get("event_accuracy_0.5").__doc__ == "Accuracy at 0.5."
+    for name in ("accuracy", "accuracy_patches"):
+        assert METRICS.module(name).startswith("pipeline_lib.tasks.segmentation.")
 
 
 def test_names_say_what_is_counted_and_which_lead_is_needed():
