@@ -11,6 +11,7 @@ from pipeline_lib.tasks.registry import TASKS
 
 __all__ = ["Nowcasting"]
 
+
 @TASKS.register("nowcasting")
 class Nowcasting:
     """Frames in, the frames that follow out, compared with them lead by lead."""
