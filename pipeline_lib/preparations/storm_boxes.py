@@ -40,8 +40,8 @@ class StormBoxes:
         box: int = Field(3, ge=1)
         """Cells along a side of a box; odd."""
         threshold_dbz: float = 35.0
-        """Echoes above it are a storm; the default is that of the group of Zhang et al. (2017), from its earlier work on
-        boxes (JGR 2017, doi:10.1002/2016JD025783)."""
+        """Echoes above it are a storm; by default as in the earlier work of the group of Zhang et al. (2017) on boxes
+        (JGR 2017, doi:10.1002/2016JD025783)."""
         keep: tuple[str, ...] = ()
         """Canonical names of variables that the dataset holds besides, as they are: the reflectivity itself, other
         fields on its grid, ``age``."""
