@@ -98,7 +98,7 @@ class StormBoxes:
         if echo.ndim not in (_VOLUMES - 1, _VOLUMES):
             fix = "give it the dimensions (time, level, rows, columns) or (time, rows, columns)"
             raise DataError(f"has dimensions {echo.dims}", where=options.reflectivity, fix=fix)
-        highest = echo.max(echo.dims[1]) if echo.ndim == _VOLUMES else echo
+        highest = echo.max(str(echo.dims[1])) if echo.ndim == _VOLUMES else echo
         storm = xr.apply_ufunc(
             _storms,
             highest,

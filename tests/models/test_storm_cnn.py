@@ -48,6 +48,12 @@ def test_levels_that_are_left_are_seen_by_the_dense_layer():
     assert net.eval()(torch.rand(1, 2, 13, 12, 14)).shape == (1, 3, 12, 14)
 
 
+def test_maps_alone_are_seen_as_well():
+    net = network(SMALL | {"levels": 1, "volumes": 0}, channels=3).eval()
+    assert net.layers[0].weight.shape == (5, 4, 1, 3, 3)
+    assert net(torch.rand(1, 2, 3, 12, 14)).shape == (1, 3, 12, 14)
+
+
 @pytest.mark.parametrize(("window", "before"), [(9, 4), (10, 4)])
 def test_each_box_gets_the_answer_of_its_own_window(window, before):
     """Windows are cut out one by one; dense layers are products with the flattened rest."""

@@ -73,7 +73,8 @@ class StormNetwork(Nowcaster):
     def _volumes(self, frames: Tensor) -> Tensor:
         """Return what is seen as volumes (batch, seen * variables, level, height, width)."""
         ends = 1 + self.volumes * self.levels
-        volumes = frames[:, :, 1:ends].unflatten(2, (self.volumes, self.levels))
+        batch, seen, _, height, width = frames.shape
+        volumes = frames[:, :, 1:ends].reshape(batch, seen, self.volumes, self.levels, height, width)
         maps = frames[:, :, ends:, None].expand(-1, -1, -1, self.levels, -1, -1)
         return torch.cat([volumes, maps], dim=2)[:, :, self.seen_variables].flatten(1, 2)
 
