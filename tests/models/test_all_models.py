@@ -36,7 +36,10 @@ SHAPES = {
     "turbulence_closure": (4, 4, 4, 4),
 }
 """Of a state, where three components will not do."""
-FRAMES: dict[str, dict[str, int]] = {"rover": {"height": 72, "width": 80}}
+FRAMES: dict[str, dict[str, int]] = {
+    "rover": {"height": 72, "width": 80},
+    "storm_cnn": {"channels": 7, "height": 12, "width": 14},
+}
 """Sizes of frames, where 3 frames of 40 x 48 cells will not do."""
 MIXING = {"u": "a * Derivative(u, x, 2) + b * Derivative(u, x) + c * u"}
 OPTIONS = {
@@ -45,6 +48,7 @@ OPTIONS = {
     "convgru": {"widths": (6, 4, 4)},
     "trajgru": {"widths": (6, 4, 4), "links": (3, 3, 3)},
     "frame_cnn": {"width": 4},
+    "storm_cnn": {"levels": 4, "widths": (6, 4), "window": 9, "hidden": 8},
     "generated_pde": {  # as many unknown numbers as the system that is published; its fields must be positive
         "system": {
             "name": "mixing",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline_lib.metrics import METRICS
+from pipeline_lib.skill.regimes import Regime
 
-BALANCED, ENTROPY, EVENTS, FRACTIONS = "balanced", "entropy", "events", "fractions"
+BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED = "balanced", "entropy", "events", "fractions", "parted"
 """Parts of the counts that only some metrics need. Errors, products and spectra are always counted."""
 
 
@@ -24,12 +25,15 @@ class Counted:
         Events "at or above": in mm/h where the frames have a relation to rain rate, else in their own values.
     fractions
         Threshold and window, in cells, of neighbourhoods.
+    parted
+        Threshold and regime of events that are counted in the cells of that regime alone.
     """
 
     balanced: bool
     entropy: bool
     thresholds: tuple[float, ...]
     fractions: tuple[tuple[float, int], ...]
+    parted: tuple[tuple[float, Regime], ...]
 
     def to_plain(self) -> dict[str, Any]:
         """Return the same as plain values."""
@@ -38,6 +42,7 @@ class Counted:
             "entropy": self.entropy,
             "thresholds": list(self.thresholds),
             "fractions": [list(pair) for pair in self.fractions],
+            "parted": [list(pair) for pair in self.parted],
         }
 
 
@@ -55,9 +60,10 @@ def counted_by(metrics: Iterable[str]) -> Counted:
         entropy=(ENTROPY,) in parts,
         thresholds=tuple(sorted(part[1] for part in parts if part[0] == EVENTS)),
         fractions=tuple(sorted((part[1], part[2]) for part in parts if part[0] == FRACTIONS)),
+        parted=tuple(sorted((part[1], part[2]) for part in parts if part[0] == PARTED)),
     )
 
 
-def suffix(*arguments: float) -> str:
+def suffix(*arguments: float | str) -> str:
     """Return what follows the name of a count: ``_0.5_9`` for a threshold of 0.5 and a window of 9."""
-    return "".join(f"_{argument:g}" for argument in arguments)
+    return "".join(f"_{part}" if isinstance(part, str) else f"_{part:g}" for part in arguments)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from pipeline_lib.data.trajectories import AGE_OF_STATE
@@ -22,6 +23,8 @@ _LEADS = 5
 _MOST_MODELS = 7
 _PANEL = 1.25
 """Height of a row of frames in inches."""
+_MARGIN = 0.03
+"""Share of the width that names of rows need, which equal aspects keep the layout from seeing."""
 _COLUMNS = 4
 """Panels in a row of the animation."""
 _PERCENTILE = 99.9
@@ -70,6 +73,8 @@ def draw_frames(context: ReportContext) -> list[ReportFigure]:
     chosen = np.unique(np.linspace(0, leads - 1, min(_LEADS, leads)).round().astype(int))
     rows = {"Truth": shown.truth, **shown.forecasts}
     figure = new_figure(_PANEL * len(rows))
+    if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
+        engine.set(rect=(_MARGIN, 0, 1 - _MARGIN, 1))
     panels = np.array(panel_grid(figure, len(rows), len(chosen))).reshape(len(rows), len(chosen))
     for row, (words, frames) in zip(panels, rows.items(), strict=True):
         for ax, lead in zip(row, chosen, strict=True):

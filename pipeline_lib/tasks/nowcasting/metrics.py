@@ -2,6 +2,8 @@
 
 Counts are summed over the starts of forecasts, a score is made of the sums at each lead, and the metric is the mean of
 these over leads (Shi et al. 2017, arXiv:1706.03458), or the score at one lead where its name ends in ``_lead_*``.
+Scores of events also come for a part of the cells: ``csi_0.5_initiation`` where there was no event around at the start,
+``csi_0.5_continuation`` where there was one (:mod:`pipeline_lib.skill.regimes`).
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from numpy.typing import NDArray
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
 from pipeline_lib.skill import balanced, contingency, continuous, neighbourhood
-from pipeline_lib.tasks.nowcasting.counted import BALANCED, ENTROPY, EVENTS, FRACTIONS, suffix
+from pipeline_lib.skill.regimes import REGIMES
+from pipeline_lib.tasks.nowcasting.counted import BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED, suffix
 
 Values = NDArray[np.float64]
-Part = tuple[str] | tuple[str, float] | tuple[str, float, int]
+Part = tuple[str] | tuple[str, float] | tuple[str, float, int] | tuple[str, float, str]
 _LEAD = re.compile(r"(?:^|_)lead_([1-9][0-9]*)$")
 
 
@@ -191,15 +194,20 @@ class BalancedMae(FrameMetric):
 
 
 class EventMetric(FrameMetric):
-    """A score of the event "at or above a threshold"."""
+    """A score of the event "at or above a threshold", in all cells or in those of a regime."""
 
     direction: ClassVar[Direction] = "higher"
     bounds = (0.0, 1.0)
 
     @classmethod
     def with_arguments(cls, text: str) -> tuple[str, Part]:
-        """Take the threshold."""
-        return text, (EVENTS, _number(text))
+        """Take the threshold and the regime, if there is one."""
+        threshold, parted, regime = text.partition("_")
+        if not parted:
+            return text, (EVENTS, _number(text))
+        if regime not in REGIMES:
+            raise ConfigError(f"{regime!r} is no regime", fix=f"known: {', '.join(REGIMES)}")
+        return f"{threshold}, {regime}", (PARTED, _number(threshold), regime)
 
     @classmethod
     def events(cls, counts: Counts) -> Mapping[str, Values]:

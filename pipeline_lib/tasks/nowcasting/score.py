@@ -17,6 +17,7 @@ from pipeline_lib.skill.balanced import balanced_errors
 from pipeline_lib.skill.contingency import contingency
 from pipeline_lib.skill.continuous import cross_entropy_sums, error_sums, moment_sums
 from pipeline_lib.skill.neighbourhood import fraction_sums
+from pipeline_lib.skill.regimes import BOX_CELLS, regime_cells
 from pipeline_lib.skill.spectra import radial_spectrum
 from pipeline_lib.tasks.nowcasting import metrics  # noqa: F401 - counted in the stage's fingerprint
 from pipeline_lib.tasks.nowcasting.counted import Counted, counted_by, suffix
@@ -58,8 +59,8 @@ def score_stores(
     -------
     xarray.Dataset
         With dimensions (time, lead) the sums of :mod:`pipeline_lib.skill` over the cells that have a true value, those
-        of thresholds with the threshold in their name; with (time, spectrum_lead, ring) the power spectra of forecast
-        and truth at some leads.
+        of thresholds with the threshold in their name, and with the regime of the frame that was seen last if they are
+        of its cells alone; with (time, spectrum_lead, ring) the power spectra of forecast and truth at some leads.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def score_stores(
         found = forecast.isel(time=starts[part]).values.astype(np.float64)
         valid = np.isfinite(true)
         _require_finite(found, valid, times[part], where)
-        parts.append(_counts(found, true, valid, counted, scale))
+        parts.append(_counts(found, true, valid, truth[places[part, 0] - 1], counted, scale))
     counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     variables = {name: (_DIMS[values.ndim], summable(values)) for name, values in counts.items()}
     first = truth.isel(time=places[:, 0]).assign_coords(time=times)
@@ -90,8 +91,9 @@ def score_stores(
 
 
 def _counts(
-    found: Values, true: NDArray[Any], valid: Mask, counted: Counted, scale: RainScale | None
+    found: Values, true: NDArray[Any], valid: Mask, start: xr.DataArray, counted: Counted, scale: RainScale | None
 ) -> dict[str, Values]:
+    """Count what forecasts (start, lead, y, x) that saw the frames ``start`` (start, y, x) last are scored by."""
     sums: dict[str, Values] = {**error_sums(found, true, valid), **moment_sums(found, true, valid)}
     sums["frames"] = np.asarray(valid.any(axis=(-2, -1)), np.float64)
     if counted.entropy:
@@ -109,6 +111,11 @@ def _counts(
         limit = _limit(threshold, scale, true)
         outcomes = contingency(found, true, [limit], valid)
         sums |= {name + suffix(threshold): values[..., 0] for name, values in outcomes.items()}
+    for threshold, regime in counted.parted:
+        limit = _limit(threshold, scale, true)
+        cells = regime_cells(start.values, limit, box=int(start.attrs.get(BOX_CELLS, 1)))[regime]
+        outcomes = contingency(found, true, [limit], valid & cells[:, None])
+        sums |= {name + suffix(threshold, regime): values[..., 0] for name, values in outcomes.items()}
     for threshold, window in counted.fractions:
         limit = _limit(threshold, scale, true)
         fractions = fraction_sums(found, true, [limit], [window], valid)

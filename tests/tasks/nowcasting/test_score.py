@@ -84,6 +84,45 @@ def test_metrics_are_those_of_plain_loops_over_the_starts_with_a_future(stores):
     assert sum(counts.cells.values.ravel()) == len(valid)
 
 
+def test_regimes_are_counted_apart_by_the_frame_that_was_seen_last(stores):
+    product, dataset = stores
+    # One storm at most in a frame, and boxes of one cell: most cells are far from it.
+    frames, rng = np.zeros_like(dataset.echo.values), np.random.default_rng(1)
+    for frame in frames:
+        frame[tuple(rng.integers(0, SIDE, 2))] = 1
+    frames[:, 0, 0] = np.nan
+    dataset = dataset.assign(echo=(dataset.echo.dims, frames, {"units": "1"}))
+    names = [f"{score}_0.5_{regime}" for score in ("csi", "pod", "far") for regime in ("initiation", "continuation")]
+    counts, _, _ = scored(product, dataset, names)
+    times = dataset.time.values
+    starts = [i for i in range(len(times) - LEADS) if times[i + LEADS] - times[i] == LEADS * STEP]
+    assert counts.time.values.tolist() == times[starts].tolist()
+    expected = np.zeros((2, 4, len(starts), LEADS))
+    for number, i in enumerate(starts):
+        for row, column in np.ndindex(SIDE, SIDE):
+            around = [
+                frames[i, r, c] if 0 <= r < SIDE and 0 <= c < SIDE else np.nan
+                for r in (row - 1, row, row + 1)
+                for c in (column - 1, column, column + 1)
+            ]
+            if np.nanmax(around) < 0.5 and np.isnan(around).any():
+                continue
+            regime = int(np.nanmax(around) >= 0.5)
+            for lead in range(LEADS):
+                true, yes = frames[i + 1 + lead, row, column], product.forecast.values[i, lead, row, column] >= 0.5
+                if not np.isnan(true):
+                    expected[regime, [[3, 2], [1, 0]][int(yes)][int(true)], number, lead] += 1
+    outcomes = ("hits", "false_alarms", "misses", "correct_negatives")
+    for regime, table in zip(("initiation", "continuation"), expected, strict=True):
+        for outcome, values in zip(outcomes, table, strict=True):
+            np.testing.assert_array_equal(counts[f"{outcome}_0.5_{regime}"], values)
+    assert "hits_0.5" not in counts
+    # A wider box makes more of the cells near.
+    dataset.echo.attrs["box_cells"] = 3
+    wider, _, _ = scored(product, dataset, names)
+    assert (wider["misses_0.5_continuation"].sum() > counts["misses_0.5_continuation"].sum()).item()
+
+
 def test_every_metric_has_a_perfect_value_for_the_truth(stores):
     product, dataset = stores
     perfect = product.copy(deep=True)
@@ -139,7 +178,9 @@ def test_what_cannot_be_scored_is_told(stores):
     assert scored(product, plain, ["csi_0.5"])[2]["csi_0.5"] > 0.2
 
 
-@pytest.mark.parametrize("name", ["csi_x", "csi_", "fss_2", "fss_2_4", "frame_mse_3", "csi_2_lead_0", "pod_1_2"])
+@pytest.mark.parametrize(
+    "name", ["csi_x", "csi_", "fss_2", "fss_2_4", "frame_mse_3", "csi_2_lead_0", "pod_1_2", "csi_2_growth"]
+)
 def test_names_that_mean_nothing_are_told(name):
     with pytest.raises(ConfigError, match="unknown metric"):
         METRICS.get(name)
@@ -159,7 +200,11 @@ def test_names_say_what_is_counted_and_which_lead_is_needed():
         "entropy": False,
         "thresholds": [0.5, 2.0],
         "fractions": [[2.0, 9]],
+        "parted": [],
     }
+    parted = ScoringOptions(metrics=["csi_2_initiation", "pod_2_initiation_lead_6", "far_0.5_continuation", "csi_2"])
+    assert Nowcasting.counted(parted)["parted"] == [[0.5, "continuation"], [2.0, "initiation"]]
+    assert METRICS.get("pod_2_initiation_lead_6").__doc__ == "POD at 2, initiation, lead 6."
     assert METRICS.get("fss_2_9_lead_6").__doc__ == "FSS at 2, 9 cells, lead 6."
     with pytest.raises(ConfigError, match="is 5, and fss_2_9_lead_6 needs 6"):
         Nowcasting.check(TrainingOptions(leads=5), options)
