@@ -19,7 +19,6 @@ import time
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # before numpy starts its threads
-os.environ.setdefault("PYSTEPS_SILENT_IMPORT", "1")
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402

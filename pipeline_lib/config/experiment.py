@@ -8,7 +8,14 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from pipeline_lib.config.operations import Operations
 from pipeline_lib.errors import ConfigError, closest
@@ -62,6 +69,13 @@ class DateRange(Options):
         plain: dict[str, Any] = handler(self)
         return {name: value for name, value in plain.items() if value is not None}
 
+    @field_validator("from_time", "to_time")
+    @classmethod
+    def _plain(cls, clock: time | None) -> time | None:
+        if clock is not None and clock.tzinfo is not None:
+            raise ValueError("times are UTC: write them without a zone")
+        return clock
+
     @model_validator(mode="after")
     def _forward(self) -> DateRange:
         if self.until <= self.since:
@@ -110,7 +124,7 @@ class Split(Options):
         needed = self.gap_days + reach_days
         for (first, a), (second, b) in pairwise(named):
             between = (b.since - a.until) / _DAY
-            if between < 0:
+            if b.since <= a.until:
                 raise ValueError(f"{first} and {second} overlap: {first} ends {a.last}, {second} starts {b.first}")
             if a.to_time is None and b.from_time is None:
                 between = round(between)

@@ -21,7 +21,8 @@ STORE_METADATA = "zarr.json"
 """The file that makes a folder a Zarr 3 store."""
 
 _TEXT = "gyre-identifier:{}"
-_PATTERN = re.compile(rb"gyre-identifier:([0-9a-f]{64})\b")
+_PATTERN = re.compile(rb"gyre-identifier:([0-9a-f]{64})")
+"""What follows is not asked for: in a PNG file it is a checksum, which may look like letters."""
 _MARKED = frozenset({".png", ".pdf", ".gif", ".html"})
 
 

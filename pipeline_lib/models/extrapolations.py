@@ -109,6 +109,7 @@ class FlowExtrapolation(Nowcaster):
     def _mean_flow(self, seen: Tensor) -> Tensor:
         """Return the weighted flow (batch, 2, height, width) of frames (batch, time, height, width)."""
         pairs = len(self.weights)
-        flows = self.flow(seen[:, :-1].flatten(0, 1), seen[:, 1:].flatten(0, 1)).unflatten(0, (-1, pairs))
+        found = self.flow(seen[:, :-1].flatten(0, 1), seen[:, 1:].flatten(0, 1))
+        flows = found.reshape(-1, pairs, *found.shape[1:])
         weights = torch.tensor(self.weights[::-1], dtype=flows.dtype, device=flows.device)
         return torch.einsum("bpcij,p->bcij", flows, weights)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -19,6 +19,17 @@ OddSize = Annotated[int, Field(gt=0), AfterValidator(_odd)]
 """Cells along a side of a kernel that has one in its middle."""
 Width = Annotated[int, Field(gt=0)]
 """Channels of a layer."""
+
+
+class UNetOptions(Options):
+    """Options of the U-Nets over frames; by default the published widths."""
+
+    widths: tuple[Width, ...] = Field((64, 128, 256, 512, 512), min_length=2, max_length=7)
+    """Channels of each level, finest first."""
+    link: Literal["identity", "logistic"] = "identity"
+    """``logistic`` for values from 0 to 1, such as cloud masks."""
+    residual: bool = False
+    """Whether the last frame is added to each forecast; only without a logistic function."""
 
 
 class Resampling(Options):

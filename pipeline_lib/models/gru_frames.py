@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from pipeline_lib.learning.nowcaster import Nowcaster
 from pipeline_lib.models.frame_layers import by_lead, over_time, pad_to_multiple, rest
 from pipeline_lib.models.frame_options import LadderOptions
+from pipeline_lib.models.frame_warp import Places
 
 _GATES = 3
 """Z, R and the candidate H' share one map."""
@@ -160,46 +161,6 @@ class TrajGru(Gru):
         flow = self.flow(nn.functional.leaky_relu(features, self.leak, inplace=True))
         past: Tensor = self.mix(places.warp(hidden, flow))
         return past
-
-
-class Places:
-    """Where the cells of a map are, in the coordinates of ``grid_sample``: -1 and 1 are the middles of outer cells.
-
-    Parameters
-    ----------
-    like
-        A map (..., height, width).
-    """
-
-    def __init__(self, like: Tensor) -> None:
-        height, width = like.shape[-2:]
-        kind = {"dtype": like.dtype, "device": like.device}
-        y, x = torch.linspace(-1, 1, height, **kind), torch.linspace(-1, 1, width, **kind)  # type: ignore[call-overload]
-        self.xy = torch.stack(torch.meshgrid(x, y, indexing="xy"))
-        cell = [2 / max(size - 1, 1) for size in (width, height)]
-        self._cell = torch.tensor(cell, **kind)[:, None, None, None]  # type: ignore[arg-type]
-
-    def warp(self, values: Tensor, flow: Tensor) -> Tensor:
-        """Return the values from where a flow comes: at (y, x), those of (y - v, x - u).
-
-        Parameters
-        ----------
-        values
-            (batch, channels, height, width); between cells they are bilinear, outside zero.
-        flow
-            (batch, 2 links, height, width) [cells], first all u, along the width, then all v.
-
-        Returns
-        -------
-        Tensor
-            (batch, channels * links, height, width), the links of one channel side by side.
-        """
-        batch, _, *size = values.shape
-        uv = flow.reshape(batch, 2, -1, *size)
-        # The links lie below each other in one grid, so that the values are neither copied nor read link by link.
-        grid = torch.addcmul(self.xy[:, None], uv, self._cell, value=-1).flatten(2, 3).permute(0, 2, 3, 1)
-        seen = nn.functional.grid_sample(values, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-        return seen.reshape(batch, -1, *size)
 
 
 class LadderNowcaster(Nowcaster):

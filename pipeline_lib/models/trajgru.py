@@ -61,8 +61,7 @@ class TrajGRU(FrameModel):
         ),
         limits=(
             *RECURRENT_LIMITS,
-            "On a GPU gradients are summed in no fixed order where places overlap: two trainings differ in their last"
-            " digits.",
+            "Where a GPU must sum gradients in a fixed order, as in our trainings, it takes a slower way to look back.",
             "A training holds the hidden values once for each link and step.",
         ),
         **PAPER,

@@ -57,7 +57,8 @@ def _complete(times: np.ndarray, expected: np.ndarray, form: Form) -> np.ndarray
     """
     if form == "frames":
         within = (times >= expected[0]) & (times < expected[-1].astype("datetime64[D]") + np.timedelta64(1, "D"))
-        return times[within & (times[-1] >= expected[-1])]
+        there: np.ndarray = times[within & (times[-1] >= expected[-1])]
+        return there
     return expected if np.isin(expected, times).all() else expected[:0]
 
 

@@ -126,7 +126,8 @@ def _rate(frames: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
             where=options.variable,
             fix="set its units in the catalog entry",
         )
-    return 10.0 ** ((frames - 10.0 * np.log10(options.a)) / (10.0 * options.b))
+    rate: xr.DataArray = 10.0 ** ((frames - 10.0 * np.log10(options.a)) / (10.0 * options.b))
+    return rate
 
 
 def _coarse(rate: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
@@ -138,5 +139,5 @@ def _coarse(rate: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
             f"{options.reduce} cells do not fit into {dict(rate.sizes)}", where="preparation.options.reduce"
         )
     missing = rate.isnull().astype("float64").coarsen(sizes, boundary="trim").mean()
-    means = rate.coarsen(sizes, boundary="trim").mean(skipna=True)
+    means = rate.coarsen(sizes, boundary="trim").mean()  # of what is not missing
     return means.where(missing <= options.most_missing)

@@ -28,8 +28,10 @@ PIXEL_NOISE_BELOW = 70.5 / 255
 
 def rain_weights(truth: ArrayLike, scale: RainScale) -> Values:
     """Return the weight of each cell from its true share."""
-    bounds = [scale.to_share(rate) for rate in RATES]
-    return np.asarray(WEIGHTS)[np.searchsorted(bounds, np.asarray(truth, np.float64), side="right")]
+    share = np.asarray(truth)
+    # Rounded as the shares are, or a rate that is stored in single precision could lie below itself.
+    bounds = np.array([scale.to_share(rate) for rate in RATES], np.result_type(share, np.float32))
+    return np.asarray(WEIGHTS)[np.searchsorted(bounds, share, side="right")]
 
 
 def without_noise(truth: ArrayLike, below: float = NOISE_BELOW) -> Mask:
@@ -71,7 +73,7 @@ def balanced_errors(forecast: ArrayLike, truth: ArrayLike, scale: RainScale, val
     """
     predicted, true, counted = compared(forecast, truth, valid)
     error = np.abs(predicted - true)
-    weighted = rain_weights(true, scale) * error
+    weighted = rain_weights(np.asarray(truth), scale) * error
     return {
         "balanced_squared_error": frame_sums(weighted * error),
         "balanced_absolute_error": frame_sums(weighted),

@@ -86,3 +86,14 @@ def gss(counts: Counts) -> Values:
     """Return the Gilbert skill score, or equitable threat score, as HSS / (2 - HSS)."""
     heidke = hss(counts)
     return ratio(heidke, 2 - heidke)
+
+
+def accuracy(counts: Counts) -> Values:
+    """Return the share of cells that are right, (a + d) / (a + b + c + d)."""
+    a, b, c, d = (counts[name] for name in ("hits", "false_alarms", "misses", "correct_negatives"))
+    return ratio(a + d, a + b + c + d)
+
+
+def f1(counts: Counts) -> Values:
+    """Return the harmonic mean of POD and 1 - FAR, 2a / (2a + b + c)."""
+    return ratio(2 * counts["hits"], 2 * counts["hits"] + counts["false_alarms"] + counts["misses"])

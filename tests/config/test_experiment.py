@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
+
 import pytest
 import yaml
+from pydantic import ValidationError
 
+from pipeline_lib.config.experiment import Split
 from pipeline_lib.config.loader import load_experiment
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.tasks.segmentation import Segmentation
@@ -69,3 +73,56 @@ def test_a_model_s_own_training_changes_single_options_of_a_block(tmp_path):
     file.write_text(yaml.safe_dump(twin))
     method = load_experiment(file).training("truth").assimilation
     assert (method.window, method.members) == (200, 50)
+
+
+def split(train, validation, test, gap_days=0.0):
+    return Split.model_validate({"train": train, "validation": validation, "test": test, "gap_days": gap_days})
+
+
+def test_a_day_can_be_cut_into_blocks():
+    made = split(
+        ["2010-08-26 00:00", "2010-08-26 02:55"],
+        ["2010-08-26T03:00", "2010-08-26T05:05"],
+        ["2010-08-26 05:10", "2010-08-26"],
+    )
+    assert made.train.first == datetime(2010, 8, 26)
+    assert made.train.last == datetime(2010, 8, 26, 2, 55)
+    assert (made.test.first, made.test.last) == (datetime(2010, 8, 26, 5, 10), date(2010, 8, 26))
+    assert Split.model_validate(made.model_dump(mode="json")) == made
+    whole = split(["2010-01-01", "2010-01-05"], ["2010-01-06", "2010-01-07"], ["2010-01-08", "2010-01-09"])
+    assert whole.model_dump(mode="json")["train"] == {"start": "2010-01-01", "end": "2010-01-05"}
+
+
+@pytest.mark.parametrize(
+    ("ranges", "told"),
+    [
+        ((["2010-08-26 02:00", "2010-08-26 01:00"], ["2010-08-27"] * 2, ["2010-08-28"] * 2), "before it starts"),
+        (
+            (["2010-08-26 00:00", "2010-08-26 03:00"], ["2010-08-26 03:00", "2010-08-26 05:00"], ["2010-08-27"] * 2),
+            "train and validation overlap: train ends 2010-08-26 03:00:00, validation starts 2010-08-26 03:00:00",
+        ),
+        (
+            (["2010-08-26", "2010-08-26"], ["2010-08-26 03:00", "2010-08-26 05:00"], ["2010-08-27"] * 2),
+            "train and validation overlap: train ends 2010-08-26, validation starts 2010-08-26 03:00:00",
+        ),
+    ],
+)
+def test_blocks_of_a_day_may_not_touch(ranges, told):
+    with pytest.raises(ValidationError, match=told):
+        split(*ranges, gap_days=0.01)
+
+
+def test_gaps_between_blocks_of_a_day_are_parts_of_days():
+    ranges = (
+        ["2010-08-26 00:00", "2010-08-26 03:00"],
+        ["2010-08-26 06:00", "2010-08-26 09:00"],
+        ["2010-08-26 12:00"] * 2,
+    )
+    with pytest.raises(ValidationError, match="before it starts"):
+        split(*ranges)
+    ranges = (*ranges[:2], ["2010-08-26 12:00", "2010-08-26 13:00"])
+    split(*ranges, gap_days=0.125)
+    with pytest.raises(
+        ValidationError, match=r"0\.125 days lie between train .* 0\.2 are needed: start .* 07:48:00 or later"
+    ):
+        split(*ranges, gap_days=0.2)

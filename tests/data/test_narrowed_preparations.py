@@ -30,6 +30,13 @@ def maps() -> xr.Dataset:
         ("as_is", {"variables": ["label", "state", "small"]}, states, ("state",), {"state"}),
         ("as_is", {"variables": ["label", "state"]}, states, ("state", "label"), {"label", "state"}),
         ("observed_states", {"variable": "state", "variance": 1.0}, states, ("state", "observation"), {"state"}),
+        (
+            "cloud_mask",
+            {"variable": "state", "lowest_class": 1, "keep": ["label", "small"]},
+            states,
+            ("cloud", "label"),
+            {"state", "label"},
+        ),
         ("gridded_ssh", {}, maps, ("ugos", "adt"), {"adt", "ugos", "vgos"}),
     ],
 )

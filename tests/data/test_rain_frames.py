@@ -29,7 +29,7 @@ def frames(shape: tuple[int, ...] = (3, 11, 13), *, seed: int = 0, gaps: float =
 
 
 def prepared(ds: xr.Dataset, **options: Any) -> xr.DataArray:
-    made = RainFrames.Options(variable="rain_rate", **{**SCALE, "dtype": "float64", **options})
+    made = RainFrames.Options(**{"variable": "rain_rate", **SCALE, "dtype": "float64", **options})
     return RainFrames.prepare(ds, made).echo
 
 

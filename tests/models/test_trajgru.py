@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from scipy.ndimage import map_coordinates
 from torch import nn
 
-from pipeline_lib.models.gru_frames import Places
+from pipeline_lib.models.frame_warp import Places, gathered
 from pipeline_lib.models.registry import MODELS
 from tests.models import plain_nowcasters as plain
 
@@ -129,6 +129,27 @@ def test_a_warp_has_gradients():
     values = torch.randn(1, 2, 4, 5, dtype=torch.float64, generator=generator(), requires_grad=True)
     flow = torch.randn(1, 4, 4, 5, dtype=torch.float64, generator=generator(), requires_grad=True)
     assert torch.autograd.gradcheck(Places(values).warp, (values, flow))
+
+
+def test_gathering_in_a_fixed_order_is_the_library_s_sampling_and_has_its_gradients():
+    values = torch.randn(2, 3, 5, 4, dtype=torch.float64, generator=generator(), requires_grad=True)
+    grid = (1.3 * torch.randn(2, 6, 7, 2, dtype=torch.float64, generator=generator())).requires_grad_()
+    weight = torch.randn(2, 3, 6, 7, dtype=torch.float64, generator=generator())
+    found, expected = gathered(values, grid), nn.functional.grid_sample(values, grid, align_corners=True)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    ours = torch.autograd.grad((found * weight).sum(), (values, grid))
+    theirs = torch.autograd.grad((expected * weight).sum(), (values, grid))
+    for mine, reference in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, reference, rtol=1e-11, atol=1e-11)
+
+
+def test_places_that_are_no_numbers_make_values_that_are_none():
+    grid = torch.zeros(1, 1, 3, 2)
+    grid[0, 0, 0, 0], grid[0, 0, 1, 1] = torch.nan, torch.inf
+    found = gathered(torch.ones(1, 1, 3, 3), grid)[0, 0, 0]
+    assert found[0].isnan()
+    assert not found[1].isfinite() or found[1] == 0
+    assert found[2] == 1
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
     given = torch.cat((frames(-1), frames(0))).numpy()
     np.savez(folder / "given.npz", frames=given, flow=rotation(SIZE, 0.02)[0].numpy(), leads=LEADS)
     script = Path(__file__).with_name("pysteps_reference.py")
-    environment = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "HOME": str(folder), "PYSTEPS_SILENT_IMPORT": "1"}
+    environment = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "HOME": str(folder)}
     words = [PYTHON, script, folder / "given.npz", folder / "found.npz"]
     subprocess.run(words, check=True, env=environment, cwd=folder)
     with np.load(folder / "found.npz") as found:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -21,7 +19,7 @@ from pipeline_lib.operations.update import Request
 from pipeline_lib.operations.update import update as run_update
 from pipeline_lib.plan import load_plan
 from tests.faults.project import command
-from tests.workflow.project import ROOT, catalog, eddy_maps, experiment, gyre, snakemake, write_files
+from tests.workflow.project import ROOT, catalog, commands, eddy_maps, experiment, gyre, write_files
 
 START = date(2005, 6, 1)
 HISTORY = [date(2005, 5, 1) + timedelta(days=i) for i in range(31)]
@@ -84,22 +82,10 @@ def update(folder: Path, today: date, *arguments: str):
 
 def make_in_process(folder: Path, *targets: str, rules: Sequence[str] = ()) -> None:
     """Run the commands that Snakemake would run for files in this process, which saves their start-ups."""
-    allowed = ["--allowed-rules", *rules] if rules else []
-    plan = snakemake(folder, "--dry-run", "--printshellcmds", "--quiet", "host", *allowed, "--", *targets).stdout
-    commands = re.findall(r"^Shell command: (python -m pipeline_lib .*)$", plan, re.MULTILINE)
-    script = "\n".join(["python() { printf '%s\\x1f' \"${@:3}\"; echo; }", *commands])
+    found = commands(folder, *targets, rules=rules)
     with contextlib.chdir(folder):
-        config = load_plan(load_yaml(Path("config/config.yaml")))
-        around = {  # what rules/common.smk exports
-            "GYRE_CATALOG": str(config.config.catalog),
-            "GYRE_EXPERIMENTS": str(config.config.experiments_dir),
-            "GYRE_DEVICE": config.config.device,
-            "GYRE_DEVICES": str(config.config.devices),
-            "GYRE_DASK": config.dask,
-        }
-        words = subprocess.run(["bash", "-c", script], env=around, capture_output=True, text=True, check=True).stdout
-        for line in words.splitlines():
-            done = command(*line.split("\x1f")[:-1])
+        for words in found:
+            done = command(*words)
             assert done.code == 0, done.problems
 
 

@@ -74,6 +74,17 @@ def test_only_the_published_protocol_is_comparable_where_the_source_is() -> None
     assert {name for name, number in numbers.items() if number.comparable} == set(table.metrics)
 
 
+def test_scores_of_the_french_clouds_fit_together_and_are_comparable_nowhere():
+    table = load_published("clouds_france_2020")
+    persistence, *networks = table.rows
+    assert persistence.values["frame_mse"].value == pytest.approx(1 - 0.851, abs=5e-4)
+    for row in networks:
+        assert set(row.values) == set(table.metrics)
+        assert row.values["event_f1_0.5"].value > persistence.values["event_f1_0.5"].value
+        assert not any(number.comparable for number in table.numbers(row, "cold-clouds").values())
+    assert table.confidence == "M"
+
+
 def test_an_unknown_table_names_the_closest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'eddynet'"):
         load_published("edynet")

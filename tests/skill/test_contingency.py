@@ -1,4 +1,4 @@
-"""Scores of yes-or-no forecasts against loops and against the package `scores`."""
+"""Scores of yes-or-no forecasts against loops and against the packages `scores` and scikit-learn."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import pytest
 import xarray as xr
 from hypothesis import assume, given, settings
 from scores.categorical import BinaryContingencyManager
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from pipeline_lib.skill.contingency import contingency, csi, far, frequency_bias, gss, hss, pod
+from pipeline_lib.skill.contingency import accuracy, contingency, csi, f1, far, frequency_bias, gss, hss, pod
 from pipeline_lib.skill.frames import pooled
 from tests.skill.cases import cases, draw
 
 THRESHOLDS = (0.1, 0.5, 0.8)
-SCORES = (csi, pod, far, frequency_bias, hss, gss)
+SCORES = (csi, pod, far, frequency_bias, hss, gss, accuracy, f1)
 NAMES = ("hits", "false_alarms", "misses", "correct_negatives")
 
 
@@ -57,6 +58,21 @@ def test_scores_are_those_of_another_library(case):
             np.testing.assert_allclose(ours(counts)[0], wanted, rtol=1e-9, atol=1e-12, err_msg=ours.__name__)
 
 
+@settings(max_examples=30)
+@given(cases)
+def test_scores_of_masks_are_those_of_scikit_learn(case):
+    forecast, truth, valid = case
+    assume(valid.any())
+    counts = pooled(contingency(forecast, truth, (0.5,), valid))
+    said, was = ((values[valid] >= 0.5).astype(int) for values in (forecast, truth))
+    assert accuracy(counts)[0] == pytest.approx(accuracy_score(was, said))
+    nan = {"zero_division": np.nan}
+    assert f1(counts)[0] == pytest.approx(f1_score(was, said, **nan), nan_ok=True)
+    # Recall and precision need no metrics of their own.
+    assert pod(counts)[0] == pytest.approx(recall_score(was, said, **nan), nan_ok=True)
+    assert 1 - far(counts)[0] == pytest.approx(precision_score(was, said, **nan), nan_ok=True)
+
+
 @given(cases)
 def test_the_gilbert_score_is_the_equitable_threat_score(case):
     counts = pooled(contingency(case[0], case[1], (0.5,), case[2]))
@@ -71,7 +87,16 @@ def test_a_table_by_hand():
     # Finley's tornadoes, the table of textbooks: 28 hits, 72 false alarms, 23 misses, 2680 correct negatives.
     counts = dict(zip(NAMES, np.array([28.0, 72.0, 23.0, 2680.0]), strict=True))
     got = {score.__name__: round(float(score(counts)), 3) for score in SCORES}
-    assert got == {"csi": 0.228, "pod": 0.549, "far": 0.720, "frequency_bias": 1.961, "hss": 0.355, "gss": 0.216}
+    assert got == {
+        "csi": 0.228,
+        "pod": 0.549,
+        "far": 0.720,
+        "frequency_bias": 1.961,
+        "hss": 0.355,
+        "gss": 0.216,
+        "accuracy": 0.966,
+        "f1": 0.371,
+    }
 
 
 @given(cases)
@@ -96,5 +121,6 @@ def test_scores_of_nothing_are_undefined():
     dry = pooled(contingency(0 * truth, 0 * truth, THRESHOLDS))
     nowhere = pooled(contingency(truth, truth, THRESHOLDS, np.zeros(truth.shape, bool)))
     for score in SCORES:
-        assert np.isnan(score(dry)).all(), score.__name__
+        if score is not accuracy:  # to forecast nothing where nothing happens is right
+            assert np.isnan(score(dry)).all(), score.__name__
         assert np.isnan(score(nowhere)).all(), score.__name__

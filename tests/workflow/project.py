@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,8 @@ import xarray as xr
 import yaml
 
 from pipeline_lib.io.hashing import sha256_file
+from pipeline_lib.io.yaml import load_yaml
+from pipeline_lib.plan import load_plan
 
 ROOT = Path(__file__).parents[2]
 DAYS = 91
@@ -177,6 +182,52 @@ def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.C
     )
     assert not check or done.returncode == 0, done.stdout
     return done
+
+
+def commands(folder: Path, *targets: str, rules: Sequence[str] = ()) -> list[list[str]]:
+    """Return what follows ``python -m pipeline_lib`` in each command that Snakemake would run for files, in order."""
+    allowed = ["--allowed-rules", *rules] if rules else []
+    plan = snakemake(folder, "--dry-run", "--printshellcmds", "--quiet", "host", *allowed, "--", *targets).stdout
+    found = re.findall(r"^Shell command: (python -m pipeline_lib .*)$", plan, re.MULTILINE)
+    script = "\n".join(["python() { printf '%s\\x1f' \"${@:3}\"; echo; }", *found])
+    with contextlib.chdir(folder):
+        config = load_plan(load_yaml(Path("config/config.yaml")))
+    around = {  # what rules/common.smk exports
+        "GYRE_CATALOG": str(config.config.catalog),
+        "GYRE_EXPERIMENTS": str(config.config.experiments_dir),
+        "GYRE_DEVICE": config.config.device,
+        "GYRE_DEVICES": str(config.config.devices),
+        "GYRE_DASK": config.dask,
+        "GYRE_WORKFLOW": str(ROOT),
+        "GYRE_SNAKEMAKE": metadata.version("snakemake"),
+    }
+    words = subprocess.run(["bash", "-c", script], env=around, capture_output=True, text=True, check=True).stdout
+    return [line.split("\x1f")[:-1] for line in words.splitlines()]
+
+
+def make_in_forks(folder: Path, *targets: str) -> None:
+    """Run the commands that Snakemake would run for files, each in a process that starts with libraries imported.
+
+    That a project was made so, the engine does not know: tests of what it makes again use :func:`snakemake`.
+    """
+    server = _fork_server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    log = folder / "commands.log"
+    log.touch()
+    found = commands(folder, *targets)
+    assert found
+    for words in found:
+        server.stdin.write(json.dumps([str(folder), str(log), words]) + "\n")
+        server.stdin.flush()
+        assert server.stdout.readline() == "0\n", log.read_text()
+
+
+@cache
+def _fork_server() -> subprocess.Popen[str]:
+    """Start the fork server; it ends when this process, which holds its standard input, ends."""
+    command = [sys.executable, str(Path(__file__).with_name("fork_server.py"))]
+    return subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def planned(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> dict[str, int]:

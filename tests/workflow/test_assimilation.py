@@ -10,7 +10,7 @@ import xarray as xr
 from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
-from tests.workflow.project import copy_of, edit_yaml, snakemake, write_simulated_project
+from tests.workflow.project import copy_of, edit_yaml, make_in_forks, snakemake, write_simulated_project
 
 SIMULATION = {
     "simulation": "lorenz63",
@@ -59,7 +59,7 @@ EXPERIMENT = {
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory) -> Path:
     folder = write_simulated_project(tmp_path_factory.mktemp("twin"), "twin", EXPERIMENT, **SIMULATION)
-    snakemake(folder, "all")
+    make_in_forks(folder, "all")
     return folder
 
 

@@ -16,7 +16,7 @@ from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.solvers.quasigeostrophic import steadily_forced
 from pipeline_lib.solvers.schemes import RK4, integrate
 from pipeline_lib.solvers.turbulence import Turbulence
-from tests.workflow.project import snakemake, write_simulated_project
+from tests.workflow.project import make_in_forks, write_simulated_project
 
 EXPERIMENT = {
     "title": "Tiny turbulence",
@@ -71,14 +71,14 @@ BOX_SIMULATION = {
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory):
     folder = write_simulated_project(tmp_path_factory.mktemp("flow"), "closure", EXPERIMENT, **SIMULATION)
-    snakemake(folder, "all")
+    make_in_forks(folder, "all")
     return folder
 
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory):
     folder = write_simulated_project(tmp_path_factory.mktemp("box"), "closure-box", BOX, **BOX_SIMULATION)
-    snakemake(folder, "all")
+    make_in_forks(folder, "all")
     return folder
 
 

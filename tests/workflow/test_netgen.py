@@ -10,7 +10,7 @@ from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.models.generated_pde import GeneratedPde
-from tests.workflow.project import snakemake, write_simulated_project
+from tests.workflow.project import make_in_forks, write_simulated_project
 
 STATES, TRAJECTORIES = 25, 14
 """Of a trajectory, and two of them on each day."""
@@ -67,7 +67,7 @@ SIMULATION = {
 @pytest.fixture(scope="module")
 def ensembles(tmp_path_factory):
     folder = write_simulated_project(tmp_path_factory.mktemp("ensembles"), "netgen", EXPERIMENT, **SIMULATION)
-    snakemake(folder, "all")
+    make_in_forks(folder, "all")
     return folder
 
 

@@ -8,7 +8,7 @@ import xarray as xr
 from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
-from tests.workflow.project import snakemake, write_simulated_project
+from tests.workflow.project import make_in_forks, write_simulated_project
 
 SIZE = 12
 FORCING = "shallow_water_forcing"
@@ -45,7 +45,7 @@ SIMULATION = {
 @pytest.fixture(scope="module")
 def basin(tmp_path_factory):
     folder = write_simulated_project(tmp_path_factory.mktemp("basin"), "forcing", EXPERIMENT, **SIMULATION)
-    snakemake(folder, "all")
+    make_in_forks(folder, "all")
     return folder
 
 

@@ -15,9 +15,6 @@ from pipeline_lib.tasks.nowcasting.metrics import FrameMetric
 _HEIGHT = 2.6
 _COLUMNS = 3
 _MOST_PANELS = 6
-_LEADS_OF_SPECTRA = 3
-_NYQUIST = 0.5
-"""Cycles per cell; beyond it rings of wavenumbers are not complete."""
 
 Values = NDArray[np.float64]
 
@@ -59,11 +56,10 @@ def draw_spectra(context: ReportContext, *, name: str = "spectra") -> ReportFigu
     if not drawn:
         return ReportFigure(name, title, "No model has a score.", message_figure("No spectrum to draw"))
     counts = next(run.counts for run in drawn[0].runs if run.counts is not None)
-    leads, rings = counts.sizes["lead"], counts.sizes["ring"]
-    chosen = np.unique(np.linspace(0, leads - 1, min(_LEADS_OF_SPECTRA, leads)).round().astype(int))
+    chosen = counts["spectrum_lead"].values
     frames = context.dataset
-    width = min(frames[context.spec.inputs[0]].shape[-2:]) if frames is not None else 2 * rings
-    wanted = np.arange(1, min(rings, int(_NYQUIST * width) + 1))
+    width = min(frames[context.spec.inputs[0]].shape[-2:]) if frames is not None else 2 * counts.sizes["ring"]
+    wanted = np.arange(1, counts.sizes["ring"])
     ticks = 2.0 ** np.arange(1, int(np.log2(width)) + 1)
     figure = new_figure(_HEIGHT)
     panels = panel_grid(figure, 1, len(chosen), sharex=True, sharey=True)
@@ -72,7 +68,7 @@ def draw_spectra(context: ReportContext, *, name: str = "spectra") -> ReportFigu
             kept = np.stack([_power(run.counts, lead)[wanted] for run in competitor.runs if run.counts is not None])
             draw_band(ax, width / wanted, kept, competitor)
         ax.axhline(1.0, color=MUTED, linewidth=0.8, linestyle=":")
-        ax.set_title(f"{lead + 1} frames ahead" if lead else "1 frame ahead", fontsize="small")
+        ax.set_title(f"{lead} frames ahead" if lead > 1 else "1 frame ahead", fontsize="small")
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.invert_xaxis()
@@ -106,6 +102,8 @@ def _by_lead(metric: type[FrameMetric], counts: xr.Dataset) -> Values:
 
 
 def _power(counts: xr.Dataset, lead: int) -> Values:
-    forecast, truth = (counts[name].isel(lead=lead).sum("time").values for name in ("forecast_power", "true_power"))
+    forecast, truth = (
+        counts[name].sel(spectrum_lead=lead).sum("time").values for name in ("forecast_power", "true_power")
+    )
     kept: Values = ratio(forecast, truth)
     return kept

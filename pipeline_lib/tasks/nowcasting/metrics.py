@@ -285,6 +285,29 @@ class Gss(EventMetric):
         return contingency.gss(cls.events(counts))
 
 
+@METRICS.register("event_accuracy_*")
+class EventAccuracy(EventMetric):
+    """Accuracy at *."""
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return contingency.accuracy(cls.events(counts))
+
+
+@METRICS.register("event_f1_*")
+class EventF1(EventMetric):
+    """F1 at *.
+
+    Of masks, POD is what other fields call recall, and 1 - FAR precision; this is their harmonic mean.
+    """
+
+    @classmethod
+    def by_lead(cls, counts: Counts) -> Values:
+        """Return the score (resample, lead)."""
+        return contingency.f1(cls.events(counts))
+
+
 @METRICS.register("fss_*")
 class Fss(FrameMetric):
     """FSS at *.

@@ -30,7 +30,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     xarray.Dataset
         ``forecast`` (time, lead, y, x) in the unit of the frames: what the frame is so many steps after ``time``, the
         time of the last frame that was seen. There is one for every frame that enough others precede in a row, every
-        ``stride``-th of a row. Leads count from 1. Missing where all frames that were seen lack a value.
+        ``stride``-th of a row. Leads count from 1. Where the frames lack values a forecast
+        has some all the same; there is no truth to compare them with.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     dims = ("time", "lead", *map(str, described.dims[1:]))
     coords = {str(d): described[d] for d in described.dims[1:] if d in described.coords}
     out = xr.Dataset(
-        {VARIABLE: (dims, forecast.astype(described.dtype))},
+        {VARIABLE: (dims, forecast.astype(described.dtype, copy=False))},
         {"time": ds["time"].values[starts], **coords, "lead": np.arange(1, sizes["leads"] + 1)},
     )
     out.attrs["title"] = "Forecasts"
@@ -70,6 +71,7 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         "long_name": f"forecast of the {what}",
         "coverage_content_type": "modelResult",
         "forecast_of": name,
+        "seen": sizes["seen"],
         **{rule: content[rule] for rule in ("step_minutes", "missing")},
     }
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the last frame that was seen"}
@@ -80,12 +82,9 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
 def _forecasts(network: Nowcaster, windows: FrameWindows, device: torch.device) -> NDArray[np.float32]:
     """Forecasts (start, lead, y, x) from all starts."""
     network = network.to(device).eval()
-    made = []
+    made = np.empty((windows.windows, windows.leads, *windows.frames.shape[2:]), np.float32)
     with torch.inference_mode():
         for first in range(0, windows.windows, _BATCH):
-            starts = windows.starts[first : first + _BATCH]
-            made.append(network.forecast(windows.seen_at(starts).to(device)).float().cpu().numpy())
-    forecast = np.concatenate(made)
-    never = ~np.isfinite(windows.frames[:, 0]).any(axis=0)
-    forecast[..., never] = np.nan
-    return forecast
+            part = slice(first, first + _BATCH)
+            made[part] = network.forecast(windows.seen_at(windows.starts[part]).to(device)).float().cpu().numpy()
+    return made

@@ -82,7 +82,7 @@ class NowcastingProblem(WindowProblem):
         valid = batch.target.isfinite()
         if self._kind == "cross_entropy":
             return soft_cross_entropy(output, batch.target, valid)
-        forecast = self.values(output)
+        forecast = self.values(output.float())
         if self._kind in ("balanced", "balanced_off"):
             if self._scale is None:
                 raise TypeError("no scale of rain")

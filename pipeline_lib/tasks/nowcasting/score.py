@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -26,8 +27,13 @@ from pipeline_lib.tasks.nowcasting.sequences import Rows
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-_BATCH = 64
-"""Starts that are counted at once."""
+_DIMS = {2: ("time", "lead"), 3: ("time", "spectrum_lead", "ring")}
+_BYTES = 2**28
+"""Of the forecasts that are counted at once; sums need a few times as much."""
+_SPECTRA = 3
+"""Leads of which spectra are kept: the first, a middle and the last."""
+_NYQUIST = 0.5
+"""Cycles per cell; beyond it the rings of a spectrum are not complete."""
 
 
 def score_stores(
@@ -54,7 +60,7 @@ def score_stores(
     xarray.Dataset
         With dimensions (time, lead) the sums of :mod:`pipeline_lib.skill` over the cells that have a true value, those
         of thresholds with the threshold in their name, and with the regime of the frame that was seen last if they are
-        of its cells alone; with (time, lead, ring) the power spectra of ``forecast`` and truth.
+        of its cells alone; with (time, spectrum_lead, ring) the power spectra of forecast and truth at some leads.
 
     Raises
     ------
@@ -68,28 +74,31 @@ def score_stores(
     counted, scale = counted_by(options.metrics), _scale(truth)
     times = product["time"].values[starts]
     parts = []
-    for part in np.array_split(np.arange(len(starts)), -(-len(starts) // _BATCH)):
-        true = truth.values[places[part]].astype(np.float64)
+    at_once = max(1, _BYTES // (8 * forecast[0].size))
+    for part in np.array_split(np.arange(len(starts)), -(-len(starts) // at_once)):
+        true = truth.values[places[part]]
         found = forecast.isel(time=starts[part]).values.astype(np.float64)
         valid = np.isfinite(true)
         _require_finite(found, valid, times[part], where)
         parts.append(_counts(found, true, valid, truth[places[part, 0] - 1], counted, scale))
     counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    dims = ("time", "lead", "ring")
-    variables = {name: (dims[: values.ndim], summable(values)) for name, values in counts.items()}
+    variables = {name: (_DIMS[values.ndim], summable(values)) for name, values in counts.items()}
     first = truth.isel(time=places[:, 0]).assign_coords(time=times)
     sample = Sample.of(first, first.notnull(), method={"leads": places.shape[1], **counted.to_plain()})
-    return xr.Dataset(variables, {"time": times, "lead": forecast["lead"].values}), sample
+    leads = forecast["lead"].values
+    coords = {"time": times, "lead": leads, "spectrum_lead": leads[_leads_of_spectra(len(leads))]}
+    return xr.Dataset(variables, coords), sample
 
 
 def _counts(
-    found: Values, true: Values, valid: Mask, start: xr.DataArray, counted: Counted, scale: RainScale | None
+    found: Values, true: NDArray[Any], valid: Mask, start: xr.DataArray, counted: Counted, scale: RainScale | None
 ) -> dict[str, Values]:
     """Count what forecasts (start, lead, y, x) that saw the frames ``start`` (start, y, x) last are scored by."""
     sums: dict[str, Values] = {**error_sums(found, true, valid), **moment_sums(found, true, valid)}
     sums["frames"] = np.asarray(valid.any(axis=(-2, -1)), np.float64)
     if counted.entropy:
-        sums["cross_entropy"] = cross_entropy_sums(found, true, valid)["cross_entropy"]
+        # Only a logistic link binds forecasts to what a cross entropy is of.
+        sums["cross_entropy"] = cross_entropy_sums(found.clip(0.0, 1.0), true, valid)["cross_entropy"]
     if scale is not None:
         found = np.asarray(found.clip(0.0, 1.0))
     if counted.balanced:
@@ -99,34 +108,49 @@ def _counts(
         rates = scale.to_rate(found), scale.to_rate(np.where(valid, true, 0.0))
         sums["rain_squared_error"] = error_sums(*rates, valid)["squared_error"]
     for threshold in counted.thresholds:
-        limit = threshold if scale is None else scale.to_share(threshold)
+        limit = _limit(threshold, scale, true)
         outcomes = contingency(found, true, [limit], valid)
         sums |= {name + suffix(threshold): values[..., 0] for name, values in outcomes.items()}
     for threshold, regime in counted.parted:
-        limit = threshold if scale is None else scale.to_share(threshold)
+        limit = _limit(threshold, scale, true)
         cells = regime_cells(start.values, limit, box=int(start.attrs.get(BOX_CELLS, 1)))[regime]
         outcomes = contingency(found, true, [limit], valid & cells[:, None])
         sums |= {name + suffix(threshold, regime): values[..., 0] for name, values in outcomes.items()}
     for threshold, window in counted.fractions:
-        limit = threshold if scale is None else scale.to_share(threshold)
+        limit = _limit(threshold, scale, true)
         fractions = fraction_sums(found, true, [limit], [window], valid)
         sums |= {name + suffix(threshold, window): values[..., 0, 0] for name, values in fractions.items()}
-    sums["forecast_power"] = radial_spectrum(found, valid).power
-    sums["true_power"] = radial_spectrum(np.where(valid, true, 0.0), valid).power
+    chosen = _leads_of_spectra(found.shape[1])
+    for name, frames in (("forecast_power", found), ("true_power", np.where(valid, true, 0.0))):
+        spectrum = radial_spectrum(frames[:, chosen], valid[:, chosen])
+        sums[name] = spectrum.power[..., spectrum.wavenumber <= _NYQUIST]
     return sums
 
 
+def _leads_of_spectra(leads: int) -> NDArray[np.int64]:
+    """Return the places of the leads whose spectra are kept."""
+    return np.unique(np.linspace(0, leads - 1, min(_SPECTRA, leads)).round().astype(np.int64))
+
+
+def _limit(threshold: float, scale: RainScale | None, true: NDArray[Any]) -> float:
+    """Return a threshold in the values of frames, rounded as these are: what is at it counts as at it."""
+    return float(true.dtype.type(threshold if scale is None else scale.to_share(threshold)))
+
+
 def _futures(product: xr.Dataset, dataset: xr.Dataset, where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the starts whose whole future is known, and the place (start, lead) of each future frame."""
+    """Return the starts all of whose frames lie in the test, and the place (start, lead) of each future frame."""
     told = product[VARIABLE].attrs
     rows = Rows.of(dataset, told["forecast_of"], step_minutes=told["step_minutes"], missing=told["missing"])
     places = np.searchsorted(dataset["time"].values, product["time"].values).clip(max=dataset.sizes["time"] - 1)
     if not np.array_equal(dataset["time"].values[places], product["time"].values):
         raise ScoreError("starts from times that the dataset does not hold", where=where, fix="predict again")
     leads = product.sizes["lead"]
-    starts = np.flatnonzero(rows.after[places] >= leads)
+    # What is seen lies in the test as well: frames of another split may have been learned from.
+    starts = np.flatnonzero((rows.after[places] >= leads) & (rows.before[places] >= told["seen"] - 1))
     if not starts.size:
-        raise ScoreError(f"no forecast of {leads} frames has its whole future in the test", where=where)
+        raise ScoreError(
+            f"no forecast of {leads} frames from {told['seen']} lies in the test with all of them", where=where
+        )
     return starts, places[starts, None] + np.arange(1, leads + 1)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.learning.nowcaster import Nowcaster
@@ -41,6 +45,7 @@ def train(request: TrainingRequest) -> None:
     if not isinstance(network, Nowcaster):
         title = request.network_model.card.title
         raise ConfigError(f"{title} continues no frames", where="models", fix="choose a model of this task")
+    _check_range(request, training, network, windows)
     outcome = Outcome.of_fit(network)
     if next(network.parameters(), None) is not None:
         outcome = _descent(request, training, network, windows)
@@ -55,6 +60,22 @@ def train(request: TrainingRequest) -> None:
         scaling=list(scaling_of(request.inputs, request.statistics).values()),
         facts={**rules, "windows": found},
     )
+
+
+def _check_range(
+    request: TrainingRequest, training: TrainingOptions, network: Nowcaster, windows: Sequence[FrameWindows]
+) -> None:
+    """Refuse frames beyond 0 and 1 where link or loss need them there: a loss would sink without end."""
+    if network.link != "logistic" and training.loss not in ("cross_entropy", "balanced", "balanced_off"):
+        return
+    for part in windows:
+        lowest, highest = float(np.nanmin(part.frames[:, 0])), float(np.nanmax(part.frames[:, 0]))
+        if lowest < 0 or highest > 1:
+            raise DataError(
+                f"holds values from {lowest:g} to {highest:g}, and the network or its loss needs 0 to 1",
+                where=request.inputs[0],
+                fix="scale them in the source's preparation, or take an identity link and another loss",
+            )
 
 
 def _descent(

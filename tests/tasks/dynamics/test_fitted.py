@@ -56,7 +56,7 @@ def fitted(network, train, validation, horizon, iterations):
 def test_least_squares_finds_the_equations_behind_runge_kutta_data_to_round_off(states):
     torch.manual_seed(0)
     _, network = build("bilinear")
-    history = fitted(network, states[:1500], states[2000:2500], 1, 200)
+    history = fitted(network, states[:500], states[2000:2200], 1, 200)
     assert history["val_loss"].iloc[-1] < 1e-20 * history["val_loss"].iloc[0]
     assert SCALE * forecast_error(network, states[3000:], 8) < 1e-9
     physical = states[3000:3010] * SCALE + MEAN
@@ -193,9 +193,9 @@ def test_analogs_for_drawn_forecasts_are_chosen_without_chance(states):
         model, network = build("analog", catalogue=1000, neighbours=[40, 41, 42, 43, 44, 45], sampled=sampled)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            model.fit(network, states[:2000], states[2000:3000], horizon=5)
+            model.fit(network, states[:2000], states[2000:2300], horizon=5)
             before = torch.get_rng_state()
-            model.fit(network, states[:2000], states[2000:3000], horizon=5)
+            model.fit(network, states[:2000], states[2000:2300], horizon=5)
             assert torch.equal(torch.get_rng_state(), before)
             forecasts = [network.advance(states[:5], None)[0] for _ in range(2)]
             assert torch.allclose(*forecasts, rtol=0, atol=1e-9) != sampled

@@ -17,7 +17,7 @@ from tests.tasks.metrics_of import metrics_of
 
 START, STEP = np.datetime64("2010-08-26", "ns"), np.timedelta64(300, "s")
 FRAMES, LEADS, SIDE, CUT = 12, 3, 8, 7
-OF_EVENTS = ("csi", "pod", "far", "hss", "gss", "frequency_bias")
+OF_EVENTS = ("csi", "pod", "far", "hss", "gss", "frequency_bias", "event_accuracy", "event_f1")
 METRIC_NAMES = ["frame_mse", "b_mse", "rain_mse", "csi_0.5", "hss_5", "fss_2_3", "correlation", "csi_2_lead_3"]
 
 
@@ -33,7 +33,7 @@ def stores() -> tuple[xr.Dataset, xr.Dataset]:
     dataset = xr.Dataset({"echo": (("time", "y", "x"), frames, attrs)}, {"time": times})
     dataset = dataset.isel(time=[i for i in range(FRAMES) if i != CUT])
     forecast = rng.random((FRAMES - 1, LEADS, SIDE, SIDE)).astype(np.float32)
-    told = {"forecast_of": "echo", "step_minutes": 5.0, "missing": 0.1}
+    told = {"forecast_of": "echo", "step_minutes": 5.0, "missing": 0.1, "seen": 1}
     product = xr.Dataset(
         {"forecast": (("time", "lead", "y", "x"), forecast, told)}, {"time": dataset.time, "lead": np.arange(1, 4)}
     )
@@ -149,9 +149,26 @@ def test_a_forecast_without_a_value_is_no_forecast(stores):
     scored(product, dataset)
 
 
+def test_forecasts_that_saw_frames_of_another_split_are_not_scored(stores):
+    product, dataset = stores
+    product.forecast.attrs["seen"] = 3
+    counts, _, _ = scored(product, dataset)
+    # Frames 0 to 6 and 8 to 11 lie in rows: three are seen, three follow.
+    assert counts.time.values.tolist() == dataset.time.values[[2, 3]].tolist()
+
+
+def test_what_is_at_a_threshold_is_at_it(stores):
+    product, dataset = stores
+    for rate in (0.5, 1.0, 2.0, 5.0, 10.0, 12.0, 30.0):
+        at = np.float32(HKO7.to_share(rate))
+        flat = dataset.assign(echo=xr.full_like(dataset.echo, at))
+        found = scored(product.assign(forecast=xr.full_like(product.forecast, at)), flat, [f"csi_{rate:g}"])[2]
+        assert found[f"csi_{rate:g}"] == 1
+
+
 def test_what_cannot_be_scored_is_told(stores):
     product, dataset = stores
-    with pytest.raises(ScoreError, match="no forecast of 3 frames has its whole future"):
+    with pytest.raises(ScoreError, match="no forecast of 3 frames from 1 lies in the test"):
         scored(product.isel(time=slice(0, 3)), dataset.isel(time=slice(0, 3)))
     with pytest.raises(ScoreError, match="times that the dataset does not hold"):
         scored(product.assign_coords(time=product.time + STEP // 2), dataset)
@@ -167,6 +184,13 @@ def test_what_cannot_be_scored_is_told(stores):
 def test_names_that_mean_nothing_are_told(name):
     with pytest.raises(ConfigError, match="unknown metric"):
         METRICS.get(name)
+
+
+def test_scores_of_masks_take_no_name_of_another_task():
+    assert METRICS.get("event_f1_0.5_lead_6").__doc__.splitlines()[0] == "F1 at 0.5, lead 6."
+    assert METRICS.get("event_accuracy_0.5").__doc__ == "Accuracy at 0.5."
+    for name in ("accuracy", "accuracy_patches"):
+        assert METRICS.module(name).startswith("pipeline_lib.tasks.segmentation.")
 
 
 def test_names_say_what_is_counted_and_which_lead_is_needed():

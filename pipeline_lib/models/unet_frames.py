@@ -1,7 +1,8 @@
-"""The layers of the U-Net over frames."""
+"""The network of the U-Nets over frames."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -12,18 +13,32 @@ from torch.nn import functional
 from pipeline_lib.learning.nowcaster import Nowcaster
 
 if TYPE_CHECKING:
-    from pipeline_lib.models.frame_unet import FrameUNet
+    from pipeline_lib.models.frame_options import UNetOptions
     from pipeline_lib.models.frames import Frames
 
 
-def double_convolution(channels: int, width: int, middle: int | None = None) -> nn.Sequential:
-    """Return two 3x3 convolutions, each with batch normalisation and ReLU."""
-    middle = middle or width
+def full_convolution(channels: int, width: int) -> nn.Module:
+    """Return a 3x3 convolution that keeps the size."""
+    return nn.Conv2d(channels, width, 3, padding=1)
+
+
+def double_convolution(
+    channels: int, middle: int, width: int, convolution: Callable[[int, int], nn.Module]
+) -> nn.Sequential:
+    """Return two convolutions, each with batch normalisation and ReLU.
+
+    Parameters
+    ----------
+    channels, middle, width
+        Channels that go in, those between the two, and those that come out.
+    convolution
+        Makes one of them, from its channels in and out; it keeps the size.
+    """
     return nn.Sequential(
-        nn.Conv2d(channels, middle, 3, padding=1),
+        convolution(channels, middle),
         nn.BatchNorm2d(middle),
         nn.ReLU(inplace=True),
-        nn.Conv2d(middle, width, 3, padding=1),
+        convolution(middle, width),
         nn.BatchNorm2d(width),
         nn.ReLU(inplace=True),
     )
@@ -38,23 +53,37 @@ class UNetOverFrames(Nowcaster):
         What it sees and forecasts.
     options
         Widths, link, residual.
+    convolution
+        Makes a convolution from its channels in and out.
+    attention
+        Makes from a number of channels what the maps of a level pass before they are a skip or, at the coarsest level,
+        go up; what goes down does not pass it.
     """
 
-    def __init__(self, frames: Frames, options: FrameUNet.Options) -> None:
+    def __init__(
+        self,
+        frames: Frames,
+        options: UNetOptions,
+        convolution: Callable[[int, int], nn.Module] = full_convolution,
+        attention: Callable[[int], nn.Module] = nn.Identity,
+    ) -> None:
         super().__init__()
         widths = options.widths
         self.link = options.link  # type: ignore[misc] # of this network alone
         self.residual = options.residual and options.link == "identity"
         self.multiple = 2 ** (len(widths) - 1)
-        self.entry = double_convolution(frames.seen * frames.channels, widths[0])
-        self.down = nn.ModuleList(double_convolution(coarse, fine) for coarse, fine in pairwise(widths))
+        self.entry = double_convolution(frames.seen * frames.channels, widths[0], widths[0], convolution)
+        self.down = nn.ModuleList(
+            double_convolution(fine, coarse, coarse, convolution) for fine, coarse in pairwise(widths)
+        )
+        self.attention = nn.ModuleList(attention(width) for width in widths)
         # From the coarsest level on: what comes up and the skip, side by side.
         self.up = nn.ModuleList()
         below = widths[-1]
         for level in range(len(widths) - 2, -1, -1):
             joined = below + widths[level]
             below = widths[max(level - 1, 0)]
-            self.up.append(double_convolution(joined, below, joined // 2))
+            self.up.append(double_convolution(joined, joined // 2, below, convolution))
         self.exit = nn.Conv2d(below, frames.leads, 1)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -63,9 +92,10 @@ class UNetOverFrames(Nowcaster):
         lacking = (-width % self.multiple, -height % self.multiple)
         maps = functional.pad(frames.flatten(1, 2), (0, lacking[0], 0, lacking[1]), mode="replicate")
         maps = maps.contiguous(memory_format=torch.channels_last)
-        skips = [self.entry(maps)]
+        levels = [self.entry(maps)]
         for down in self.down:
-            skips.append(down(functional.max_pool2d(skips[-1], 2)))
+            levels.append(down(functional.max_pool2d(levels[-1], 2)))
+        skips = [attend(level) for attend, level in zip(self.attention, levels, strict=True)]
         found = skips.pop()
         for up in self.up:
             skip = skips.pop()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, ClassVar
 
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
+from pipeline_lib.models.frame_options import UNetOptions
 from pipeline_lib.models.frames import FrameModel, Frames
 from pipeline_lib.models.registry import MODELS
-from pipeline_lib.options import Options as BaseOptions
 
 if TYPE_CHECKING:
     from pipeline_lib.learning.nowcaster import Nowcaster
@@ -48,19 +46,12 @@ class FrameUNet(FrameModel):
         ),
     )
 
-    class Options(BaseOptions):
+    class Options(UNetOptions):
         """Options of this model."""
-
-        widths: tuple[Annotated[int, Field(gt=0)], ...] = Field((64, 128, 256, 512, 512), min_length=2, max_length=7)
-        """Channels of each level, finest first."""
-        link: Literal["identity", "logistic"] = "identity"
-        """``logistic`` for values from 0 to 1, such as cloud masks."""
-        residual: bool = False
-        """Whether the last frame is added to each forecast; only without a logistic function."""
 
     @classmethod
     def nowcaster(cls, options: Options, frames: Frames) -> Nowcaster:
         """Return the network."""
-        from pipeline_lib.models.frame_unet.network import UNetOverFrames
+        from pipeline_lib.models.unet_frames import UNetOverFrames
 
         return UNetOverFrames(frames, options)

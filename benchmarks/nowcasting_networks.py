@@ -1,0 +1,102 @@
+"""What recurrent networks over frames cost beside the same networks written gate by gate and step by step.
+
+    PYTHONPATH=. python benchmarks/nowcasting_networks.py --size 32 --batch 2 --seen 4 --leads 4
+
+Prints milliseconds of a training step (forecast, gradients, Adam) and of a forecast, and how many times as long the
+plain way takes; it is that of ``tests/models/plain_nowcasters.py`` and gives the same numbers, which is checked. The
+two ways take turns on the same parameters, and the best turn counts. On a CPU times are of the processor, so
+that other work on the machine counts little; on a GPU they are of the clock, and peak memory is printed too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from pipeline_lib.learning.precision import autocast
+from pipeline_lib.models.registry import MODELS
+from tests.models.plain_nowcasters import conv_lstm, ladder
+
+PLAIN: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {"convlstm": conv_lstm, "convgru": ladder, "trajgru": ladder}
+MIB = 2**20
+
+
+def spent(device: torch.device, work: Callable[[], object]) -> tuple[float, float]:
+    """Return seconds and, on a GPU, the peak of its memory [MiB]."""
+    if device.type == "cpu":
+        start = time.process_time()
+        work()
+        return time.process_time() - start, float("nan")
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - start, torch.cuda.max_memory_allocated() / MIB
+
+
+def compare(name: str, args: argparse.Namespace) -> None:
+    """Measure one model both ways and print a line for each."""
+    device = torch.device(args.device)
+    model = MODELS.get(name)
+    torch.manual_seed(0)
+    sizes = {"seen": args.seen, "leads": args.leads, "channels": 1, "height": args.size, "width": args.size}
+    net = model.build(model.Options(), **sizes).to(device)
+    frames = torch.rand(args.batch, args.seen, 1, args.size, args.size, device=device)
+    target = torch.rand(args.batch, args.leads, args.size, args.size, device=device)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.0, fused=True)  # the work of a step, the same parameters after
+    ways = {"ours": net, "plain": lambda frames: PLAIN[name](net, frames)}
+
+    def train(way: Callable[[Tensor], Tensor]) -> None:
+        with autocast(device, args.precision):
+            loss = (way(frames).float() - target).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def forecast(way: Callable[[Tensor], Tensor]) -> Tensor:
+        with torch.inference_mode(), autocast(device, args.precision):
+            return way(frames).float()
+
+    found, expected = (forecast(way) for way in ways.values())  # also warms up
+    if args.precision == "float32":
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    best: dict[tuple[str, str], tuple[float, float]] = {}
+    for _ in range(args.turns):
+        for label, way in ways.items():
+            for task, work in (("train", train), ("forecast", forecast)):
+                now = spent(device, lambda work=work, way=way: work(way))
+                best[label, task] = min(best.get((label, task), now), now)
+    for task in ("train", "forecast"):
+        (ours, ours_mib), (plain, plain_mib) = best["ours", task], best["plain", task]
+        memory = f"   {ours_mib:8.0f} MiB beside {plain_mib:8.0f}" if device.type == "cuda" else ""
+        print(f"{name:9s} {task:9s} {1e3 * ours:9.1f} ms, plain {1e3 * plain:9.1f} ms: {plain / ours:5.2f} x{memory}")
+
+
+def main() -> None:
+    """Parse arguments, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=PLAIN, nargs="+", default=list(PLAIN))
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--threads", type=int, default=1)
+    for option, default in (("size", 32), ("batch", 2), ("seen", 4), ("leads", 4), ("turns", 3)):
+        parser.add_argument(f"--{option}", type=int, default=default)
+    parser.add_argument("--deterministic", action="store_true", help="as trainings on a GPU are; the plain way is not")
+    args = parser.parse_args()
+    torch.use_deterministic_algorithms(args.deterministic, warn_only=True)
+    torch.set_num_threads(args.threads)
+    print(
+        f"{args.precision} on {args.device}, {args.threads} threads, batch {args.batch}, {args.seen} frames of"
+        f" {args.size} x {args.size} cells to {args.leads}"
+    )
+    for name in args.model:
+        compare(name, args)
+
+
+if __name__ == "__main__":
+    main()

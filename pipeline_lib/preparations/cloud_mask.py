@@ -1,0 +1,93 @@
+"""Frames of cloud types or of brightness temperatures as masks: 1 where there is a cloud, 0 where it is clear."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import ClassVar
+
+import xarray as xr
+from pydantic import Field
+
+from pipeline_lib.errors import DataError
+from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.preparations.registry import PREPARATIONS
+
+CLOUD = "cloud"
+_NO_DATA, _VERY_LOW, _LAST = 0, 5, 15
+"""Classes of cloud type in MeteoNet: 0 no data; 1 clear land, 2 clear sea, 3 snow, 4 sea ice; 5 very low clouds, and
+other clouds up to 15 (documentation of the data)."""
+_CLASS, _TEMPERATURE = "1", "K"
+
+
+@PREPARATIONS.register("cloud_mask")
+class CloudMask:
+    """Cloud types, or brightness temperatures, to ``cloud``: 1 cloud, 0 clear."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    class Options(BaseOptions):
+        """Options of this preparation."""
+
+        variable: str
+        """Canonical name of the cloud type (1) or the brightness temperature (K)."""
+        lowest_class: int = Field(_VERY_LOW, gt=_NO_DATA, le=_LAST)
+        """First class of cloud type that is a cloud, as all after it. With 5 snow and sea ice, classes 3 and 4, are
+        clear. A course on MeteoNet takes those above 5, here 6: very low clouds, class 5, are then clear, which the
+        list of classes contradicts."""
+        colder_than: float | None = Field(None, gt=0)
+        """A brightness temperature below it, K, is a cloud; needed for temperatures, refused for cloud types."""
+        keep: tuple[str, ...] = ()
+        """Canonical names of variables that are stored beside the mask as they are, such as ``age``."""
+
+    @staticmethod
+    def produces(options: Options) -> tuple[str, ...]:
+        """Names of the dataset's variables."""
+        return (CLOUD, *options.keep)
+
+    @staticmethod
+    def narrowed(
+        options: Options,
+        wanted: Collection[str],
+        contract: Collection[str],  # noqa: ARG004 - the mask is made of one variable
+    ) -> tuple[Options, tuple[str, ...]]:
+        """Take the variable that the mask is made of, and what is kept beside it and wanted."""
+        kept = tuple(name for name in options.keep if name in wanted)
+        return options.model_copy(update={"keep": kept}), tuple(dict.fromkeys((options.variable, *kept)))
+
+    @staticmethod
+    def prepare(ds: xr.Dataset, options: Options) -> xr.Dataset:
+        """Return ``cloud`` (time, ...), float32, NaN where there are no data, and the variables kept beside it.
+
+        Raises
+        ------
+        DataError
+            If there is no such variable, it is in other units than its kind, or options are of the other kind.
+        """
+        for name in (options.variable, *options.keep):
+            if name not in ds:
+                raise DataError(f"has no variable {name!r}", where="preparation.options")
+        frames = ds[options.variable]
+        cloudy = _cloudy(frames, options)
+        mask = cloudy.where(frames.notnull()).astype("float32")
+        mask.attrs = {"units": "1", "long_name": "cloud mask: 1 cloud, 0 clear"}
+        return xr.Dataset({CLOUD: mask, **{name: ds[name].astype("float32", keep_attrs=True) for name in options.keep}})
+
+
+def _cloudy(frames: xr.DataArray, options: CloudMask.Options) -> xr.DataArray:
+    """Return 1 for cloud, 0 for clear, and NaN for the class that is no data."""
+    units = frames.attrs.get("units")
+    if options.colder_than is not None:
+        if units != _TEMPERATURE:
+            raise DataError(
+                f"is in {units!r}, no temperature ({_TEMPERATURE})",
+                where=options.variable,
+                fix="leave preparation.options.colder_than out for cloud types, or correct the units",
+            )
+        return (frames < options.colder_than).astype("float32")
+    if units != _CLASS:
+        raise DataError(
+            f"is in {units!r}, no cloud type ({_CLASS})",
+            where=options.variable,
+            fix="set preparation.options.colder_than for a brightness temperature",
+        )
+    return (frames >= options.lowest_class).astype("float32").where(frames != _NO_DATA)

@@ -1,0 +1,45 @@
+"""Stored periods as one: cut to days or to moments, complete unless they hold frames."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from pipeline_lib.data.datasets import open_days
+from pipeline_lib.errors import DataError
+from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
+from pipeline_lib.io.zarr_store import write_zarr
+
+HOURS = np.arange("2010-08-24", "2010-08-29", np.timedelta64(6, "h"), dtype="datetime64[ns]")
+
+
+def stored(folder: Path, form: str, times: np.ndarray) -> Manifest:
+    ds = xr.Dataset({"echo": (("time", "y"), np.ones((len(times), 2)))}, {"time": times, "y": [0.0, 1.0]})
+    with Artefact(folder / "2010-08.json", kind="dataset", code="test") as out:
+        write_zarr(ds, out.payload("2010-08.zarr"), attrs={})
+        out.content = {"period": "2010-08", "form": form}
+    return read_manifest(folder / "2010-08.json", kind="dataset")
+
+
+@pytest.mark.parametrize("form", ["maps", "frames"])
+def test_days_are_whole_and_moments_belong_to_the_range(tmp_path, form):
+    manifest = stored(tmp_path, form, HOURS)
+    whole = open_days([manifest], date(2010, 8, 25), date(2010, 8, 26)).time.values
+    np.testing.assert_array_equal(whole, HOURS[4:12])
+    part = open_days([manifest], datetime(2010, 8, 25, 6), datetime(2010, 8, 26, 12)).time.values
+    np.testing.assert_array_equal(part, HOURS[5:11])
+
+
+def test_a_day_without_data_is_a_gap_of_frames_and_an_error_of_anything_else(tmp_path):
+    gap = np.delete(HOURS, slice(8, 12))
+    frames = stored(tmp_path, "frames", gap)
+    assert len(open_days([frames], date(2010, 8, 25), date(2010, 8, 27)).time) == 8
+    (tmp_path / "maps").mkdir()
+    maps = stored(tmp_path / "maps", "maps", gap)
+    with pytest.raises(DataError, match="holds no data for 2010-08-26"):
+        open_days([maps], date(2010, 8, 25), date(2010, 8, 27))
+    assert len(open_days([maps], date(2010, 8, 25), date(2010, 8, 27), every_day=False).time) == 8
