@@ -50,6 +50,7 @@ class OpticalFlow(FrameModel):
         ),
         limits=(
             "Nothing grows or decays, and the flow stays as it is.",
+            "What grows is taken for what moves: growing cells, of masks above all, become false alarms around them.",
             "The flow is zero in dry places that are far from all echoes: farther than about the window, times two for"
             " each level.",
             "Frames are halved by means of 2 x 2 cells, and the damping of flow where frames say little is ours; other"

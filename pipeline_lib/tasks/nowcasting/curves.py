@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pipeline_lib.metrics import METRICS, ratio
@@ -41,6 +42,7 @@ def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> Report
         ax.set_visible(False)
     for ax in panels[max(len(metrics) - columns, 0) : len(metrics)]:
         ax.set_xlabel("Frames ahead")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     caption = (
         "Scores against the number of frames ahead, from counts summed over the starts of all forecasts. Lines are"
