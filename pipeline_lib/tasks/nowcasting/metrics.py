@@ -9,8 +9,6 @@ Scores of events also come for a part of the cells: ``csi_0.5_initiation`` where
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
-from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import numpy as np
@@ -40,10 +38,18 @@ class FrameMetric:
     lead: ClassVar[int | None] = None
     """The only lead that it looks at, if there is one."""
 
+    score: ClassVar[staticmethod[[Counts], Values]]
+    """Makes the score of counts by the names that :mod:`pipeline_lib.skill` gives them."""
+
     @classmethod
-    @abstractmethod
+    def needed(cls, counts: Counts) -> Counts:
+        """Return the counts by those names."""
+        return counts
+
+    @classmethod
     def by_lead(cls, counts: Counts) -> Values:
         """Return the score (resample, lead)."""
+        return cls.score(cls.needed(counts))
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:
@@ -91,10 +97,7 @@ class FrameMetric:
 class FrameMse(FrameMetric):
     """MSE of the frames."""
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return continuous.mean_squared_error(counts)
+    score = staticmethod(continuous.mean_squared_error)
 
 
 @METRICS.register("frame_mae")
@@ -102,10 +105,7 @@ class FrameMse(FrameMetric):
 class FrameMae(FrameMetric):
     """MAE of the frames."""
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return continuous.mean_absolute_error(counts)
+    score = staticmethod(continuous.mean_absolute_error)
 
 
 @METRICS.register("rain_mse")
@@ -116,10 +116,12 @@ class RainMse(FrameMetric):
     unit = "mm2 h-2"
     part = (BALANCED,)
 
+    score = staticmethod(continuous.mean_squared_error)
+
     @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return continuous.mean_squared_error({**counts, "squared_error": counts["rain_squared_error"]})
+    def needed(cls, counts: Counts) -> Counts:
+        """Return the counts with the errors of rain rates."""
+        return {**counts, "squared_error": counts["rain_squared_error"]}
 
 
 @METRICS.register("correlation")
@@ -133,10 +135,7 @@ class Correlation(FrameMetric):
     direction = "higher"
     bounds = (0.0, 1.0)
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return continuous.uncentred_correlation(counts)
+    score = staticmethod(continuous.uncentred_correlation)
 
 
 @METRICS.register("sequence_cross_entropy")
@@ -171,10 +170,7 @@ class BalancedMse(FrameMetric):
 
     part = (BALANCED,)
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return balanced.balanced_mse(counts)
+    score = staticmethod(balanced.balanced_mse)
 
 
 @METRICS.register("b_mae")
@@ -187,10 +183,7 @@ class BalancedMae(FrameMetric):
 
     part = (BALANCED,)
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return balanced.balanced_mae(counts)
+    score = staticmethod(balanced.balanced_mae)
 
 
 class EventMetric(FrameMetric):
@@ -210,7 +203,7 @@ class EventMetric(FrameMetric):
         return f"{threshold}, {regime}", (PARTED, _number(threshold), regime)
 
     @classmethod
-    def events(cls, counts: Counts) -> Mapping[str, Values]:
+    def needed(cls, counts: Counts) -> Counts:
         """Return the counts of the threshold."""
         names = ("hits", "false_alarms", "misses", "correct_negatives")
         return {name: counts[name + suffix(*cls.part[1:])] for name in names}
@@ -220,20 +213,14 @@ class EventMetric(FrameMetric):
 class Csi(EventMetric):
     """CSI at *."""
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return contingency.csi(cls.events(counts))
+    score = staticmethod(contingency.csi)
 
 
 @METRICS.register("pod_*")
 class Pod(EventMetric):
     """POD at *."""
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return contingency.pod(cls.events(counts))
+    score = staticmethod(contingency.pod)
 
 
 @METRICS.register("far_*")
@@ -242,10 +229,7 @@ class Far(EventMetric):
 
     direction = "lower"
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return contingency.far(cls.events(counts))
+    score = staticmethod(contingency.far)
 
 
 @METRICS.register("frequency_bias_*")
@@ -255,10 +239,7 @@ class FrequencyBias(EventMetric):
     direction = "none"
     bounds = (0.0, np.inf)
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return contingency.frequency_bias(cls.events(counts))
+    score = staticmethod(contingency.frequency_bias)
 
 
 @METRICS.register("hss_*")
@@ -267,10 +248,7 @@ class Hss(EventMetric):
 
     bounds = (-1.0, 1.0)
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return contingency.hss(cls.events(counts))
+    score = staticmethod(contingency.hss)
 
 
 @METRICS.register("gss_*")
@@ -279,20 +257,14 @@ class Gss(EventMetric):
 
     bounds = (-1.0 / 3, 1.0)
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return contingency.gss(cls.events(counts))
+    score = staticmethod(contingency.gss)
 
 
 @METRICS.register("event_accuracy_*")
 class EventAccuracy(EventMetric):
     """Accuracy at *."""
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return contingency.accuracy(cls.events(counts))
+    score = staticmethod(contingency.accuracy)
 
 
 @METRICS.register("event_f1_*")
@@ -302,10 +274,7 @@ class EventF1(EventMetric):
     Of masks, POD is what other fields call recall, and 1 - FAR precision; this is their harmonic mean.
     """
 
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return contingency.f1(cls.events(counts))
+    score = staticmethod(contingency.f1)
 
 
 @METRICS.register("fss_*")
@@ -326,12 +295,13 @@ class Fss(FrameMetric):
             raise ConfigError(f"{text!r} is no threshold and odd number of cells", fix="name it as in fss_2_9")
         return f"{threshold}, {window} cells", (FRACTIONS, _number(threshold), int(window))
 
+    score = staticmethod(neighbourhood.fss)
+
     @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
+    def needed(cls, counts: Counts) -> Counts:
+        """Return the counts of threshold and window."""
         end = suffix(*cls.part[1:])
-        names = ("fraction_differences", "fraction_squares")
-        return neighbourhood.fss({name: counts[name + end] for name in names})
+        return {name: counts[name + end] for name in ("fraction_differences", "fraction_squares")}
 
 
 def _number(text: str) -> float:
