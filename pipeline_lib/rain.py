@@ -41,6 +41,11 @@ Z_RELATIONS: Mapping[str, ZRelation] = {
 """Published relations between reflectivity and rain rate."""
 
 
+NOISE_BELOW = "noise_below"
+"""Attribute of a variable of shares: those below it that are not 0 are noise, which networks see and nobody is asked
+about."""
+
+
 @dataclass(frozen=True)
 class RainScale:
     """A relation between reflectivity and rain rate, and the range of reflectivity that the share 0 to 1 stands for.

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options as BaseOptions
 from pipeline_lib.preparations.registry import PREPARATIONS
-from pipeline_lib.rain import RainScale
+from pipeline_lib.rain import NOISE_BELOW, RainScale
 
 ECHO = "echo"
 _CELLS = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(gt=0)]]
@@ -47,6 +47,9 @@ class RainFrames:
         out."""
         most_missing: float = Field(0.5, ge=0, lt=1)
         """A block of which a larger share is missing is missing; others are the mean of what is there."""
+        noise_below: float | None = Field(default=None, gt=0, lt=1)
+        """Shares below this one that are not 0 are noise: networks see them, losses and scores leave them out. HKO-7:
+        0.27647, between its pixels 70 and 71 (Shi et al. 2017, arXiv:1706.03458, and its public code)."""
         dtype: Literal["float32", "float64"] = "float32"
         """How it is stored."""
 
@@ -98,6 +101,8 @@ class RainFrames:
         share = xr.apply_ufunc(scale.to_share, rate, dask="parallelized", output_dtypes=["float64"])
         echo = share.astype(options.dtype)
         echo.attrs = {"units": "1", "long_name": "radar reflectivity as share of its range", **scale.attributes()}
+        if options.noise_below is not None:
+            echo.attrs[NOISE_BELOW] = options.noise_below
         return xr.Dataset({ECHO: echo})
 
 

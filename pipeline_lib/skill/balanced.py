@@ -20,10 +20,9 @@ RATES = (2.0, 5.0, 10.0, 30.0)
 WEIGHTS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Weights below the first rate, from each rate to the next, and from the last on (Shi et al. 2017)."""
 
-NOISE_BELOW = 0.28
-"""Shares of HKO-7 below this one that are not 0 are noise (Shi et al. 2017)."""
-PIXEL_NOISE_BELOW = 70.5 / 255
-"""The same for shares that were pixels: the public code rounds 255 x 0.28 to 71, so the pixel 71 counts."""
+HKO7_NOISE_BELOW = 0.28
+"""Shares of HKO-7 below this one that are not 0 are noise (Shi et al. 2017). Of shares that were pixels take
+70.5 / 255: the public code rounds 255 x 0.28 to 71, so the pixel 71 counts."""
 
 
 def rain_weights(truth: ArrayLike, scale: RainScale) -> Values:
@@ -34,7 +33,7 @@ def rain_weights(truth: ArrayLike, scale: RainScale) -> Values:
     return np.asarray(WEIGHTS)[np.searchsorted(bounds, share, side="right")]
 
 
-def without_noise(truth: ArrayLike, below: float = NOISE_BELOW) -> Mask:
+def without_noise(truth: ArrayLike, below: float = HKO7_NOISE_BELOW) -> Mask:
     """Return where the truth is no noise: weak echoes are, no echo is not.
 
     Parameters
@@ -42,7 +41,7 @@ def without_noise(truth: ArrayLike, below: float = NOISE_BELOW) -> Mask:
     truth
         True shares of the HKO-7 scale.
     below
-        The first share that is no noise; :data:`PIXEL_NOISE_BELOW` if the shares were pixels.
+        The first share that is no noise.
     """
     share = np.asarray(truth)
     return ~((share > 0) & (share < below))

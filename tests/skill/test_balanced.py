@@ -8,7 +8,6 @@ from hypothesis import given
 
 from pipeline_lib.rain import HKO7, RainScale
 from pipeline_lib.skill.balanced import (
-    PIXEL_NOISE_BELOW,
     balanced_errors,
     balanced_mae,
     balanced_mse,
@@ -71,5 +70,5 @@ def test_weak_echoes_are_noise_and_no_echo_is_not():
     assert without_noise([0.0, 1e-6, 0.27, 0.28, 0.9]).tolist() == [True, False, False, True, True]
     pixels = np.array([0, 1, 70, 71, 72, 255], np.uint8)
     wanted = [True, False, False, True, True, True]
-    assert without_noise(HKO7.of_pixels(pixels), PIXEL_NOISE_BELOW).tolist() == wanted
-    assert without_noise(HKO7.of_pixels(pixels).astype(np.float32), PIXEL_NOISE_BELOW).tolist() == wanted
+    assert without_noise(HKO7.of_pixels(pixels), 70.5 / 255).tolist() == wanted
+    assert without_noise(HKO7.of_pixels(pixels).astype(np.float32), 70.5 / 255).tolist() == wanted

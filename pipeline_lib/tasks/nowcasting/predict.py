@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 import xarray as xr
@@ -17,6 +19,8 @@ from pipeline_lib.learning.precision import resolve_device
 from pipeline_lib.tasks.nowcasting.names import VARIABLE
 from pipeline_lib.tasks.nowcasting.sequences import Rows
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows, stacked
+
+logger = logging.getLogger(__name__)
 
 _BATCH = 16
 """Forecasts that are made at once."""
@@ -55,6 +59,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     starts = rows.starts(seen=sizes["seen"], leads=0, stride=content["stride"])
     if not starts.size:
         raise DataError(f"no {sizes['seen']} frames lie in a row", where=name, fix="give more frames")
+    # Frames of the period before are not at hand: the first of each row start no forecast.
+    logger.info("%d frames, %d of them incomplete: %d forecasts", len(ds.time), rows.incomplete, len(starts))
     windows = FrameWindows(frames, ds["time"].values, starts, sizes["seen"], sizes["leads"])
     forecast = _forecasts(model.network, windows, resolve_device(device))
     described = ds[name]

@@ -10,10 +10,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import DataError, ScoreError
-from pipeline_lib.rain import RainScale
+from pipeline_lib.rain import NOISE_BELOW, RainScale
 from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
-from pipeline_lib.skill.balanced import balanced_errors
+from pipeline_lib.skill.balanced import balanced_errors, without_noise
 from pipeline_lib.skill.contingency import contingency
 from pipeline_lib.skill.continuous import cross_entropy_sums, error_sums, moment_sums
 from pipeline_lib.skill.neighbourhood import fraction_sums
@@ -72,19 +72,21 @@ def score_stores(
     forecast, truth = product[VARIABLE], _truth(product, dataset, where)
     starts, places = _futures(product, dataset, where)
     counted, scale = counted_by(options.metrics), _scale(truth)
+    noise = float(truth.attrs.get(NOISE_BELOW, 0.0))
     times = product["time"].values[starts]
     parts = []
     at_once = max(1, _BYTES // (8 * forecast[0].size))
     for part in np.array_split(np.arange(len(starts)), -(-len(starts) // at_once)):
         true = truth.values[places[part]]
         found = forecast.isel(time=starts[part]).values.astype(np.float64)
-        valid = np.isfinite(true)
+        valid = np.isfinite(true) & without_noise(true, noise)
         _require_finite(found, valid, times[part], where)
         parts.append(_counts(found, true, valid, truth[places[part, 0] - 1], counted, scale))
     counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     variables = {name: (_DIMS[values.ndim], summable(values)) for name, values in counts.items()}
     first = truth.isel(time=places[:, 0]).assign_coords(time=times)
-    sample = Sample.of(first, first.notnull(), method={"leads": places.shape[1], **counted.to_plain()})
+    method = {"leads": places.shape[1], NOISE_BELOW: noise, **counted.to_plain()}
+    sample = Sample.of(first, first.notnull(), method=method)
     leads = forecast["lead"].values
     coords = {"time": times, "lead": leads, "spectrum_lead": leads[_leads_of_spectra(len(leads))]}
     return xr.Dataset(variables, coords), sample

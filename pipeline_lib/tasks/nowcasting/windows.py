@@ -16,6 +16,8 @@ from torch import Tensor
 
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.errors import DataError
+from pipeline_lib.rain import NOISE_BELOW
+from pipeline_lib.skill.balanced import without_noise
 from pipeline_lib.tasks.nowcasting.options import TrainingOptions
 from pipeline_lib.tasks.nowcasting.sequences import Index, Rows
 from pipeline_lib.train.problem import Batch
@@ -39,6 +41,8 @@ class FrameWindows:
         Last frame that each window sees.
     seen, leads
         Frames of a window that are seen and that are to be forecast.
+    noise_below
+        Values of the first channel below this one that are not 0 are noise: seen, but nothing is asked about them.
     """
 
     frames: NDArray[np.float32]
@@ -46,6 +50,7 @@ class FrameWindows:
     starts: Index
     seen: int
     leads: int
+    noise_below: float = 0.0
 
     @property
     def windows(self) -> int:
@@ -55,7 +60,7 @@ class FrameWindows:
     @property
     def identity(self) -> str:
         """SHA-256 over all values: what a checkpoint remembers of its data."""
-        digest = hashlib.sha256(repr((self.frames.shape, self.seen, self.leads)).encode())
+        digest = hashlib.sha256(repr((self.frames.shape, self.seen, self.leads, self.noise_below)).encode())
         for array in (self.frames, self.times, self.starts):
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()
@@ -64,6 +69,7 @@ class FrameWindows:
         """Return windows: inputs (batch, seen, channel, y, x) without gaps, targets (batch, leads, y, x) with them."""
         starts = self.starts[numbers]
         future = self.frames[starts[:, None] + np.arange(1, 1 + self.leads), 0]
+        future[~without_noise(future, self.noise_below)] = np.nan
         return Batch(self.seen_at(starts), torch.from_numpy(future), torch.from_numpy(starts[:, None]))
 
     def seen_at(self, starts: Index) -> Tensor:
@@ -128,7 +134,8 @@ def read_windows(
     if not wet.any():
         fix = "choose more days, fewer frames, or other limits in training.missing and training.wet"
         raise DataError(f"no window of {training.seen} + {training.leads} frames is left: {told}", where=split, fix=fix)
-    return FrameWindows(frames, ds["time"].values, starts[wet], training.seen, training.leads)
+    noise_below = float(ds[request.inputs[0]].attrs.get(NOISE_BELOW, 0.0))
+    return FrameWindows(frames, ds["time"].values, starts[wet], training.seen, training.leads, noise_below)
 
 
 def _wet(frames: NDArray[np.float32], starts: Index, training: TrainingOptions) -> NDArray[np.bool_]:

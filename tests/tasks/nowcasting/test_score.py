@@ -157,6 +157,17 @@ def test_forecasts_that_saw_frames_of_another_split_are_not_scored(stores):
     assert counts.time.values.tolist() == dataset.time.values[[2, 3]].tolist()
 
 
+def test_noise_is_not_scored(stores):
+    product, dataset = stores
+    noisy = dataset.assign(echo=dataset.echo.assign_attrs(noise_below=0.28))
+    counts, sample, _ = scored(product, noisy)
+    every, other, _ = scored(product, dataset)
+    truth = np.stack([dataset.echo.values[i + 1 : i + 4] for i in np.searchsorted(dataset.time, counts.time)])
+    noise = ((truth > 0) & (truth < 0.28)).sum(axis=(2, 3))
+    np.testing.assert_array_equal(every.cells - counts.cells, noise)
+    assert sample.method != other.method
+
+
 def test_what_is_at_a_threshold_is_at_it(stores):
     product, dataset = stores
     for rate in (0.5, 1.0, 2.0, 5.0, 10.0, 12.0, 30.0):

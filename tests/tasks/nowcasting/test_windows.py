@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,18 @@ def test_a_window_is_what_was_seen_and_what_follows():
     assert batch.inputs[1, 1, 0, 0, 0] == 0  # a network sees no gap
     assert batch.target[0, 0, 0, 0].isnan()  # and is not asked about one
     assert windows(frames, [2, 4]).describe(batch.samples) == "2010-08-26T00:10:00; 2010-08-26T00:20:00"
+
+
+def test_noise_is_seen_but_nothing_is_asked_about_it():
+    frames = np.full((6, 1, SIDE, SIDE), 0.5)
+    frames[:, 0, 0, 0], frames[:, 0, 0, 1] = 0.2, 0.0
+    noisy = windows(frames, [2])
+    batch = dataclasses.replace(noisy, noise_below=0.28).cut(np.array([0]))
+    assert batch.inputs[0, 0, 0, 0, 0] == np.float32(0.2)
+    assert batch.target[0, :, 0, 0].isnan().all()
+    assert batch.target.isnan().sum() == LEADS
+    assert not noisy.cut(np.array([0])).target.isnan().any()
+    assert noisy.identity != dataclasses.replace(noisy, noise_below=0.28).identity
 
 
 def test_variables_become_channels_levels_too():
