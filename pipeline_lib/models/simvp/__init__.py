@@ -45,8 +45,8 @@ class SimVp(FrameModel):
             ),
         ),
         limits=(
-            "Chosen as the strong recent competitor because it is the most accurate of those that train in hours and"
-            " need nothing but convolutions; diffusion models forecast sharper ensembles at many times the cost.",
+            "Chosen as the strong recent competitor because it leads that page's table of Moving MNIST at a third of"
+            " ConvLSTM's operations and needs nothing but convolutions. It gives one forecast, no ensemble.",
             "Where more frames are forecast than seen, the last ones get the skip connection of the last frame seen;"
             " the publication has as many of both. Depths drop at random in the publication, not here.",
         ),
