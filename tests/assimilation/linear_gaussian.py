@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from pipeline_lib.assimilation.cycle import Estimate, assimilate
 from pipeline_lib.assimilation.observations import Observations
 
 DYNAMICS = np.array([[0.9, 0.3, 0.0], [-0.3, 0.9, 0.1], [0.0, -0.1, 0.95]])
@@ -81,3 +82,18 @@ def ensemble(count: int, seed: int = 0, *, exact: bool = False) -> torch.Tensor:
 def moments(ensembles: torch.Tensor) -> Answer:
     """Means and covariances of ensembles (T, N, n)."""
     return Answer(ensembles.mean(-2).numpy(), np.array([np.cov(e.numpy().T) for e in ensembles]))
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    """Return a source of random numbers."""
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    """Return normal numbers, in any format the same up to rounding."""
+    return torch.randn(shape, generator=generator(seed), dtype=torch.float64).to(dtype)
+
+
+def run(analysis, members, observations, **options) -> Estimate:
+    """Assimilate with the forecast of this problem; ensembles are kept."""
+    return assimilate(analysis, forecast, members, observations, generator=generator(1), keep=True, **options)
