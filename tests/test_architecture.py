@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pipeline_lib"
 STAGES = ("fetch", "preprocess", "label", "train", "predict", "score", "report")
-FLOOR = ("io", "data", "ocean", "learning", "provenance", "assimilation", "skill", "motion")
+FLOOR = ("io", "data", "ocean", "learning", "provenance", "assimilation", "skill", "motion", "retrieval")
 ENTRANCE = ("config", "plan", "cli", "reference", "catalog")
 
 
