@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from pipeline_lib.errors import DataError, StoreError
+from pipeline_lib.io.atomic import write_json
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.models.registry import MODELS
@@ -108,6 +109,7 @@ def save_model(
     code: str,
     last: Path | None = None,
     extra: Mapping[str, Any] | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Write ``best.pt``, ``last.ckpt``, ``history.csv`` and the manifest that describes the model.
 
@@ -131,6 +133,8 @@ def save_model(
         The last checkpoint of the training, to keep beside the best weights.
     extra
         Further plain facts for the manifest's content, for example the best epoch.
+    beside
+        Plain values that were fitted besides the network, by the name of the JSON file to keep them in.
 
     Raises
     ------
@@ -146,6 +150,8 @@ def save_model(
         if last is not None:
             shutil.copyfile(last, out.payload(LAST))
         history.to_csv(out.payload(HISTORY), index=False, lineterminator="\n")
+        for name, values in (beside or {}).items():
+            write_json(out.payload(name), values)
         for role, manifest in inputs.items():
             out.add_input(role, manifest)
         out.options = dict(training)

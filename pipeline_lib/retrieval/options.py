@@ -32,7 +32,7 @@ class RetrievalOptions(Options):
     epochs: int = Field(default=20, gt=0)
     """How often all of them are shown to the map."""
     fewest: int = Field(default=50, gt=0)
-    """Samples that a unit's linear map is fitted to at least; with fewer of its own it borrows those of units around."""
+    """Samples that a unit's linear map is fitted to at least; with fewer it borrows those of the units around it."""
     penalty: float = Field(default=1.0, gt=0)
     """Of the squared slopes of standardised features, in the sum of squared errors of a unit."""
     seed: int = Field(default=0, ge=0)

@@ -65,6 +65,11 @@ def mean_absolute_error(counts: Counts) -> Values:
     return ratio(counts["absolute_error"], counts["cells"])
 
 
+def root_mean_squared_error(counts: Counts) -> Values:
+    """Return the root of the mean over cells of the squared errors."""
+    return np.sqrt(mean_squared_error(counts))
+
+
 def moment_sums(forecast: ArrayLike, truth: ArrayLike, valid: ArrayLike | None = None) -> Sums:
     """Sum the values, their squares and their products over each frame; parameters as in :func:`error_sums`.
 
@@ -107,12 +112,20 @@ def pearson(counts: Counts) -> Values:
     cells = counts["cells"]
     means = [ratio(counts[f"{name}_values"], cells) for name in ("forecast", "truth")]
     covariance = ratio(counts["products"], cells) - means[0] * means[1]
-    spread = np.ones(np.shape(cells))
-    for name, mean in zip(("forecast", "truth"), means, strict=True):
-        square = ratio(counts[f"{name}_squares"], cells)
-        variance = square - mean**2
-        spread = spread * np.sqrt(np.where(variance > _RESOLVED * square, variance, 0.0))
+    spread = _deviation(counts, "forecast") * _deviation(counts, "truth")
     return np.clip(ratio(covariance, spread), -1.0, 1.0)
+
+
+def standard_deviation_ratio(counts: Counts) -> Values:
+    """Return the standard deviation of the forecast over that of the truth; undefined where the truth is constant."""
+    return ratio(_deviation(counts, "forecast"), _deviation(counts, "truth"))
+
+
+def _deviation(counts: Counts, name: str) -> Values:
+    """Return the standard deviation, 0 where it is no more than rounding."""
+    square = ratio(counts[f"{name}_squares"], counts["cells"])
+    variance = square - ratio(counts[f"{name}_values"], counts["cells"]) ** 2
+    return np.sqrt(np.where(variance > _RESOLVED * square, variance, 0.0))
 
 
 def cross_entropy_sums(forecast: ArrayLike, truth: ArrayLike, valid: ArrayLike | None = None) -> Sums:

@@ -140,6 +140,7 @@ def keep(
     scaling: Sequence[tuple[float, float]],
     classes: Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> None:
     """Store a trained model.
 
@@ -161,6 +162,8 @@ def keep(
         Names of the output channels.
     facts
         Further plain facts for the manifest.
+    beside
+        Plain values that were fitted besides the network, by the name of the JSON file to keep them in.
 
     Raises
     ------
@@ -195,4 +198,5 @@ def keep(
             **learned_values(network, outcome),
             **dataset_facts(request.manifests),
         },
+        beside=beside,
     )

@@ -40,12 +40,16 @@ class Nowcasting:
 
     @staticmethod
     def check(training: Options, scoring: Options) -> None:
-        """Raise :class:`ConfigError` if a metric needs a longer forecast than is made."""
+        """Raise :class:`ConfigError` if a metric needs a longer forecast than is made, or a retrieval."""
         from pipeline_lib.metrics import METRICS
+        from pipeline_lib.tasks.nowcasting.counted import RETRIEVED
 
         if not (isinstance(training, TrainingOptions) and isinstance(scoring, ScoringOptions)):
             raise TypeError("not the options of this task")
         for name in scoring.metrics:
-            lead = getattr(METRICS.get(name), "lead", None) or 0
+            metric = METRICS.get(name)
+            lead = getattr(metric, "lead", None) or 0
+            if getattr(metric, "part", ("",))[0] == RETRIEVED and training.retrieval is None:
+                raise ConfigError(f"is missing, and {name} needs one", where="training.retrieval")
             if lead > training.leads:
                 raise ConfigError(f"is {training.leads}, and {name} needs {lead}", where="training.leads")

@@ -10,6 +10,7 @@ from pipeline_lib.metrics import METRICS
 from pipeline_lib.skill.regimes import Regime
 
 BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED = "balanced", "entropy", "events", "fractions", "parted"
+TEMPERATURE, RETRIEVED = "temperature", "retrieved"
 """Parts of the counts that only some metrics need. Errors, products and spectra are always counted."""
 
 
@@ -27,6 +28,10 @@ class Counted:
         Threshold and window, in cells, of neighbourhoods.
     parted
         Threshold and regime of events that are counted in the cells of that regime alone.
+    temperature
+        Whether squared errors in kelvin are.
+    retrieved
+        Whether what is retrieved from the frames is scored, and at which thresholds [mm/h]; ``None`` if not.
     """
 
     balanced: bool
@@ -34,6 +39,8 @@ class Counted:
     thresholds: tuple[float, ...]
     fractions: tuple[tuple[float, int], ...]
     parted: tuple[tuple[float, Regime], ...]
+    temperature: bool
+    retrieved: tuple[float, ...] | None
 
     def to_plain(self) -> dict[str, Any]:
         """Return the same as plain values."""
@@ -43,6 +50,8 @@ class Counted:
             "thresholds": list(self.thresholds),
             "fractions": [list(pair) for pair in self.fractions],
             "parted": [list(pair) for pair in self.parted],
+            "temperature": self.temperature,
+            "retrieved": None if self.retrieved is None else list(self.retrieved),
         }
 
 
@@ -55,12 +64,15 @@ def counted_by(metrics: Iterable[str]) -> Counted:
         If there is no such metric.
     """
     parts: set[tuple[Any, ...]] = {getattr(METRICS.get(name), "part", ("",)) for name in metrics}
+    retrieved = [part[1:] for part in parts if part[0] == RETRIEVED]
     return Counted(
         balanced=(BALANCED,) in parts,
         entropy=(ENTROPY,) in parts,
         thresholds=tuple(sorted(part[1] for part in parts if part[0] == EVENTS)),
         fractions=tuple(sorted((part[1], part[2]) for part in parts if part[0] == FRACTIONS)),
         parted=tuple(sorted((part[1], part[2]) for part in parts if part[0] == PARTED)),
+        temperature=(TEMPERATURE,) in parts,
+        retrieved=tuple(sorted(threshold for part in retrieved for threshold in part)) if retrieved else None,
     )
 
 

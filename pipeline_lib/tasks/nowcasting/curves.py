@@ -27,6 +27,7 @@ def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> Report
     metrics = [metric for m in context.metrics if (metric := _whole(m)) is not None][:_MOST_PANELS]
     if not drawn or not metrics:
         return ReportFigure(name, title, "No model has a score by lead.", message_figure("No score to draw"))
+    counted = _pooled(next(run.counts for run in drawn[0].runs if run.counts is not None))
     columns = min(_COLUMNS, len(metrics))
     rows = -(-len(metrics) // columns)
     figure = new_figure(_HEIGHT * rows)
@@ -35,6 +36,9 @@ def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> Report
         for competitor in drawn:
             found = np.stack([_by_lead(metric, run.counts) for run in competitor.runs if run.counts is not None])
             draw_band(ax, np.arange(1, found.shape[1] + 1), found, competitor)
+        bound = metric.bound(counted)
+        if bound is not None:
+            ax.plot(np.arange(1, bound.shape[1] + 1), bound[0], color=MUTED, linewidth=0.8, linestyle=":")
         unit = "" if metric.unit == "1" else f" [{metric.unit}]"
         ax.set_title((metric.__doc__ or "").splitlines()[0].rstrip(".") + unit, fontsize="small")
         ax.grid(visible=True, axis="y")
@@ -48,6 +52,8 @@ def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> Report
         "Scores against the number of frames ahead, from counts summed over the starts of all forecasts. Lines are"
         " means over seeds, bands reach from the best to the worst seed."
     )
+    if any(metric.bound(counted) is not None for metric in metrics):
+        caption += " Dotted: what is retrieved from the true frames, which no forecast of the frames can make good."
     return ReportFigure(name, title, caption, figure)
 
 
@@ -98,9 +104,13 @@ def _whole(name: str) -> type[FrameMetric] | None:
 
 
 def _by_lead(metric: type[FrameMetric], counts: xr.Dataset) -> Values:
-    summed = {str(name): values.sum("time").values[None] for name, values in counts.data_vars.items()}
-    values: Values = metric.by_lead(summed)[0]
+    values: Values = metric.by_lead(_pooled(counts))[0]
     return values
+
+
+def _pooled(counts: xr.Dataset) -> dict[str, Values]:
+    """Return the counts summed over starts, as one resample."""
+    return {str(name): values.sum("time").values[None] for name, values in counts.data_vars.items()}
 
 
 def _power(counts: xr.Dataset, lead: int) -> Values:

@@ -18,7 +18,7 @@ from pipeline_lib.errors import ConfigError
 from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
 from pipeline_lib.skill import balanced, contingency, continuous, neighbourhood
 from pipeline_lib.skill.regimes import REGIMES
-from pipeline_lib.tasks.nowcasting.counted import BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED, suffix
+from pipeline_lib.tasks.nowcasting.counted import BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED, TEMPERATURE, suffix
 
 Values = NDArray[np.float64]
 Part = tuple[str] | tuple[str, float] | tuple[str, float, int] | tuple[str, float, str]
@@ -50,6 +50,11 @@ class FrameMetric:
     def by_lead(cls, counts: Counts) -> Values:
         """Return the score (resample, lead)."""
         return cls.score(cls.needed(counts))
+
+    @classmethod
+    def bound(cls, counts: Counts) -> Values | None:  # noqa: ARG003 - of most there is none
+        """Return the score (resample, lead) of a perfect forecast, where it is not the best value there is."""
+        return None
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:
@@ -138,6 +143,46 @@ class Correlation(FrameMetric):
     score = staticmethod(continuous.uncentred_correlation)
 
 
+@METRICS.register("temperature_rmse")
+@METRICS.register("temperature_rmse_*")
+class TemperatureRmse(FrameMetric):
+    """RMSE of the brightness temperature."""
+
+    unit = "K"
+    part = (TEMPERATURE,)
+
+    score = staticmethod(continuous.root_mean_squared_error)
+
+    @classmethod
+    def needed(cls, counts: Counts) -> Counts:
+        """Return the counts with the errors in kelvin."""
+        return {**counts, "squared_error": counts["temperature_squared_error"]}
+
+
+@METRICS.register("pearson")
+@METRICS.register("pearson_*")
+class Pearson(FrameMetric):
+    """Pearson correlation."""
+
+    direction = "higher"
+    bounds = (-1.0, 1.0)
+
+    score = staticmethod(continuous.pearson)
+
+
+@METRICS.register("std_ratio")
+@METRICS.register("std_ratio_*")
+class StdRatio(FrameMetric):
+    """Standard deviation over that of the truth.
+
+    1 for a forecast as varied as the truth; below it for one that smooths, whose errors may be small.
+    """
+
+    direction = "none"
+
+    score = staticmethod(continuous.standard_deviation_ratio)
+
+
 @METRICS.register("sequence_cross_entropy")
 class SequenceCrossEntropy(FrameMetric):
     """Cross entropy of a sequence.
@@ -197,10 +242,10 @@ class EventMetric(FrameMetric):
         """Take the threshold and the regime, if there is one."""
         threshold, parted, regime = text.partition("_")
         if not parted:
-            return text, (EVENTS, _number(text))
+            return text, (EVENTS, threshold_of(text))
         if regime not in REGIMES:
             raise ConfigError(f"{regime!r} is no regime", fix=f"known: {', '.join(REGIMES)}")
-        return f"{threshold}, {regime}", (PARTED, _number(threshold), regime)
+        return f"{threshold}, {regime}", (PARTED, threshold_of(threshold), regime)
 
     @classmethod
     def needed(cls, counts: Counts) -> Counts:
@@ -293,7 +338,7 @@ class Fss(FrameMetric):
         threshold, _, window = text.partition("_")
         if not window.isdigit() or int(window) % 2 == 0:
             raise ConfigError(f"{text!r} is no threshold and odd number of cells", fix="name it as in fss_2_9")
-        return f"{threshold}, {window} cells", (FRACTIONS, _number(threshold), int(window))
+        return f"{threshold}, {window} cells", (FRACTIONS, threshold_of(threshold), int(window))
 
     score = staticmethod(neighbourhood.fss)
 
@@ -304,7 +349,14 @@ class Fss(FrameMetric):
         return {name: counts[name + end] for name in ("fraction_differences", "fraction_squares")}
 
 
-def _number(text: str) -> float:
+def threshold_of(text: str) -> float:
+    """Return the threshold in the name of a metric.
+
+    Raises
+    ------
+    ConfigError
+        If it is no number.
+    """
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) is None:
         raise ConfigError(f"{text!r} is no threshold", fix="name it as in csi_0.5 or csi_2_lead_6")
     return float(text)

@@ -4,3 +4,7 @@ from __future__ import annotations
 
 VARIABLE = "forecast"
 """The product's forecasts (time, lead, y, x)."""
+RETRIEVED = "retrieved"
+"""What a retrieval makes of them (time, lead, y, x), if the task has one."""
+BOUND = "retrieved_from_truth"
+"""What it makes of the true frames of the same times (time, lead, y, x), where the period holds them."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from pipeline_lib.retrieval.options import RetrievalOptions
 from pipeline_lib.score.options import MetricOptions
 from pipeline_lib.train.options import LoopOptions
 
@@ -39,6 +40,9 @@ class TrainingOptions(LoopOptions):
     """``squared`` or ``absolute`` error; ``cross_entropy`` of values from 0 to 1, summed over cells and leads;
     ``balanced``: squared and absolute error with the weights of rain rates, summed over cells; ``balanced_off``: the
     same with all weights 1."""
+    retrieval: RetrievalOptions | None = None
+    """What makes rain of frames: fitted on the training days, applied to all forecasts and, for comparison, to the true
+    frames; null for frames that are wanted for themselves."""
 
 
 class ScoringOptions(MetricOptions):

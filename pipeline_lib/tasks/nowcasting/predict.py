@@ -17,6 +17,7 @@ from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.nowcaster import Nowcaster
 from pipeline_lib.learning.precision import resolve_device
 from pipeline_lib.tasks.nowcasting.names import VARIABLE
+from pipeline_lib.tasks.nowcasting.retrieval import add_retrieved
 from pipeline_lib.tasks.nowcasting.sequences import Rows
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows, stacked
 
@@ -35,7 +36,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         ``forecast`` (time, lead, y, x) in the unit of the frames: what the frame is so many steps after ``time``, the
         time of the last frame that was seen. There is one for every frame that enough others precede in a row, every
         ``stride``-th of a row. Leads count from 1. Where the frames lack values a forecast
-        has some all the same; there is no truth to compare them with.
+        has some all the same; there is no truth to compare them with. A model with a retrieval adds ``retrieved``, what
+        it makes of the forecast, and ``retrieved_from_truth``, what it makes of the true frames of this period.
 
     Raises
     ------
@@ -80,6 +82,7 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         "seen": sizes["seen"],
         **{rule: content[rule] for rule in ("step_minutes", "missing")},
     }
+    add_retrieved(out, VARIABLE, trained, ds, rows)
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the last frame that was seen"}
     out["lead"].attrs = {"long_name": f"steps of {content['step_minutes']:g} minutes after it", "units": "1"}
     return out

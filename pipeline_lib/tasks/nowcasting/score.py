@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from pipeline_lib.brightness import TemperatureScale
 from pipeline_lib.errors import DataError, ScoreError
 from pipeline_lib.rain import NOISE_BELOW, RainScale
 from pipeline_lib.score.bootstrap import summable
@@ -21,8 +22,9 @@ from pipeline_lib.skill.regimes import BOX_CELLS, regime_cells
 from pipeline_lib.skill.spectra import radial_spectrum
 from pipeline_lib.tasks.nowcasting import metrics  # noqa: F401 - counted in the stage's fingerprint
 from pipeline_lib.tasks.nowcasting.counted import Counted, counted_by, suffix
-from pipeline_lib.tasks.nowcasting.names import VARIABLE
+from pipeline_lib.tasks.nowcasting.names import BOUND, RETRIEVED, VARIABLE
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions
+from pipeline_lib.tasks.nowcasting.retrieved import BOUND_COUNTS, RETRIEVED_COUNTS
 from pipeline_lib.tasks.nowcasting.sequences import Rows
 
 Values = NDArray[np.float64]
@@ -69,9 +71,10 @@ def score_stores(
     InvalidRunError
         If a forecast has no finite value where there is a true one.
     """
-    forecast, truth = product[VARIABLE], _truth(product, dataset, where)
+    forecast, truth = product[VARIABLE], _truth(product[VARIABLE], dataset, where)
     starts, places = _futures(product, dataset, where)
     counted, scale = counted_by(options.metrics), _scale(truth)
+    rain = None if counted.retrieved is None else _retrieved(product, dataset, where)
     noise = float(truth.attrs.get(NOISE_BELOW, 0.0))
     times = product["time"].values[starts]
     parts = []
@@ -82,10 +85,15 @@ def score_stores(
         valid = np.isfinite(true) & without_noise(true, noise)
         _require_finite(found, valid, times[part], where)
         parts.append(_counts(found, true, valid, truth[places[part, 0] - 1], counted, scale))
+        if rain is not None and counted.retrieved is not None:
+            known = places[part], valid, times[part]
+            parts[-1] |= _rain_counts(product.isel(time=starts[part]), rain, counted.retrieved, *known, where)
     counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     variables = {name: (_DIMS[values.ndim], summable(values)) for name, values in counts.items()}
     first = truth.isel(time=places[:, 0]).assign_coords(time=times)
     method = {"leads": places.shape[1], NOISE_BELOW: noise, **counted.to_plain()}
+    if rain is not None:
+        method["retrieval"] = product[RETRIEVED].attrs["retrieval"]
     sample = Sample.of(first, first.notnull(), method=method)
     leads = forecast["lead"].values
     coords = {"time": times, "lead": leads, "spectrum_lead": leads[_leads_of_spectra(len(leads))]}
@@ -109,6 +117,9 @@ def _counts(
         sums |= balanced_errors(found, true, scale, valid)
         rates = scale.to_rate(found), scale.to_rate(np.where(valid, true, 0.0))
         sums["rain_squared_error"] = error_sums(*rates, valid)["squared_error"]
+    if counted.temperature:
+        span = TemperatureScale.of_attributes(start.attrs, where="scoring.metrics").span
+        sums["temperature_squared_error"] = span**2 * sums["squared_error"]
     for threshold in counted.thresholds:
         limit = _limit(threshold, scale, true)
         outcomes = contingency(found, true, [limit], valid)
@@ -127,6 +138,46 @@ def _counts(
         spectrum = radial_spectrum(frames[:, chosen], valid[:, chosen])
         sums[name] = spectrum.power[..., spectrum.wavenumber <= _NYQUIST]
     return sums
+
+
+def _rain_counts(
+    product: xr.Dataset,
+    rain: xr.DataArray,
+    thresholds: tuple[float, ...],
+    places: NDArray[np.int64],
+    valid: Mask,
+    times: NDArray[np.datetime64],
+    where: str,
+) -> dict[str, Values]:
+    """Count what rain retrieved from the forecast and from the true frames is scored by.
+
+    Cells with a true frame count, as ``valid`` (start, lead, y, x) says; of rain from the true frames what the periods
+    held.
+    """
+    true = rain.values[places]
+    both = valid & np.isfinite(true)
+    found = product[RETRIEVED].values.astype(np.float64)
+    _require_finite(found, both, times, where)
+    bound = product[BOUND].values.astype(np.float64)
+    sums: dict[str, Values] = {}
+    for start, values, cells in (
+        (RETRIEVED_COUNTS, found, both),
+        (BOUND_COUNTS, bound, both & np.isfinite(bound)),
+    ):
+        counts = {**error_sums(values, true, cells), **moment_sums(values, true, cells)}
+        for threshold in thresholds:
+            outcomes = contingency(values, true, [float(true.dtype.type(threshold))], cells)
+            counts |= {name + suffix(threshold): outcome[..., 0] for name, outcome in outcomes.items()}
+        sums |= {start + name: value for name, value in counts.items()}
+    return sums
+
+
+def _retrieved(product: xr.Dataset, dataset: xr.Dataset, where: str) -> xr.DataArray:
+    """Return the dataset's variable that the product retrieves, loaded."""
+    if RETRIEVED not in product:
+        fix = "set training.retrieval and train again"
+        raise ScoreError("retrieves nothing from its forecasts", where=where, fix=fix)
+    return _truth(product[RETRIEVED], dataset, where)
 
 
 def _leads_of_spectra(leads: int) -> NDArray[np.int64]:
@@ -175,9 +226,9 @@ def _require_finite(found: Values, valid: Mask, times: NDArray[np.datetime64], w
         )
 
 
-def _truth(product: xr.Dataset, dataset: xr.Dataset, where: str) -> xr.DataArray:
-    """Return the dataset's variable that the product forecasts, loaded."""
-    name = str(product[VARIABLE].attrs["forecast_of"])
-    if name not in dataset or dataset[name].shape[1:] != product[VARIABLE].shape[2:]:
+def _truth(forecast: xr.DataArray, dataset: xr.Dataset, where: str) -> xr.DataArray:
+    """Return the dataset's variable that a forecast is of, loaded."""
+    name = str(forecast.attrs["forecast_of"])
+    if name not in dataset or dataset[name].shape[1:] != forecast.shape[2:]:
         raise ScoreError(f"forecasts {name!r}, which the dataset does not hold on that grid", where=where)
     return dataset[name].load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from pipeline_lib.learning.nowcaster import Nowcaster
 from pipeline_lib.rain import RainScale
 from pipeline_lib.tasks.nowcasting.options import TrainingOptions
 from pipeline_lib.tasks.nowcasting.problem import NowcastingProblem
+from pipeline_lib.tasks.nowcasting.retrieval import FILE, fit_retrieval
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows, read_windows, scaling_of
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
@@ -50,7 +52,15 @@ def train(request: TrainingRequest) -> None:
     if next(network.parameters(), None) is not None:
         outcome = _descent(request, training, network, windows)
     rules = {name: getattr(training, name) for name in ("step_minutes", "stride", "missing")}
-    found = {"train": windows[0].windows, "validation": windows[1].windows}
+    facts: dict[str, Any] = {"windows": {"train": windows[0].windows, "validation": windows[1].windows}}
+    beside: dict[str, Any] = {}
+    if training.retrieval is not None:
+        days = open_days(request.of("dataset"), *request.train)
+        beside[FILE] = fit_retrieval(days, request.inputs[0], training.retrieval).to_plain()
+        options = training.retrieval.model_dump(mode="json")
+        facts["retrieval"] = {"options": options, "train": [day.isoformat() for day in request.train]}
+        # A file of the user's own, to forecast from, need not hold it.
+        facts["target"] = training.retrieval.target
     keep(
         request,
         network,
@@ -58,7 +68,8 @@ def train(request: TrainingRequest) -> None:
         task="nowcasting",
         sizes=sizes,
         scaling=list(scaling_of(request.inputs, request.statistics).values()),
-        facts={**rules, "windows": found},
+        facts={**rules, **facts},
+        beside=beside,
     )
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pipeline_lib.errors import ConfigError, ScoreError
+from pipeline_lib.brightness import TemperatureScale
+from pipeline_lib.errors import ConfigError, DataError, ScoreError
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.rain import HKO7
 from pipeline_lib.score.gate import InvalidRunError
@@ -129,14 +130,32 @@ def test_every_metric_has_a_perfect_value_for_the_truth(stores):
     for i in range(len(dataset.time) - LEADS):
         perfect.forecast[i] = dataset.echo.values[i + 1 : i + 1 + LEADS]
     families = {"fss_*": "fss_2_3", **{f"{name}_*": f"{name}_0.5" for name in OF_EVENTS}}
-    names = [families.get(name, name.replace("*", "lead_2")) for name in metrics_of("nowcasting")]
-    _, _, found = scored(perfect, dataset, names)
+    names = [families.get(name, name.replace("*", "lead_2")) for name in metrics_of("nowcasting", "metrics")]
+    kelvin = dataset.assign(echo=dataset.echo.assign_attrs(TemperatureScale(180, 320).attributes()))
+    _, _, found = scored(perfect, kelvin, names)
     for name, value in found.items():
         metric = METRICS.get(name)
-        if name.startswith(("frequency_bias", "sequence_cross_entropy")):
+        if name.startswith(("frequency_bias", "std_ratio", "sequence_cross_entropy")):
             continue
         assert value == pytest.approx(metric.bounds[1] if metric.direction == "higher" else 0, abs=1e-6), name
     assert found["frequency_bias_0.5"] == 1
+    assert found["std_ratio"] == pytest.approx(1)
+
+
+def test_errors_in_kelvin_are_those_of_shares_times_the_range(stores):
+    product, dataset = stores
+    names = ["temperature_rmse_lead_2", "frame_mse_lead_2", "std_ratio_lead_2"]
+    kelvin = dataset.assign(echo=dataset.echo.assign_attrs(TemperatureScale(180, 320).attributes()))
+    _, _, found = scored(product, kelvin, names)
+    assert found["temperature_rmse_lead_2"] == pytest.approx(140 * np.sqrt(found["frame_mse_lead_2"]))
+    times = dataset.time.values
+    starts = [i for i in range(len(times) - LEADS) if times[i + LEADS] - times[i] == LEADS * STEP]
+    truth, guess = dataset.echo.values[[i + 2 for i in starts]], product.forecast.values[starts, 1]
+    known = np.isfinite(truth)
+    expected = guess[known].astype(float).std() / truth[known].astype(float).std()
+    assert found["std_ratio_lead_2"] == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(DataError, match="no scale that turns the values into temperatures"):
+        scored(product, dataset, names)
 
 
 def test_a_forecast_without_a_value_is_no_forecast(stores):
@@ -212,6 +231,8 @@ def test_names_say_what_is_counted_and_which_lead_is_needed():
         "thresholds": [0.5, 2.0],
         "fractions": [[2.0, 9]],
         "parted": [],
+        "temperature": False,
+        "retrieved": None,
     }
     parted = ScoringOptions(metrics=["csi_2_initiation", "pod_2_initiation_lead_6", "far_0.5_continuation", "csi_2"])
     assert Nowcasting.counted(parted)["parted"] == [[0.5, "continuation"], [2.0, "initiation"]]

@@ -1,0 +1,148 @@
+"""The second stage of a nowcast: another variable, retrieved from the forecast frames."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from pipeline_lib.errors import DataError
+from pipeline_lib.io.manifest import Manifest
+from pipeline_lib.retrieval.features import features_of
+from pipeline_lib.retrieval.options import RetrievalOptions
+from pipeline_lib.retrieval.rain import Retrieval
+from pipeline_lib.tasks.nowcasting.names import BOUND, RETRIEVED
+from pipeline_lib.tasks.nowcasting.sequences import Index, Rows
+
+logger = logging.getLogger(__name__)
+
+FILE = "retrieval.json"
+"""Payload of a model: the fitted retrieval."""
+UNITS = "mm h-1"
+"""Of what is retrieved."""
+
+
+def fit_retrieval(ds: xr.Dataset, frames: str, options: RetrievalOptions) -> Retrieval:
+    """Fit a retrieval to pairs of a frame's pixel and the rain rate there, where both are known.
+
+    Parameters
+    ----------
+    ds
+        The training days.
+    frames
+        Variable that it retrieves from.
+    options
+        Target and size.
+
+    Raises
+    ------
+    DataError
+        If a variable is missing, has another grid or another unit than mm h-1, or there are too few pairs.
+    """
+    _require(ds, (options.target,) if options.surface is None else (options.target, options.surface), like=frames)
+    if ds[options.target].attrs.get("units") != UNITS:
+        units = ds[options.target].attrs.get("units")
+        raise DataError(f"is in {units!r}, no rain rate ({UNITS})", where=options.target, fix="choose another target")
+    each = -(-options.samples // ds.sizes["time"])
+    features, rates = zip(*_pairs(ds, frames, options, each), strict=True)
+    found = Retrieval.fit(np.concatenate(features), np.concatenate(rates), options)
+    logger.info("retrieval of %s: fitted to %d pixels", options.target, sum(map(len, rates)))
+    return found
+
+
+def _pairs(
+    ds: xr.Dataset, frames: str, options: RetrievalOptions, each: int
+) -> Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Give features and rates of some pixels of each frame, drawn by its number."""
+    given, rain = ds[frames].load(), ds[options.target].load()
+    below = None if options.surface is None else ds[options.surface].load()
+    for number in range(ds.sizes["time"]):
+        features = features_of(given.values[number], None if below is None else below.values[number])
+        rates = rain.values[number].astype(np.float64)
+        known = np.flatnonzero(np.isfinite(features).all(axis=-1) & np.isfinite(rates))
+        rng = np.random.default_rng([options.seed, number])
+        chosen = rng.choice(known, min(each, known.size), replace=False)
+        yield features.reshape(-1, features.shape[-1])[chosen], rates.ravel()[chosen]
+
+
+def load_retrieval(trained: Manifest) -> tuple[Retrieval, RetrievalOptions] | None:
+    """Return the retrieval of a stored model and its options; ``None`` if it has none."""
+    told = trained.content.get("retrieval")
+    if told is None:
+        return None
+    stored = json.loads(trained.file(FILE).read_text(encoding="utf-8"))
+    return Retrieval.from_plain(stored), RetrievalOptions.model_validate(told["options"])
+
+
+def add_retrieved(product: xr.Dataset, forecast: str, trained: Manifest, ds: xr.Dataset, rows: Rows) -> None:
+    """Put what a model's retrieval makes of the forecast, and of the true frames, into its product.
+
+    Parameters
+    ----------
+    product
+        Holds ``forecast`` (time, lead, y, x); changed.
+    forecast
+        Its variable.
+    trained
+        The model; without a retrieval nothing is done.
+    ds
+        The frames.
+    rows
+        Which of them lie in a row.
+
+    Raises
+    ------
+    DataError
+        If the surface is missing or has another grid.
+    """
+    stored = load_retrieval(trained)
+    if stored is None:
+        return
+    retrieval, options = stored
+    made = product[forecast]
+    frames = ds[str(made.attrs["forecast_of"])]
+    surface = None
+    if options.surface is not None:
+        _require(ds, (options.surface,), like=str(frames.name))
+        surface = ds[options.surface].values
+    starts = np.searchsorted(ds["time"].values, product["time"].values)
+    below = None if surface is None else surface[starts, None]
+    dtype = made.dtype
+    told = {
+        "units": UNITS,
+        "coverage_content_type": "modelResult",
+        "forecast_of": options.target,
+        "retrieval": json.dumps(trained.content["retrieval"], sort_keys=True),
+    }
+    rates = retrieval.rates(made.values, below).astype(dtype)
+    product[RETRIEVED] = (made.dims, rates, {**told, "long_name": f"{options.target} retrieved from the forecast"})
+    truth = retrieval.rates(frames.values, surface).astype(dtype)
+    bound = _followed(truth, starts, rows, product.sizes["lead"])
+    words = f"{options.target} retrieved from the true frames of the times that are forecast"
+    product[BOUND] = (made.dims, bound, {**told, "long_name": words})
+
+
+def _followed(frames: NDArray[Any], starts: Index, rows: Rows, leads: int) -> NDArray[Any]:
+    """Return the frames (start, lead, y, x) that follow; NaN beyond the end of the row."""
+    ahead = np.arange(1, leads + 1)
+    places = (starts[:, None] + ahead).clip(max=len(frames) - 1)
+    found: NDArray[Any] = frames[places]
+    found[ahead > rows.after[starts][:, None]] = np.nan
+    return found
+
+
+def _require(ds: xr.Dataset, names: Iterable[str], *, like: str) -> None:
+    for name in names:
+        if name not in ds:
+            raise DataError(
+                f"there is no variable {name!r}",
+                where="training.retrieval",
+                fix="keep it in the source's preparation, or correct the name",
+            )
+        if ds[name].shape != ds[like].shape:
+            raise DataError(f"has shape {ds[name].shape}, the frames are {ds[like].shape}", where=name)

@@ -1,0 +1,170 @@
+"""The second stage: what a retrieval is fitted to, what of it is scored, what must be there for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from pipeline_lib.errors import ConfigError, DataError, ScoreError
+from pipeline_lib.metrics import METRICS
+from pipeline_lib.retrieval.features import features_of
+from pipeline_lib.retrieval.options import RetrievalOptions
+from pipeline_lib.retrieval.rain import Retrieval
+from pipeline_lib.score.gate import InvalidRunError, check_same_sample
+from pipeline_lib.tasks.nowcasting import Nowcasting
+from pipeline_lib.tasks.nowcasting.options import ScoringOptions, TrainingOptions
+from pipeline_lib.tasks.nowcasting.retrieval import fit_retrieval
+from pipeline_lib.tasks.nowcasting.score import score_stores
+from tests.tasks.metrics_of import metrics_of
+
+FRAMES, LEADS, SIDE = 9, 3, 6
+TIMES = np.datetime64("2010-08-26", "ns") + np.arange(FRAMES) * np.timedelta64(1800, "s")
+OPTIONS = RetrievalOptions(target="rain_rate", rows=3, columns=3, epochs=3, samples=200, fewest=20)
+KINDS, EVENTS = ("retrieved", "bound"), ("csi", "pod", "far")
+FAMILIES = {f"{kind}_{score}_*": f"{kind}_{score}_1" for kind in KINDS for score in EVENTS}
+NAMES = [FAMILIES.get(name, name.replace("*", "lead_2")) for name in metrics_of("nowcasting", "retrieved")]
+
+
+@pytest.fixture
+def stores() -> tuple[xr.Dataset, xr.Dataset]:
+    """A product and a dataset with gaps in the frames and in the rain, in different places."""
+    rng = np.random.default_rng(0)
+    dims = ("time", "y", "x")
+    top, rain = rng.random((2, FRAMES, SIDE, SIDE)).astype(np.float32)
+    rain *= 3
+    top[:, 0, 0], rain[:, 5, 5], rain[4] = np.nan, np.nan, np.nan
+    dataset = xr.Dataset(
+        {"cloud_top": (dims, top, {"units": "1"}), "rain_rate": (dims, rain, {"units": "mm h-1"})}, {"time": TIMES}
+    )
+    told = {"forecast_of": "cloud_top", "step_minutes": 30.0, "missing": 0.1, "seen": 1}
+    shape = (FRAMES, LEADS, SIDE, SIDE)
+    product = xr.Dataset(
+        {
+            "forecast": (("time", "lead", "y", "x"), rng.random(shape).astype(np.float32), told),
+            **{
+                name: (
+                    ("time", "lead", "y", "x"),
+                    3 * rng.random(shape).astype(np.float32),
+                    {"forecast_of": "rain_rate", "retrieval": "{}"},
+                )
+                for name in ("retrieved", "retrieved_from_truth")
+            },
+        },
+        {"time": TIMES, "lead": np.arange(1, LEADS + 1)},
+    )
+    product["retrieved_from_truth"][4, 2] = np.nan  # that frame was in another period
+    return product, dataset
+
+
+def scored(product, dataset, metrics=NAMES):
+    counts, sample = score_stores(product, None, dataset, ScoringOptions(metrics=metrics), where="model")
+    pooled = {str(n): v.sum("time").values[None] for n, v in counts.data_vars.items()}
+    return sample, {name: METRICS.get(name).by_lead(pooled)[0] for name in metrics}
+
+
+def test_scores_of_retrieved_rain_are_those_of_plain_loops(stores):
+    product, dataset = stores
+    _, found = scored(product, dataset)
+    for kind, name in (("retrieved", "retrieved"), ("bound", "retrieved_from_truth")):
+        for lead in range(LEADS):
+            pairs = []
+            for start in range(FRAMES - LEADS):
+                truth = dataset.rain_rate.values[start + 1 + lead]
+                for cell in np.ndindex(SIDE, SIDE):
+                    guess = product[name].values[start, lead][cell]
+                    if np.isnan(truth[cell]) or cell == (0, 0) or np.isnan(guess):
+                        continue
+                    pairs.append((float(guess), float(truth[cell])))
+            p, o = np.array(pairs).T
+            a, b, c = (((p >= 1) == yes) & ((o >= 1) == event) for yes, event in ((1, 1), (1, 0), (0, 1)))
+            a, b, c = a.sum(), b.sum(), c.sum()
+            expected = {
+                "csi_1": a / (a + b + c),
+                "pod_1": a / (a + c),
+                "far_1": b / (a + b),
+                "rmse": np.sqrt(((p - o) ** 2).mean()),
+                "pearson": np.corrcoef(p, o)[0, 1],
+            }
+            for score, value in expected.items():
+                assert found[f"{kind}_{score}"][lead] == pytest.approx(value), (kind, score, lead)
+
+
+def test_the_bound_of_a_score_is_that_of_the_true_frames_and_ranks_nobody(stores):
+    product, dataset = stores
+    counts, _ = score_stores(product, None, dataset, ScoringOptions(metrics=NAMES), where="model")
+    pooled = {str(n): v.sum("time").values[None] for n, v in counts.data_vars.items()}
+    for name in NAMES:
+        metric = METRICS.get(name)
+        if name.startswith("bound"):
+            assert metric.direction == "none"
+            assert metric.bound(pooled) is None
+        else:
+            other = METRICS.get(name.replace("retrieved", "bound"))
+            np.testing.assert_array_equal(metric.bound(pooled), other.by_lead(pooled))
+            assert metric.direction in ("higher", "lower")
+    assert METRICS.get("frame_mse").bound(pooled) is None
+    assert METRICS.get("bound_csi_0.1_lead_6").__doc__ == "CSI at 0.1 of rain retrieved from the true frames, lead 6."
+
+
+def test_a_gap_in_what_is_retrieved_is_no_forecast(stores):
+    product, dataset = stores
+    product.retrieved[2, 0, 0, 0] = np.nan  # where there is no true frame
+    product.retrieved[2, 1, 1, 1] = np.nan  # of frame 4, in which the rain is not known
+    scored(product, dataset)
+    product.retrieved[2, 0, 3, 3] = np.nan
+    with pytest.raises(InvalidRunError, match="a forecast from 2010-08-26T01:00:00 has no value 1 steps later"):
+        scored(product, dataset)
+
+
+def test_competitors_with_other_retrievals_are_not_compared(stores):
+    product, dataset = stores
+    samples = {"one": scored(product, dataset)[0]}
+    product.retrieved.attrs["retrieval"] = '{"options": {}}'
+    samples["two"] = scored(product, dataset)[0]
+    with pytest.raises(ScoreError, match="two"):
+        check_same_sample(samples)
+    # Where retrieved rain is not scored, it does not matter.
+    assert "retrieval" not in scored(product, dataset, ["frame_mse"])[0].method
+
+
+def test_scores_of_retrieved_rain_need_a_retrieval(stores):
+    product, dataset = stores
+    with pytest.raises(ScoreError, match=r"model: retrieves nothing from its forecasts; set training\.retrieval"):
+        scored(product[["forecast"]], dataset)
+    scoring = ScoringOptions(metrics=["frame_mse", "retrieved_csi_1"])
+    with pytest.raises(ConfigError, match=r"training\.retrieval: is missing, and retrieved_csi_1 needs one"):
+        Nowcasting.check(TrainingOptions(), scoring)
+    Nowcasting.check(TrainingOptions(retrieval=OPTIONS), scoring)
+    assert Nowcasting.counted(scoring)["retrieved"] == [1.0]
+    assert Nowcasting.counted(ScoringOptions(metrics=["bound_rmse"]))["retrieved"] == []
+
+
+def test_it_is_fitted_to_pixels_with_a_frame_and_a_rain_rate(stores):
+    _, dataset = stores
+    every = OPTIONS.model_copy(update={"samples": FRAMES * SIDE**2})
+    made = fit_retrieval(dataset, "cloud_top", every)
+    features = features_of(dataset.cloud_top.values)
+    rates = dataset.rain_rate.values.astype(float)
+    known = np.isfinite(features).all(axis=-1) & np.isfinite(rates)
+    assert known.sum() == (FRAMES - 1) * (SIDE**2 - 2)
+    expected = Retrieval.fit(features[known], rates[known], every)
+    for name, values in vars(expected).items():
+        np.testing.assert_allclose(getattr(made, name), values, atol=1e-9)
+    some = fit_retrieval(dataset, "cloud_top", OPTIONS)
+    np.testing.assert_array_equal(some.weights, fit_retrieval(dataset, "cloud_top", OPTIONS).weights)
+    other = fit_retrieval(dataset, "cloud_top", OPTIONS.model_copy(update={"seed": 1}))
+    assert abs(some.weights - other.weights).max() > 0.01
+
+
+def test_what_it_cannot_be_fitted_to_is_told(stores):
+    _, dataset = stores
+    with pytest.raises(DataError, match=r"training\.retrieval: there is no variable 'land'; keep it in the source's"):
+        fit_retrieval(dataset, "cloud_top", OPTIONS.model_copy(update={"surface": "land"}))
+    units = dataset.rain_rate.assign_attrs(units="m s-1")
+    with pytest.raises(DataError, match=r"rain_rate: is in 'm s-1', no rain rate \(mm h-1\)"):
+        fit_retrieval(dataset.assign(rain_rate=units), "cloud_top", OPTIONS)
+    with pytest.raises(DataError, match=r"rain_rate: has shape \(9,\), the frames are \(9, 6, 6\)"):
+        fit_retrieval(dataset.assign(rain_rate=dataset.rain_rate[:, 1, 1]), "cloud_top", OPTIONS)
+    with pytest.raises(DataError, match="there are 0 pixels"):
+        fit_retrieval(dataset.assign(rain_rate=dataset.rain_rate.where(False)), "cloud_top", OPTIONS)
