@@ -45,13 +45,9 @@ class Layer(nn.Module):
         self.kind, self.width = kind, width
         self.map = nn.Linear(inputs + width, width * (_GATES if kind == "lstm" else 1))
 
-    def rest(self, like: Tensor) -> tuple[Tensor, ...]:
-        """Return what it remembers at first of samples (sample, ...): nothing."""
-        zeros = like.new_zeros(len(like), self.width)
-        return (zeros, zeros) if self.kind == "lstm" else (zeros,)
-
-    def forward(self, seen: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Return the state after a step, the hidden values (sample, width) first."""
+    def forward(self, seen: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+        """Return the state after a step, the hidden values (sample, width) first; ``None`` before it is all zeros."""
+        state = state or 2 * (seen.new_zeros(len(seen), self.width),)
         mapped = self.map(torch.cat([seen, state[0]], dim=1))
         if self.kind == "rnn":
             return (mapped.tanh(),)
@@ -135,7 +131,7 @@ class LocalRecurrent(Nowcaster):
         hidden = squares.transpose(1, 2).flatten(0, 1)
         after: States = []
         for number, layer in enumerate(self.layers):
-            after.append(layer(hidden, states[number] if states else layer.rest(hidden)))
+            after.append(layer(hidden, states[number] if states else None))
             hidden = after[-1][0]
         answers = self.out(hidden).unflatten(0, (len(frame), -1)).transpose(1, 2)
         size = (rows * self.step, columns * self.step)

@@ -30,8 +30,8 @@ class PatchLSTM(FrameModel):
 
     card: ClassVar[ModelCard] = ModelCard(
         title="Patch LSTM",
-        summary="One LSTM for all patches of a frame: at each step it sees a patch as a vector and answers with the patch"
-        " in the next frame, from which it goes on. Patches know nothing of each other.",
+        summary="One LSTM for all patches of a frame: at each step it sees a patch as a vector and answers with the"
+        " patch in the next frame, from which it goes on. Patches know nothing of each other.",
         task="nowcasting",
         citation=CITATION,
         year=2018,

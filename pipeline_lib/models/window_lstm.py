@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from pipeline_lib.learning.nowcaster import Nowcaster
 
 CITATION = (
-    "Akbari Asanjan, A., Yang, T., Hsu, K., Sorooshian, S., Lin, J., Peng, Q.: Short-Term Precipitation Forecast Based on"
-    " the PERSIANN System and LSTM Recurrent Neural Networks. JGR Atmospheres 123, 12543-12563, 2018"
+    "Akbari Asanjan, A., Yang, T., Hsu, K., Sorooshian, S., Lin, J., Peng, Q.: Short-Term Precipitation Forecast Based"
+    " on the PERSIANN System and LSTM Recurrent Neural Networks. JGR Atmospheres 123, 12543-12563, 2018"
 )
 DOI = "10.1029/2018JD028375"
 FACTS = (
     Fact(
-        text="An LSTM forecasts cloud-top brightness temperature, and PERSIANN makes rain of its forecasts, 0 to 6 hours"
-        " ahead; a simple recurrent network, persistence and Farnebaeck's optical flow go through the same chain"
+        text="An LSTM forecasts cloud-top brightness temperature, and PERSIANN makes rain of its forecasts, 0 to 6"
+        " hours ahead; a simple recurrent network, persistence and Farnebaeck's optical flow go through the same chain"
         " (abstract).",
         confidence="verified",
     ),
@@ -33,8 +33,8 @@ FACTS = (
         confidence="verified",
     ),
     Fact(
-        text="Whether the published network saw the surroundings of pixels or flattened patches is not known, nor are its"
-        " size and its scores at each lead.",
+        text="Whether the published network saw the surroundings of pixels or flattened patches is not known, nor are"
+        " its size and its scores at each lead.",
         confidence="unknown",
     ),
 )
@@ -65,8 +65,8 @@ class WindowLSTM(FrameModel):
 
     card: ClassVar[ModelCard] = ModelCard(
         title="Window LSTM",
-        summary="One small LSTM for all pixels: at each step it sees the window around a pixel and answers with the pixel"
-        " in the next frame. Forecast frames are put together from all pixels, and it goes on from them.",
+        summary="One small LSTM for all pixels: at each step it sees the window around a pixel and answers with the"
+        " pixel in the next frame. Forecast frames are put together from all pixels, and it goes on from them.",
         task="nowcasting",
         citation=CITATION,
         year=2018,
