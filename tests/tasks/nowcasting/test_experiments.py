@@ -17,6 +17,8 @@ FRAMES = {
     "moving-digits-plus": (1, 64, 64),
     "storm-cells": (7, 48, 48),
     "cold-clouds": (1, 48, 48),
+    "cold-clouds-rain": (1, 48, 48),
+    "cold-clouds-carried": (1, 48, 48),
 }
 """Channels, rows and columns of each source."""
 EXPERIMENTS = [file.stem for file in sorted(FOLDER.glob("*.yaml")) if "task: nowcasting" in file.read_text()]
