@@ -37,6 +37,9 @@ class Retrieval:
         Of the map's units (unit, feature), in standardised features.
     slopes, offsets
         Of the linear maps of standardised features: (unit, feature) and (unit,), mm/h.
+    highest
+        Rain rates of which the linear maps were fitted, at most (unit,), mm/h. They give no more: forecast frames may
+        look as no true frame does, where a linear map would have no end. Ours.
     """
 
     mean: Values
@@ -44,6 +47,7 @@ class Retrieval:
     weights: Values
     slopes: Values
     offsets: Values
+    highest: Values
 
     @classmethod
     def fit(cls, features: Values, rates: Values, options: RetrievalOptions) -> Retrieval:
@@ -71,11 +75,12 @@ class Retrieval:
         order = np.argsort(nearest, kind="stable")
         members = np.split(order, np.searchsorted(nearest[order], np.arange(1, len(weights))))
         away = np.maximum(*map_distance(options.rows, options.columns))
-        slopes, offsets = np.empty_like(weights), np.empty(len(weights))
+        slopes, offsets, highest = np.empty_like(weights), np.empty(len(weights)), np.empty(len(weights))
         for unit in range(len(weights)):
             chosen = _enough(members, away[unit], options.fewest)
             slopes[unit], offsets[unit] = ridge(samples[chosen], rates[chosen], options.penalty)
-        return cls(mean, scale, weights, slopes, offsets)
+            highest[unit] = rates[chosen].max()
+        return cls(mean, scale, weights, slopes, offsets, highest)
 
     def rates(self, frames: ArrayLike, surface: ArrayLike | None = None) -> Values:
         """Return rain rates [mm/h], none below zero, of frames (time, ..., rows, columns); NaN where they are missing.
@@ -101,7 +106,8 @@ class Retrieval:
         samples = (features[known] - self.mean) / self.scale
         unit = nearest_units(self.weights, samples)
         rates = np.full(known.shape, np.nan)
-        rates[known] = np.maximum(np.einsum("nf,nf->n", samples, self.slopes[unit]) + self.offsets[unit], 0.0)
+        linear = np.einsum("nf,nf->n", samples, self.slopes[unit]) + self.offsets[unit]
+        rates[known] = np.clip(linear, 0.0, self.highest[unit])
         return rates
 
     def to_plain(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,7 @@ def test_each_unit_has_the_linear_map_of_its_samples_or_of_those_around_it():
         expected = Ridge(alpha=OPTIONS.penalty).fit(samples[chosen], rates[chosen])
         np.testing.assert_allclose(made.slopes[unit], expected.coef_, atol=1e-9)
         assert made.offsets[unit] == pytest.approx(expected.intercept_)
+        assert made.highest[unit] == rates[chosen].max()
     assert {0, 1} <= reaches  # both units with samples enough and units without
 
 
@@ -98,6 +100,18 @@ def test_what_lies_below_is_one_more_feature():
     made = Retrieval.fit(features_of(frames, surface).reshape(-1, 6), rates.ravel(), OPTIONS)
     error = made.rates(frames, surface) - rates
     assert np.sqrt((error**2).mean()) < 0.05
+
+
+def test_what_looks_like_no_training_frame_gets_no_more_rain_than_was_seen():
+    _, warm, rain = clouds(12)
+    made = Retrieval.fit(features_of(warm).reshape(-1, 5), rain.ravel(), OPTIONS)
+    strange = np.full((1, 48, 48), 100.0)
+    found = made.rates(strange)
+    assert found.min() >= 0
+    assert found.max() <= rain.max()
+    # Without that end there would be rain without end.
+    free = replace(made, highest=made.highest + 1e6).rates(strange)
+    assert free.max() > rain.max()
 
 
 def test_it_comes_back_from_text_as_it_was():

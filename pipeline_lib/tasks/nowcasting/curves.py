@@ -98,9 +98,11 @@ def _with_counts(context: ReportContext) -> list[Competitor]:
 
 
 def _whole(name: str) -> type[FrameMetric] | None:
-    """Return a metric that is an average over leads."""
+    """Return a metric that is an average over leads and tells competitors apart."""
     metric = METRICS.get(name)
-    return metric if isinstance(metric, type) and issubclass(metric, FrameMetric) and metric.lead is None else None
+    if not (isinstance(metric, type) and issubclass(metric, FrameMetric)):
+        return None
+    return metric if metric.lead is None and not metric.of_truth else None
 
 
 def _by_lead(metric: type[FrameMetric], counts: xr.Dataset) -> Values:

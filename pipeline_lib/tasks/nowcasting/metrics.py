@@ -37,6 +37,8 @@ class FrameMetric:
     """What it needs to be counted, and with which arguments."""
     lead: ClassVar[int | None] = None
     """The only lead that it looks at, if there is one."""
+    of_truth: ClassVar[bool] = False
+    """Whether it is made of the truth alone, and so the same for all competitors."""
 
     score: ClassVar[staticmethod[[Counts], Values]]
     """Makes the score of counts by the names that :mod:`pipeline_lib.skill` gives them."""

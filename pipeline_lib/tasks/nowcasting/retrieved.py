@@ -22,20 +22,28 @@ class RetrievedMetric(FrameMetric):
     """A score of retrieved rain."""
 
     part = (RETRIEVED,)
-    counts_from: ClassVar[str] = RETRIEVED_COUNTS
-    """What the names of its counts begin with."""
 
     @classmethod
     def needed(cls, counts: Counts) -> Counts:
         """Return the counts of retrieved rain."""
-        return _stripped(counts, cls.counts_from, "")
+        return cls.stripped(counts, "")
+
+    @classmethod
+    def stripped(cls, counts: Counts, end: str) -> Counts:
+        """Return the counts that it is made of whose names end so, by what is left of their names."""
+        start = BOUND_COUNTS if cls.of_truth else RETRIEVED_COUNTS
+        return {
+            name.removeprefix(start).removesuffix(end): values
+            for name, values in counts.items()
+            if name.startswith(start) and name.endswith(end)
+        }
 
     @classmethod
     def bound(cls, counts: Counts) -> Values | None:
         """Return the score of rain retrieved from the true frames."""
-        if cls.counts_from == BOUND_COUNTS:
+        if cls.of_truth:
             return None
-        perfect: type[RetrievedMetric] = type(cls.__name__, (cls,), {"counts_from": BOUND_COUNTS})
+        perfect: type[RetrievedMetric] = type(cls.__name__, (cls,), {"of_truth": True})
         return perfect.by_lead(counts)
 
 
@@ -53,16 +61,7 @@ class RetrievedEvents(RetrievedMetric):
     @classmethod
     def needed(cls, counts: Counts) -> Counts:
         """Return the counts of the threshold."""
-        return _stripped(counts, cls.counts_from, suffix(*cls.part[1:]))
-
-
-def _stripped(counts: Counts, start: str, end: str) -> Counts:
-    """Return the counts whose names begin and end so, by what is left of their names."""
-    return {
-        name.removeprefix(start).removesuffix(end): values
-        for name, values in counts.items()
-        if name.startswith(start) and name.endswith(end)
-    }
+        return cls.stripped(counts, suffix(*cls.part[1:]))
 
 
 @METRICS.register("retrieved_csi_*")
@@ -114,7 +113,7 @@ class BoundCsi(RetrievedCsi):
     """CSI at * of rain retrieved from the true frames."""
 
     direction = "none"
-    counts_from = BOUND_COUNTS
+    of_truth = True
 
 
 @METRICS.register("bound_pod_*")
@@ -122,7 +121,7 @@ class BoundPod(RetrievedPod):
     """POD at * of rain retrieved from the true frames."""
 
     direction = "none"
-    counts_from = BOUND_COUNTS
+    of_truth = True
 
 
 @METRICS.register("bound_far_*")
@@ -130,7 +129,7 @@ class BoundFar(RetrievedFar):
     """FAR at * of rain retrieved from the true frames."""
 
     direction = "none"
-    counts_from = BOUND_COUNTS
+    of_truth = True
 
 
 @METRICS.register("bound_rmse")
@@ -139,7 +138,7 @@ class BoundRmse(RetrievedRmse):
     """RMSE of rain retrieved from the true frames."""
 
     direction = "none"
-    counts_from = BOUND_COUNTS
+    of_truth = True
 
 
 @METRICS.register("bound_pearson")
@@ -148,4 +147,4 @@ class BoundPearson(RetrievedPearson):
     """Pearson correlation of rain retrieved from the true frames."""
 
     direction = "none"
-    counts_from = BOUND_COUNTS
+    of_truth = True

@@ -85,9 +85,8 @@ def score_stores(
         valid = np.isfinite(true) & without_noise(true, noise)
         _require_finite(found, valid, times[part], where)
         parts.append(_counts(found, true, valid, truth[places[part, 0] - 1], counted, scale))
-        if rain is not None and counted.retrieved is not None:
-            known = places[part], valid, times[part]
-            parts[-1] |= _rain_counts(product.isel(time=starts[part]), rain, counted.retrieved, *known, where)
+        if rain is not None:
+            parts[-1] |= _rain_counts(product.isel(time=starts[part]), rain.values[places[part]], valid, counted, where)
     counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     variables = {name: (_DIMS[values.ndim], summable(values)) for name, values in counts.items()}
     first = truth.isel(time=places[:, 0]).assign_coords(time=times)
@@ -141,23 +140,16 @@ def _counts(
 
 
 def _rain_counts(
-    product: xr.Dataset,
-    rain: xr.DataArray,
-    thresholds: tuple[float, ...],
-    places: NDArray[np.int64],
-    valid: Mask,
-    times: NDArray[np.datetime64],
-    where: str,
+    product: xr.Dataset, true: NDArray[Any], valid: Mask, counted: Counted, where: str
 ) -> dict[str, Values]:
-    """Count what rain retrieved from the forecast and from the true frames is scored by.
+    """Count what rain retrieved from the forecast and from the true frames is scored by, against the true rain.
 
     Cells with a true frame count, as ``valid`` (start, lead, y, x) says; of rain from the true frames what the periods
     held.
     """
-    true = rain.values[places]
     both = valid & np.isfinite(true)
     found = product[RETRIEVED].values.astype(np.float64)
-    _require_finite(found, both, times, where)
+    _require_finite(found, both, product["time"].values, where)
     bound = product[BOUND].values.astype(np.float64)
     sums: dict[str, Values] = {}
     for start, values, cells in (
@@ -165,7 +157,7 @@ def _rain_counts(
         (BOUND_COUNTS, bound, both & np.isfinite(bound)),
     ):
         counts = {**error_sums(values, true, cells), **moment_sums(values, true, cells)}
-        for threshold in thresholds:
+        for threshold in counted.retrieved or ():
             outcomes = contingency(values, true, [float(true.dtype.type(threshold))], cells)
             counts |= {name + suffix(threshold): outcome[..., 0] for name, outcome in outcomes.items()}
         sums |= {start + name: value for name, value in counts.items()}
