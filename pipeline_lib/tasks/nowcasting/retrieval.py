@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from pipeline_lib.errors import DataError
+from pipeline_lib.errors import DataError, StoreError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.retrieval.features import features_of
 from pipeline_lib.retrieval.options import RetrievalOptions
@@ -71,12 +72,23 @@ def _pairs(
 
 
 def load_retrieval(trained: Manifest) -> tuple[Retrieval, RetrievalOptions] | None:
-    """Return the retrieval of a stored model and its options; ``None`` if it has none."""
+    """Return the retrieval of a stored model and its options; ``None`` if it has none.
+
+    Raises
+    ------
+    StoreError
+        If it was stored in another form than today's.
+    """
     told = trained.content.get("retrieval")
     if told is None:
         return None
     stored = json.loads(trained.file(FILE).read_text(encoding="utf-8"))
-    return Retrieval.from_plain(stored), RetrievalOptions.model_validate(told["options"])
+    try:
+        return Retrieval.from_plain(stored), RetrievalOptions.model_validate(told["options"])
+    except (KeyError, ValidationError) as error:
+        raise StoreError(
+            "holds no retrieval as they are today", where=str(trained.path), fix="train it again"
+        ) from error
 
 
 def add_retrieved(product: xr.Dataset, forecast: str, trained: Manifest, ds: xr.Dataset, rows: Rows) -> None:

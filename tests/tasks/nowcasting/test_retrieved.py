@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
 
-from pipeline_lib.errors import ConfigError, DataError, ScoreError
+from pipeline_lib.errors import ConfigError, DataError, ScoreError, StoreError
+from pipeline_lib.io.manifest import Artefact, read_manifest
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.retrieval.features import features_of
 from pipeline_lib.retrieval.options import RetrievalOptions
@@ -14,7 +17,7 @@ from pipeline_lib.retrieval.rain import Retrieval
 from pipeline_lib.score.gate import InvalidRunError, check_same_sample
 from pipeline_lib.tasks.nowcasting import Nowcasting
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions, TrainingOptions
-from pipeline_lib.tasks.nowcasting.retrieval import fit_retrieval
+from pipeline_lib.tasks.nowcasting.retrieval import FILE, fit_retrieval, load_retrieval
 from pipeline_lib.tasks.nowcasting.score import score_stores
 from tests.tasks.metrics_of import metrics_of
 
@@ -168,3 +171,23 @@ def test_what_it_cannot_be_fitted_to_is_told(stores):
         fit_retrieval(dataset.assign(rain_rate=dataset.rain_rate[:, 1, 1]), "cloud_top", OPTIONS)
     with pytest.raises(DataError, match="there are 0 pixels"):
         fit_retrieval(dataset.assign(rain_rate=dataset.rain_rate.where(False)), "cloud_top", OPTIONS)
+
+
+def test_what_was_stored_in_another_form_is_told(stores, tmp_path):
+    _, dataset = stores
+    stored = fit_retrieval(dataset, "cloud_top", OPTIONS).to_plain()
+    for number, (change, options) in enumerate([({}, {}), ({"offsets": None}, {}), ({}, {"rows": "many"})]):
+        told = {"options": {**OPTIONS.model_dump(mode="json"), **options}}
+        file = tmp_path / str(number) / "model.json"
+        with Artefact(file, kind="model", code="") as out:
+            kept = {name: values for name, values in {**stored, **change}.items() if values is not None}
+            out.payload(FILE).write_text(json.dumps(kept))
+            out.content = {"retrieval": told}
+        trained = read_manifest(file, kind="model", verify="deep")
+        if not change and not options:
+            found = load_retrieval(trained)
+            assert found is not None
+            assert (found[0].to_plain(), found[1]) == (stored, OPTIONS)
+            continue
+        with pytest.raises(StoreError, match=rf"{file.name}: holds no retrieval as they are today; train it again"):
+            load_retrieval(trained)
