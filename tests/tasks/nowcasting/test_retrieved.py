@@ -17,8 +17,9 @@ from pipeline_lib.retrieval.rain import Retrieval
 from pipeline_lib.score.gate import InvalidRunError, check_same_sample
 from pipeline_lib.tasks.nowcasting import Nowcasting
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions, TrainingOptions
-from pipeline_lib.tasks.nowcasting.retrieval import FILE, fit_retrieval, load_retrieval
+from pipeline_lib.tasks.nowcasting.retrieval import FILE, add_retrieved, fit_retrieval, load_retrieval
 from pipeline_lib.tasks.nowcasting.score import score_stores
+from pipeline_lib.tasks.nowcasting.sequences import Rows
 from tests.tasks.metrics_of import metrics_of
 
 FRAMES, LEADS, SIDE = 9, 3, 6
@@ -173,17 +174,47 @@ def test_what_it_cannot_be_fitted_to_is_told(stores):
         fit_retrieval(dataset.assign(rain_rate=dataset.rain_rate.where(False)), "cloud_top", OPTIONS)
 
 
+def kept(file, stored, options):
+    """Return the manifest of a model that holds nothing but a retrieval."""
+    with Artefact(file, kind="model", code="") as out:
+        out.payload(FILE).write_text(json.dumps(stored))
+        out.content = {"retrieval": {"options": options}}
+    return read_manifest(file, kind="model", verify="deep")
+
+
+def test_a_forecast_lies_above_the_surface_of_its_start(stores, tmp_path):
+    product, dataset = stores
+    ice = np.arange(FRAMES)[:, None, None] % 3 + np.zeros((FRAMES, SIDE, SIDE))
+    dataset = dataset.assign(ice=(("time", "y", "x"), ice, {"units": "1"}))
+    options = OPTIONS.model_copy(update={"surface": "ice"})
+    retrieval = fit_retrieval(dataset, "cloud_top", options)
+    trained = kept(tmp_path / "model.json", retrieval.to_plain(), options.model_dump(mode="json"))
+    made = product[["forecast"]].isel(time=[0, 4, 7])
+    rows = Rows.of(dataset, "cloud_top", step_minutes=30, missing=0.1)
+    add_retrieved(made, "forecast", trained, dataset, rows)
+    for number, start in enumerate((0, 4, 7)):
+        for lead in range(LEADS):
+            frame = made.forecast.values[number, lead][None]
+            found, bound = (made[name].values[number, lead] for name in ("retrieved", "retrieved_from_truth"))
+            np.testing.assert_allclose(found, retrieval.rates(frame, ice[start])[0], rtol=1e-6)
+            place = start + 1 + lead
+            if place < FRAMES:
+                true = retrieval.rates(dataset.cloud_top.values[place][None], ice[place])[0]
+                np.testing.assert_allclose(bound, true, rtol=1e-6)
+            else:
+                assert np.isnan(bound).all()
+    assert made.retrieved.dtype == made.forecast.dtype
+    with pytest.raises(DataError, match=r"training\.retrieval: there is no variable 'ice'"):
+        add_retrieved(made, "forecast", trained, dataset.drop_vars("ice"), rows)
+
+
 def test_what_was_stored_in_another_form_is_told(stores, tmp_path):
     _, dataset = stores
     stored = fit_retrieval(dataset, "cloud_top", OPTIONS).to_plain()
     for number, (change, options) in enumerate([({}, {}), ({"offsets": None}, {}), ({}, {"rows": "many"})]):
-        told = {"options": {**OPTIONS.model_dump(mode="json"), **options}}
         file = tmp_path / str(number) / "model.json"
-        with Artefact(file, kind="model", code="") as out:
-            kept = {name: values for name, values in {**stored, **change}.items() if values is not None}
-            out.payload(FILE).write_text(json.dumps(kept))
-            out.content = {"retrieval": told}
-        trained = read_manifest(file, kind="model", verify="deep")
+        values = {name: value for name, value in {**stored, **change}.items() if value is not None}
+        trained = kept(file, values, {**OPTIONS.model_dump(mode="json"), **options})
         if not change and not options:
             found = load_retrieval(trained)
             assert found is not None
