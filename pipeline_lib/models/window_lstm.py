@@ -37,6 +37,11 @@ FACTS = (
         " its size and its scores at each lead.",
         confidence="unknown",
     ),
+    Fact(
+        text="Which PERSIANN made the rain, pixel by pixel or by cloud patches (CCS), is not known; the retrieval of this"
+        " task goes pixel by pixel.",
+        confidence="unknown",
+    ),
 )
 
 
