@@ -38,8 +38,8 @@ FACTS = (
         confidence="unknown",
     ),
     Fact(
-        text="Which PERSIANN made the rain, pixel by pixel or by cloud patches (CCS), is not known; the retrieval of this"
-        " task goes pixel by pixel.",
+        text="Which PERSIANN made the rain, pixel by pixel or by cloud patches (CCS), is not known; the retrieval of"
+        " this task goes pixel by pixel.",
         confidence="unknown",
     ),
 )
