@@ -36,9 +36,9 @@ def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> Report
         for competitor in drawn:
             found = np.stack([_by_lead(metric, run.counts) for run in competitor.runs if run.counts is not None])
             draw_band(ax, np.arange(1, found.shape[1] + 1), found, competitor)
-        bound = metric.bound(counted)
-        if bound is not None:
-            ax.plot(np.arange(1, bound.shape[1] + 1), bound[0], color=MUTED, linewidth=0.8, linestyle=":")
+        perfect = metric.perfect(counted)
+        if perfect is not None:
+            ax.plot(np.arange(1, perfect.shape[1] + 1), perfect[0], color=MUTED, linewidth=0.8, linestyle=":")
         unit = "" if metric.unit == "1" else f" [{metric.unit}]"
         ax.set_title((metric.__doc__ or "").splitlines()[0].rstrip(".") + unit, fontsize="small")
         ax.grid(visible=True, axis="y")
@@ -52,7 +52,7 @@ def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> Report
         "Scores against the number of frames ahead, from counts summed over the starts of all forecasts. Lines are"
         " means over seeds, bands reach from the best to the worst seed."
     )
-    if any(metric.bound(counted) is not None for metric in metrics):
+    if any(metric.perfect(counted) is not None for metric in metrics):
         caption += " Dotted: what is retrieved from the true frames, which no forecast of the frames can make good."
     return ReportFigure(name, title, caption, figure)
 

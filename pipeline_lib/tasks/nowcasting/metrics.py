@@ -54,7 +54,7 @@ class FrameMetric:
         return cls.score(cls.needed(counts))
 
     @classmethod
-    def bound(cls, counts: Counts) -> Values | None:  # noqa: ARG003 - of most there is none
+    def perfect(cls, counts: Counts) -> Values | None:  # noqa: ARG003 - of most there is none
         """Return the score (resample, lead) of a perfect forecast, where it is not the best value there is."""
         return None
 

@@ -39,12 +39,12 @@ class RetrievedMetric(FrameMetric):
         }
 
     @classmethod
-    def bound(cls, counts: Counts) -> Values | None:
+    def perfect(cls, counts: Counts) -> Values | None:
         """Return the score of rain retrieved from the true frames."""
         if cls.of_truth:
             return None
-        perfect: type[RetrievedMetric] = type(cls.__name__, (cls,), {"of_truth": True})
-        return perfect.by_lead(counts)
+        same: type[RetrievedMetric] = type(cls.__name__, (cls,), {"of_truth": True})
+        return same.by_lead(counts)
 
 
 class RetrievedEvents(RetrievedMetric):

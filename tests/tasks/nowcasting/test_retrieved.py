@@ -102,12 +102,12 @@ def test_the_bound_of_a_score_is_that_of_the_true_frames_and_ranks_nobody(stores
         metric = METRICS.get(name)
         if name.startswith("bound"):
             assert metric.direction == "none"
-            assert metric.bound(pooled) is None
+            assert metric.perfect(pooled) is None
         else:
             other = METRICS.get(name.replace("retrieved", "bound"))
-            np.testing.assert_array_equal(metric.bound(pooled), other.by_lead(pooled))
+            np.testing.assert_array_equal(metric.perfect(pooled), other.by_lead(pooled))
             assert metric.direction in ("higher", "lower")
-    assert METRICS.get("frame_mse").bound(pooled) is None
+    assert METRICS.get("frame_mse").perfect(pooled) is None
     assert METRICS.get("bound_csi_0.1_lead_6").__doc__ == "CSI at 0.1 of rain retrieved from the true frames, lead 6."
 
 
