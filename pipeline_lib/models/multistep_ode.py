@@ -49,6 +49,8 @@ class MultistepOde(StateModel):
         """Hidden layers."""
         activation: Literal["relu", "tanh"] = "relu"
         """Of the hidden layers."""
+        weight: float | None = Field(None, gt=-1, le=1)
+        """k; null learns it. 1 is leapfrog, whose steps can be undone: a reversible network."""
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:
@@ -56,4 +58,4 @@ class MultistepOde(StateModel):
         from pipeline_lib.models.state_networks import MultistepStep, Perceptron
 
         tendency = Perceptron(states.dimension, options.hidden, options.layers, options.activation)
-        return MultistepStep(tendency, states.step)
+        return MultistepStep(tendency, states.step, options.weight)

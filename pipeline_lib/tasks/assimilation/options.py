@@ -23,7 +23,8 @@ class MethodOptions(Options):
     inflation: float = Field(default=1.0, gt=0)
     """Factor on the deviations of the members from their mean, before each analysis."""
     localisation: float | None = Field(default=None, gt=0)
-    """Half-width, in sites of a ring, of the taper on covariances; null for none."""
+    """Half-width, in sites of a ring, of the taper on covariances; of ``enks`` also on those with past states. Null for
+    none."""
     model_error: float = Field(default=0.0, ge=0)
     """Standard deviation, in the unit of the states, of the random error that is added after each time step."""
     lag: int | None = Field(default=None, ge=0)
@@ -60,7 +61,7 @@ class MethodOptions(Options):
             raise ValueError(f"{self.method} is not minimised by {self.minimiser}: leave minimiser out")
         if self.background_factor != 1.0 and self.method != "3dvar":
             raise ValueError(f"{self.method} has no covariance that stays the same: leave background_factor out")
-        if self.localisation is not None and self.method not in {"enkf", "etkf"}:
+        if self.localisation is not None and self.method not in {"enkf", "etkf", "enks"}:
             raise ValueError(f"{self.method} is not localised: leave localisation out")
         return self
 

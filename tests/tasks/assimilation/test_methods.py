@@ -7,9 +7,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from pipeline_lib.assimilation.cycle import ode_forecast
 from pipeline_lib.assimilation.observations import Observations
+from pipeline_lib.assimilation.twins import observe
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.solvers.lorenz96 import Lorenz96
+from pipeline_lib.solvers.schemes import integrate
 from pipeline_lib.tasks.assimilation.methods import Prior, analyse, forecast_operator
 from pipeline_lib.tasks.assimilation.options import MethodOptions
 from pipeline_lib.tasks.assimilation.predict import _joined
@@ -130,6 +134,21 @@ def test_descent_gets_where_the_quasi_newton_method_is_at_once():
     assert errors[2] < 1e-3
     away, _, _ = run("weak_4dvar", iterations=400, minimiser="gradient_descent", descent_step=400.0)
     assert torch.isnan(away).all()
+
+
+def test_few_members_need_a_localised_smoother_on_a_ring():
+    generator = torch.Generator().manual_seed(0)
+    forecast = ode_forecast(Lorenz96(), dt=0.05)
+    start = 8 + torch.randn(40, generator=generator, dtype=torch.float64)
+    truth = integrate(Lorenz96(), start, dt=0.05, steps=600)[-120:]
+    observations = observe(truth, every=2, variance=1.0, generator=generator)
+    prior = Prior(truth[0], 1.0)
+    error = {}
+    for width in (None, 4.0):
+        options = MethodOptions(method="enks", members=20, lag=8, inflation=1.04, localisation=width)
+        found, _ = analyse(forecast, observations, prior, options, torch.Generator().manual_seed(1))
+        error[width] = float((found - truth)[40:].square().mean().sqrt())
+    assert error[4.0] < 0.5 < 1.5 < error[None]
 
 
 def test_a_taper_wider_than_the_ring_is_told():
