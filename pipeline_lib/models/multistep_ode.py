@@ -37,6 +37,8 @@ class MultistepOde(StateModel):
             "A forecast starts from a single state, so its first step is one of Euler.",
             "The scheme is stable for k above -1 and up to 1 only, and of second order for 1 alone; nothing holds a"
             " learned k there.",
+            "With weight 1 (leapfrog) nothing damps the second solution that a scheme of two steps has: steps can be"
+            " undone, but long free runs may run away.",
         ),
     )
 
