@@ -6,11 +6,23 @@ from typing import Literal
 
 from pydantic import Field
 
+from pipeline_lib.options import Options
 from pipeline_lib.score.options import MetricOptions
 from pipeline_lib.train.options import LoopOptions
 
 Loss = Literal["squared", "absolute", "cross_entropy", "balanced", "balanced_off"]
-"""See :mod:`pipeline_lib.tasks.nowcasting.losses`."""
+"""See :class:`pipeline_lib.learning.frame_losses.FrameLoss`."""
+
+
+class OnlineOptions(Options):
+    """How weights follow the frames that arrive; by default the online protocol of HKO-7 (Shi et al. 2017)."""
+
+    block: int = Field(default=5, gt=0)
+    """Frames that arrive at once: after each block one step is made, on the latest frames that a window holds."""
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Of AdaGrad."""
+    gradient_clip: float | None = Field(default=50.0, gt=0)
+    """Scale gradients down to this norm at most."""
 
 
 class TrainingOptions(LoopOptions):
@@ -39,6 +51,9 @@ class TrainingOptions(LoopOptions):
     """``squared`` or ``absolute`` error; ``cross_entropy`` of values from 0 to 1, summed over cells and leads;
     ``balanced``: squared and absolute error with the weights of rain rates, summed over cells; ``balanced_off``: the
     same with all weights 1."""
+    online: OnlineOptions | None = None
+    """Let the weights of the trained network follow the frames that arrive while it forecasts; null leaves them as they
+    were trained. The training is the same either way."""
 
 
 class ScoringOptions(MetricOptions):
