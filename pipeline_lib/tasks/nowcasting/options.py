@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline_lib.options import Options
 from pipeline_lib.score.options import MetricOptions
@@ -56,9 +56,36 @@ class TrainingOptions(LoopOptions):
     were trained. The training is the same either way."""
 
 
+def _forward(cells: tuple[int, int]) -> tuple[int, int]:
+    if cells[1] <= cells[0]:
+        raise ValueError("the second number must be larger than the first")
+    return cells
+
+
+Cells = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(gt=0)]], AfterValidator(_forward)]
+"""First row or column, and the first one that does not belong."""
+
+
+class Interior(Options):
+    """A part of the frames; by default all of it."""
+
+    rows: Cells | None = None
+    """Rows of the dataset, the first and the first one that does not belong, from 0; null for all."""
+    columns: Cells | None = None
+    """Columns likewise."""
+
+    @property
+    def places(self) -> tuple[slice, slice]:
+        """Rows and columns, to index frames with."""
+        return slice(*self.rows or (None,)), slice(*self.columns or (None,))
+
+
 class ScoringOptions(MetricOptions):
     """What is scored, and how."""
 
     metrics: list[str] = Field(default=["frame_mse", "frame_mae", "correlation"], min_length=1)
     """Registered metrics, in the order of the leaderboard. Thresholds stand in their names: of rain rate in mm/h where
     the frames carry a relation to it, else of the frames' own values."""
+    interior: Interior = Interior()
+    """The part of the frames that is scored, all cells by default. Models see and forecast whole frames, and learn
+    from them: what enters over the border within the leads has a chance to be seen before it is asked about."""
