@@ -69,16 +69,14 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     # Frames of the period before are not at hand: the first of each row start no forecast.
     logger.info("%d frames, %d of them incomplete: %d forecasts", len(ds.time), rows.incomplete, len(starts))
     described = ds[name]
-    noise = float(described.attrs.get(NOISE_BELOW, 0.0))
-    windows = FrameWindows(frames, ds["time"].values, starts, sizes["seen"], sizes["leads"], noise)
-    on = resolve_device(device)
-    network = model.network.to(on).eval()
-    groups = _groups(network, windows, rows, content, described.attrs, on)
-    forecast = _forecasts(network, windows, groups, on)
-    dims = ("time", "lead", *map(str, described.dims[1:]))
+    windows = FrameWindows(
+        frames, ds["time"].values, starts, sizes["seen"], sizes["leads"], float(described.attrs.get(NOISE_BELOW, 0.0))
+    )
+    network = model.network.to(on := resolve_device(device))
+    forecast = _forecasts(network, windows, _groups(network, windows, rows, content, described.attrs, on), on)
     coords = {str(d): described[d] for d in described.dims[1:] if d in described.coords}
     out = xr.Dataset(
-        {VARIABLE: (dims, forecast.astype(described.dtype, copy=False))},
+        {VARIABLE: (("time", "lead", *described.dims[1:]), forecast.astype(described.dtype, copy=False))},
         {"time": ds["time"].values[starts], **coords, "lead": np.arange(1, sizes["leads"] + 1)},
     )
     out.attrs["title"] = "Forecasts"
@@ -118,6 +116,7 @@ def _forecasts(
     network: Nowcaster, windows: FrameWindows, groups: Iterable[slice], device: torch.device
 ) -> NDArray[np.float32]:
     """Forecasts (start, lead, y, x) from all starts."""
+    network.eval()
     made = np.empty((windows.windows, windows.leads, *windows.frames.shape[2:]), np.float32)
     for part in _batches(groups):
         with torch.inference_mode():
