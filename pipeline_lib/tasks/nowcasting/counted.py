@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
+from pipeline_lib.errors import ScoreError
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.skill.regimes import Regime
+from pipeline_lib.tasks.nowcasting.options import Interior, ScoringOptions
 
 BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED = "balanced", "entropy", "events", "fractions", "parted"
 TEMPERATURE, RETRIEVED = "temperature", "retrieved"
@@ -32,6 +35,8 @@ class Counted:
         Whether squared errors in kelvin are.
     retrieved
         Whether what is retrieved from the frames is scored, and at which thresholds [mm/h]; ``None`` if not.
+    interior
+        The part of the frames that is counted.
     """
 
     balanced: bool
@@ -41,6 +46,19 @@ class Counted:
     parted: tuple[tuple[float, Regime], ...]
     temperature: bool
     retrieved: tuple[float, ...] | None
+    interior: Interior
+
+    def cut(self, frames: NDArray[Any]) -> NDArray[Any]:
+        """Return the part of frames (..., rows, columns) that is counted."""
+        return frames[(..., *self.interior.places)]
+
+    def check(self, rows: int, columns: int) -> None:
+        """Raise :class:`ScoreError` if the interior is not within frames of so many rows and columns."""
+        for name, size, cells in (("rows", rows, self.interior.rows), ("columns", columns, self.interior.columns)):
+            if cells is not None and cells[1] > size:
+                raise ScoreError(
+                    f"{list(cells)} is not within the {size} {name} there are", where=f"scoring.interior.{name}"
+                )
 
     def to_plain(self) -> dict[str, Any]:
         """Return the same as plain values."""
@@ -52,18 +70,19 @@ class Counted:
             "parted": [list(pair) for pair in self.parted],
             "temperature": self.temperature,
             "retrieved": None if self.retrieved is None else list(self.retrieved),
+            "interior": self.interior.model_dump(mode="json"),
         }
 
 
-def counted_by(metrics: Iterable[str]) -> Counted:
-    """Return what must be counted for some metrics.
+def counted_by(options: ScoringOptions) -> Counted:
+    """Return what must be counted for the metrics that are asked for.
 
     Raises
     ------
     ConfigError
         If there is no such metric.
     """
-    parts: set[tuple[Any, ...]] = {getattr(METRICS.get(name), "part", ("",)) for name in metrics}
+    parts: set[tuple[Any, ...]] = {getattr(METRICS.get(name), "part", ("",)) for name in options.metrics}
     retrieved = [part[1:] for part in parts if part[0] == RETRIEVED]
     return Counted(
         balanced=(BALANCED,) in parts,
@@ -73,6 +92,7 @@ def counted_by(metrics: Iterable[str]) -> Counted:
         parted=tuple(sorted((part[1], part[2]) for part in parts if part[0] == PARTED)),
         temperature=(TEMPERATURE,) in parts,
         retrieved=tuple(sorted(threshold for part in retrieved for threshold in part)) if retrieved else None,
+        interior=options.interior,
     )
 
 

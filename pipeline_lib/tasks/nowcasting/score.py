@@ -67,21 +67,23 @@ def score_stores(
     Raises
     ------
     ScoreError
-        If no start has its whole future in the dataset, or a metric needs what the frames do not have.
+        If no start has its whole future in the dataset, a metric needs what the frames do not have, or the part to
+        score is not within them.
     InvalidRunError
         If a forecast has no finite value where there is a true one.
     """
     forecast, truth = product[VARIABLE], _truth(product[VARIABLE], dataset, where)
     starts, places = _futures(product, dataset, where)
-    counted, scale = counted_by(options.metrics), _scale(truth)
+    counted, scale = counted_by(options), _scale(truth)
+    counted.check(*truth.shape[1:])
     rain = None if counted.retrieved is None else _retrieved(product, dataset, where)
     noise = float(truth.attrs.get(NOISE_BELOW, 0.0))
     times = product["time"].values[starts]
     parts = []
     at_once = max(1, _BYTES // (8 * forecast[0].size))
     for part in np.array_split(np.arange(len(starts)), -(-len(starts) // at_once)):
-        true = truth.values[places[part]]
-        found = forecast.isel(time=starts[part]).values.astype(np.float64)
+        true = counted.cut(truth.values[places[part]])
+        found = counted.cut(forecast.isel(time=starts[part]).values).astype(np.float64)
         valid = np.isfinite(true) & without_noise(true, noise)
         _require_finite(found, valid, times[part], where)
         parts.append(_counts(found, true, valid, truth[places[part, 0] - 1], counted, scale))
@@ -89,10 +91,9 @@ def score_stores(
             parts[-1] |= _rain_counts(product.isel(time=starts[part]), rain.values[places[part]], valid, counted, where)
     counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     variables = {name: (_DIMS[values.ndim], summable(values)) for name, values in counts.items()}
-    first = truth.isel(time=places[:, 0]).assign_coords(time=times)
-    method = {"leads": places.shape[1], NOISE_BELOW: noise, **counted.to_plain()}
-    if rain is not None:
-        method["retrieval"] = product[RETRIEVED].attrs["retrieval"]
+    first = truth.isel(time=places[:, 0])[(slice(None), *options.interior.places)].assign_coords(time=times)
+    told = {} if rain is None else {"retrieval": product[RETRIEVED].attrs["retrieval"]}
+    method = {"leads": places.shape[1], NOISE_BELOW: noise, **counted.to_plain(), **told}
     sample = Sample.of(first, first.notnull(), method=method)
     leads = forecast["lead"].values
     coords = {"time": times, "lead": leads, "spectrum_lead": leads[_leads_of_spectra(len(leads))]}
@@ -102,7 +103,7 @@ def score_stores(
 def _counts(
     found: Values, true: NDArray[Any], valid: Mask, start: xr.DataArray, counted: Counted, scale: RainScale | None
 ) -> dict[str, Values]:
-    """Count what forecasts (start, lead, y, x) that saw the frames ``start`` (start, y, x) last are scored by."""
+    """Count what scores forecasts (start, lead, y, x) that saw the whole frames ``start`` (start, y, x) last."""
     sums: dict[str, Values] = {**error_sums(found, true, valid), **moment_sums(found, true, valid)}
     sums["frames"] = np.asarray(valid.any(axis=(-2, -1)), np.float64)
     if counted.entropy:
@@ -126,7 +127,7 @@ def _counts(
     for threshold, regime in counted.parted:
         limit = _limit(threshold, scale, true)
         cells = regime_cells(start.values, limit, box=int(start.attrs.get(BOX_CELLS, 1)))[regime]
-        outcomes = contingency(found, true, [limit], valid & cells[:, None])
+        outcomes = contingency(found, true, [limit], valid & counted.cut(cells)[:, None])
         sums |= {name + suffix(threshold, regime): values[..., 0] for name, values in outcomes.items()}
     for threshold, window in counted.fractions:
         limit = _limit(threshold, scale, true)
@@ -147,10 +148,11 @@ def _rain_counts(
     Cells with a true frame count, as ``valid`` (start, lead, y, x) says; of rain from the true frames what the periods
     held.
     """
+    true = counted.cut(true)
     both = valid & np.isfinite(true)
-    found = product[RETRIEVED].values.astype(np.float64)
+    found = counted.cut(product[RETRIEVED].values).astype(np.float64)
     _require_finite(found, both, product["time"].values, where)
-    bound = product[BOUND].values.astype(np.float64)
+    bound = counted.cut(product[BOUND].values).astype(np.float64)
     sums: dict[str, Values] = {}
     for start, values, cells in (
         (RETRIEVED_COUNTS, found, both),

@@ -111,6 +111,18 @@ def test_the_bound_of_a_score_is_that_of_the_true_frames_and_ranks_nobody(stores
     assert METRICS.get("bound_csi_0.1_lead_6").__doc__ == "CSI at 0.1 of rain retrieved from the true frames, lead 6."
 
 
+def test_of_an_interior_nothing_else_is_counted(stores):
+    product, dataset = stores
+    interior = {"rows": [1, 5], "columns": [2, 6]}
+    options = ScoringOptions(metrics=NAMES, interior=interior)
+    counts, _ = score_stores(product, None, dataset, options, where="model")
+    part = {"y": slice(1, 5), "x": slice(2, 6)}
+    alone, _ = score_stores(product.isel(part), None, dataset.isel(part), ScoringOptions(metrics=NAMES), where="model")
+    for name in counts:
+        if name.startswith(("retrieved", "bound")):
+            np.testing.assert_allclose(counts[name], alone[name], err_msg=name)
+
+
 def test_a_gap_in_what_is_retrieved_is_no_forecast(stores):
     product, dataset = stores
     product.retrieved[2, 0, 0, 0] = np.nan  # where there is no true frame
