@@ -64,11 +64,11 @@ def test_starts_are_those_that_a_loop_finds(made, seen, leads, stride, restarts)
             expected.append(i)
     if not (np.diff(minutes) == 5).any():
         with pytest.raises(DataError, match="no two frames are 5 minutes apart"):
-            Rows.of(ds, "echo", step_minutes=5, missing=0.25)
-        return
+            Rows.of(ds, "echo", step_minutes=5, missing=0.25).require_step(5, where="echo")
     rows = Rows.of(ds, "echo", step_minutes=5, missing=0.25)
     assert rows.starts(seen=seen, leads=leads, stride=stride).tolist() == expected
-    assert rows.incomplete == sum(not whole(i) for i in range(len(made)))
+    lacking_too_much = sum(not whole(i) for i in range(len(made)))
+    assert rows.told() == f"{len(made)} frames, {lacking_too_much} of them incomplete"
 
 
 def test_frames_that_are_none_are_refused():
@@ -78,4 +78,4 @@ def test_frames_that_are_none_are_refused():
     with pytest.raises(DataError, match=r"has dimensions .* give frames"):
         Rows.of(ds.isel(x=0), "echo", step_minutes=5, missing=0.1)
     with pytest.raises(DataError, match="no two frames are 6 minutes apart, most are 5"):
-        Rows.of(ds, "echo", step_minutes=6, missing=0.1)
+        Rows.of(ds, "echo", step_minutes=6, missing=0.1).require_step(6, where="echo")
