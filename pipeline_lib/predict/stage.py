@@ -87,7 +87,10 @@ def predict_period(
         for manifest in earlier:
             out.add_input("dataset before", manifest)
         out.options = {"device": _used(device, trained)}
-        out.content = {"period": period, "times": int(product.sizes["time"]), **product.attrs.get(FACTS, {})}
+        facts = product.attrs.get(FACTS, {})
+        out.content = {"period": period, "times": int(product.sizes["time"]), **facts}
+    if "no_forecast" in facts:
+        logger.warning("%s: empty, no forecast can start: %s", output, facts["no_forecast"])
     logger.info("%s: %d times", output, product.sizes["time"])
 
 

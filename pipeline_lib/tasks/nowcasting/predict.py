@@ -82,7 +82,7 @@ def product(
     starts = starts[starts >= tail]
     facts = _facts(rows, tail, sizes["seen"], content["step_minutes"])
     told = f"{rows.told(tail)}, {facts['too_few_before']} with too few before them"
-    logger.log(logging.INFO if starts.size else logging.WARNING, "%s: %d forecasts", told, len(starts))
+    logger.info("%s: %d forecasts", told, len(starts))
     forecasts = _forecasts(model.network, model.spec, ds, starts, resolve_device(device))
     out = _described(forecasts, ds, starts, model.spec, content)
     known_attrs = {"long_name": "whether a frame should have a value here", "units": "1"}
