@@ -231,7 +231,7 @@ def _check_grid(ds: xr.Dataset, trained: Manifest, where: str) -> None:
             )
     expected = trained.content.get("projection")
     found = ds[axes[0]].attrs.get(PROJECTION)
-    if found is not None and expected is not None and found != expected:
+    if None not in (found, expected) and found != expected:
         raise DataError(
             f"lies in the projection {found!r}, the model was trained on {expected!r}",
             where=where,
