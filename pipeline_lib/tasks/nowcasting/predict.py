@@ -19,10 +19,14 @@ from pipeline_lib.data.trajectories import AGE_OF_STATE
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
+from pipeline_lib.learning.frame_losses import WEIGHTED, FrameLoss
 from pipeline_lib.learning.model_store import ModelSpec, load_model
 from pipeline_lib.learning.nowcaster import Nowcaster
 from pipeline_lib.learning.precision import resolve_device
+from pipeline_lib.rain import NOISE_BELOW, RainScale
 from pipeline_lib.tasks.nowcasting.names import KNOWN, VARIABLE
+from pipeline_lib.tasks.nowcasting.online import follow
+from pipeline_lib.tasks.nowcasting.options import OnlineOptions
 from pipeline_lib.tasks.nowcasting.sequences import Index, Rows, unpacked_cells
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows, stacked
 
@@ -54,7 +58,9 @@ def product(
         ``forecast`` (time, lead, y, x) in the unit of the frames, computed when it is read: what the frame is so many
         steps after ``time``, the time of the last frame that was seen. There is one for every frame that enough others
         precede in a row, every ``stride``-th of a row; there may be none. Leads count from 1. Where the frames lack
-        values a forecast has some all the same; there is no truth to compare them with. The coordinate ``known``
+        values a forecast has some all the same; there is no truth to compare them with. A model that was trained to
+        forecast online follows the frames before each start, see
+        :func:`~pipeline_lib.tasks.nowcasting.online.follow`. The coordinate ``known``
         (y, x) marks the cells that a frame should have, the attribute ``facts`` holds what the manifest says of the
         frames.
 
@@ -70,20 +76,19 @@ def product(
     if not isinstance(model.network, Nowcaster):
         raise TypeError(f"{model.spec.model} continues no frames")
     content, sizes = trained.content, model.spec.sizes
-    name = model.spec.inputs[0].name
     ds, tail = _after(before, ds, model.spec)
-    found = stacked(ds.isel(time=slice(0, 1)), _scaling(model.spec)).shape[1:]
-    if found != (expected := (sizes["channels"], sizes["height"], sizes["width"])):
-        what = f"frames are {found}, the model was trained on {expected}"
-        raise DataError(what, where=name, fix="cut or regrid them")
-    known = unpacked_cells(content["known_cells"], found[1:]) if "known_cells" in content else None
-    rows = Rows.of(ds, name, step_minutes=content["step_minutes"], missing=content["missing"], known=known)
+    rows = _rows(ds, model.spec, content)
     starts = rows.starts(seen=sizes["seen"], leads=0, stride=content["stride"])
     starts = starts[starts >= tail]
     facts = _facts(rows, tail, sizes["seen"], content["step_minutes"])
     told = f"{rows.told(tail)}, {facts['too_few_before']} with too few before them"
     logger.info("%s: %d forecasts", told, len(starts))
-    forecasts = _forecasts(model.network, model.spec, ds, starts, resolve_device(device))
+    on = resolve_device(device)
+    forecasts: da.Array | NDArray[Any]
+    if starts.size and content.get("online") is not None:
+        forecasts = _online(model.network, model.spec, ds, starts, rows, content, on)
+    else:
+        forecasts = _forecasts(model.network, model.spec, ds, starts, on)
     out = _described(forecasts, ds, starts, model.spec, content)
     known_attrs = {"long_name": "whether a frame should have a value here", "units": "1"}
     out = out.assign_coords({KNOWN: (out[VARIABLE].dims[2:], rows.known.astype(np.int8), known_attrs)})
@@ -99,6 +104,17 @@ def _after(before: xr.Dataset | None, ds: xr.Dataset, spec: ModelSpec) -> tuple[
         return ds, 0
     last = before[list(ds.data_vars)].isel(time=slice(max(0, before.sizes["time"] - spec.sizes["seen"] + 1), None))
     return concat_times([last, ds], where=["the period before", "the period"]), last.sizes["time"]
+
+
+def _rows(ds: xr.Dataset, spec: ModelSpec, content: Mapping[str, Any]) -> Rows:
+    """Return the rows of frames, which must have the size that the network was built for."""
+    sizes, name = spec.sizes, spec.inputs[0].name
+    found = stacked(ds.isel(time=slice(0, 1)), _scaling(spec)).shape[1:]
+    if found != (expected := (sizes["channels"], sizes["height"], sizes["width"])):
+        what = f"frames are {found}, the model was trained on {expected}"
+        raise DataError(what, where=name, fix="cut or regrid them")
+    known = unpacked_cells(content["known_cells"], found[1:]) if "known_cells" in content else None
+    return Rows.of(ds, name, step_minutes=content["step_minutes"], missing=content["missing"], known=known)
 
 
 def _facts(rows: Rows, tail: int, seen: int, step_minutes: float) -> dict[str, Any]:
@@ -163,9 +179,7 @@ def _forecasts(
         frames = stacked(ds.isel(time=needed), _scaling(spec))
         places = np.searchsorted(needed, of)
         windows = FrameWindows(frames, times[needed], places, sizes["seen"], sizes["leads"])
-        with torch.inference_mode():
-            made = network.forecast(windows.seen_at(places).to(device)).float().cpu().numpy()
-        return made.astype(dtype, copy=False)
+        return _made(network, windows, places, device).astype(dtype, copy=False)
 
     lazy = delayed(batch, pure=False)
     parts = [
@@ -174,3 +188,40 @@ def _forecasts(
     ]
     joined: da.Array = da.concatenate(parts)  # type: ignore[no-untyped-call]
     return joined
+
+
+def _made(network: Nowcaster, windows: FrameWindows, starts: Index, device: torch.device) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        made: NDArray[np.float32] = network.forecast(windows.seen_at(starts).to(device)).float().cpu().numpy()
+    return made
+
+
+def _online(
+    network: Nowcaster,
+    spec: ModelSpec,
+    ds: xr.Dataset,
+    starts: Index,
+    rows: Rows,
+    content: Mapping[str, Any],
+    device: torch.device,
+) -> NDArray[Any]:
+    """Forecasts (start, lead, y, x) from all starts, one group after the other: the weights follow the frames.
+
+    They are made at once, with all frames in memory: what is asked for later must not depend on what was asked before.
+    """
+    described = ds[spec.inputs[0].name]
+    noise_below = float(described.attrs.get(NOISE_BELOW, 0.0))
+    frames, times = stacked(ds, _scaling(spec)), ds["time"].values
+    windows = FrameWindows(frames, times, starts, spec.sizes["seen"], spec.sizes["leads"], noise_below)
+    scale = None
+    if content["loss"] in WEIGHTED:
+        scale = RainScale.of_attributes(described.attrs, where="the frames")
+    network = network.to(device).eval()
+    loss = FrameLoss(content["loss"], network.link == "logistic", scale)
+    made = np.empty((windows.windows, windows.leads, *frames.shape[2:]), described.dtype)
+    options = OnlineOptions.model_validate(content["online"])
+    for group in follow(network, windows, rows.before, options, loss, device):
+        for first in range(group.start, group.stop, _BATCH):
+            part = slice(first, min(first + _BATCH, group.stop))
+            made[part] = _made(network, windows, starts[part], device)
+    return made
