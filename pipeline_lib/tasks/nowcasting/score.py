@@ -33,7 +33,7 @@ Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 _DIMS = {2: ("time", "lead"), 3: ("time", "spectrum_lead", "ring")}
 _BYTES = 2**28
-"""Of the forecasts that are counted at once; sums need a few times as much."""
+"""Of the forecasts that are counted at once, so that they need not fit into memory; sums need a few times as much."""
 _SPECTRA = 3
 """Leads of which spectra are kept: the first, a middle and the last."""
 _NYQUIST = 0.5
@@ -83,7 +83,6 @@ def score_stores(
     times = product["time"].values[starts]
     method = {"leads": places.shape[1], NOISE_BELOW: noise, **counted.to_plain()}
     parts, samples = [], []
-    # Neither the forecasts nor the truth need fit into memory.
     at_once = max(1, _BYTES // (8 * math.prod(forecast.shape[1:])))
     for part in np.array_split(np.arange(len(starts)), -(-len(starts) // at_once)):
         needed = np.unique([places[part, 0] - 1, *places[part].T])
