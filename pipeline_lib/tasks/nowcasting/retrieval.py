@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.delayed import delayed
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -91,8 +94,16 @@ def load_retrieval(trained: Manifest) -> tuple[Retrieval, RetrievalOptions] | No
         ) from error
 
 
+def surface_of(trained: Manifest) -> str | None:
+    """Return the variable of the surface below that a model's retrieval looks at."""
+    told = trained.content.get("retrieval")
+    return None if told is None else told["options"]["surface"]
+
+
 def add_retrieved(product: xr.Dataset, forecast: str, trained: Manifest, ds: xr.Dataset, rows: Rows) -> None:
     """Put what a model's retrieval makes of the forecast, and of the true frames, into its product.
+
+    It is computed when it is read, as many starts at a time as the forecast is.
 
     Parameters
     ----------
@@ -117,35 +128,70 @@ def add_retrieved(product: xr.Dataset, forecast: str, trained: Manifest, ds: xr.
         return
     retrieval, options = stored
     made = product[forecast]
-    frames = ds[str(made.attrs["forecast_of"])]
-    surface = None
+    name = str(made.attrs["forecast_of"])
     if options.surface is not None:
-        _require(ds, (options.surface,), like=str(frames.name))
-        surface = ds[options.surface].values
+        _require(ds, (options.surface,), like=name)
+    stage = _Stage(retrieval, options.surface, ds, name, rows, product.sizes["lead"])
     starts = np.searchsorted(ds["time"].values, product["time"].values)
-    below = None if surface is None else surface[starts, None]
-    dtype = made.dtype
     told = {
         "units": UNITS,
         "coverage_content_type": "modelResult",
         "forecast_of": options.target,
         "retrieval": json.dumps(trained.content["retrieval"], sort_keys=True),
     }
-    rates = retrieval.rates(made.values, below).astype(dtype)
-    product[RETRIEVED] = (made.dims, rates, {**told, "long_name": f"{options.target} retrieved from the forecast"})
-    truth = retrieval.rates(frames.values, surface).astype(dtype)
-    bound = _followed(truth, starts, rows, product.sizes["lead"])
     words = f"{options.target} retrieved from the true frames of the times that are forecast"
+    rates, bound = _lazily(stage, made.data, starts)
+    product[RETRIEVED] = (made.dims, rates, {**told, "long_name": f"{options.target} retrieved from the forecast"})
     product[BOUND] = (made.dims, bound, {**told, "long_name": words})
 
 
-def _followed(frames: NDArray[Any], starts: Index, rows: Rows, leads: int) -> NDArray[Any]:
-    """Return the frames (start, lead, y, x) that follow; NaN beyond the end of the row."""
-    ahead = np.arange(1, leads + 1)
-    places = (starts[:, None] + ahead).clip(max=len(frames) - 1)
-    found: NDArray[Any] = frames[places]
-    found[ahead > rows.after[starts][:, None]] = np.nan
-    return found
+@dataclass(frozen=True)
+class _Stage:
+    """A retrieval and the frames of a period."""
+
+    retrieval: Retrieval
+    surface: str | None
+    ds: xr.Dataset
+    frames: str
+    rows: Rows
+    leads: int
+
+    def of_forecasts(self, made: NDArray[Any], starts: Index) -> NDArray[Any]:
+        """Rates (start, lead, y, x) of forecasts of that shape."""
+        below = None if self.surface is None else self.ds[self.surface].isel(time=starts).values[:, None]
+        return self.retrieval.rates(made, below).astype(made.dtype)
+
+    def of_truth(self, starts: Index) -> NDArray[Any]:
+        """Rates (start, lead, y, x) of the true frames that follow; NaN beyond the end of a row."""
+        ahead = np.arange(1, self.leads + 1)
+        places = (starts[:, None] + ahead).clip(max=self.ds.sizes["time"] - 1)
+        needed = np.unique(places)
+        frames = self.ds[self.frames].isel(time=needed).values
+        below = None if self.surface is None else self.ds[self.surface].isel(time=needed).values
+        rates = self.retrieval.rates(frames, below).astype(frames.dtype)
+        found: NDArray[Any] = rates[np.searchsorted(needed, places)]
+        found[ahead > self.rows.after[starts][:, None]] = np.nan
+        return found
+
+
+def _lazily(stage: _Stage, forecasts: Any, starts: Index) -> tuple[Any, Any]:  # noqa: ANN401 - arrays of dask or numpy
+    """Rates of the forecasts and of the truth, in the forecast's own chunks of starts."""
+    if not isinstance(forecasts, da.Array):
+        if not len(starts):
+            return forecasts, forecasts
+        return stage.of_forecasts(forecasts, starts), stage.of_truth(starts)
+    of_forecasts, of_truth = delayed(stage.of_forecasts, pure=False), delayed(stage.of_truth, pure=False)
+    rates: list[da.Array] = []
+    bound: list[da.Array] = []
+    first = 0
+    for count in forecasts.chunks[0]:
+        part = starts[first : first + count]
+        shape = (count, *forecasts.shape[1:])
+        blocks = of_forecasts(forecasts[first : first + count], part), of_truth(part)
+        for block, found in zip(blocks, (rates, bound), strict=True):
+            found.append(da.from_delayed(block, shape, dtype=forecasts.dtype))  # type: ignore[no-untyped-call]
+        first += count
+    return da.concatenate(rates), da.concatenate(bound)  # type: ignore[no-untyped-call]
 
 
 def _require(ds: xr.Dataset, names: Iterable[str], *, like: str) -> None:
