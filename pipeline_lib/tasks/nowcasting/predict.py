@@ -63,8 +63,8 @@ def product(
         forecast online follows the frames before each start, see
         :func:`~pipeline_lib.tasks.nowcasting.online.follow`. One with a retrieval adds ``retrieved``, what it makes of
         the forecast, and ``retrieved_from_truth``, what it makes of the true frames of this period. The coordinate
-        ``known`` (y, x) marks the cells that a frame should have, the attribute ``facts`` holds what the manifest says of
-        the frames.
+        ``known`` (y, x) marks the cells that a frame should have, the attribute ``facts`` holds what the manifest says
+        of the frames.
 
     Raises
     ------
