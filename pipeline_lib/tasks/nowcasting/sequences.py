@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from pipeline_lib.data.trajectories import AGE_OF_STATE, ages_of
+from pipeline_lib.data.rows import Index, TimesInRow
 from pipeline_lib.errors import DataError
 
-Index = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+__all__ = ["Index", "Rows"]
 
 _MAP = 3
 """Axes of the frames of a variable: time, rows, columns."""
-_TOLERANCE = np.timedelta64(1, "s")
-"""Times from files are rounded to seconds."""
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Frames in a row, one step apart, of one sequence, none of them lacking too much.
-
-    Attributes
-    ----------
-    before, after
-        How many such frames precede and follow each frame without a gap (time,); -1 for frames that lack too much.
-    incomplete
-        Number of frames that lack too much.
-    """
-
-    before: Index
-    after: Index
-    incomplete: int
+class Rows(TimesInRow):
+    """Frames in a row, one step apart, of one sequence, none of them lacking too much."""
 
     @classmethod
-    def of(cls, ds: xr.Dataset, variable: str, *, step_minutes: float, missing: float) -> Rows:
+    def of(cls, ds: xr.Dataset, variable: str, *, step_minutes: float, missing: float) -> Self:
         """Find the rows of a variable.
 
         Parameters
@@ -64,32 +47,4 @@ class Rows:
         if not ever.any():
             raise DataError("holds no value at any time", where=variable)
         whole = found[:, ever].mean(axis=1) >= 1 - missing
-        step = np.timedelta64(round(step_minutes * 60), "s")
-        gaps = np.diff(ds["time"].values)
-        ages = ages_of(ds) if AGE_OF_STATE in ds else np.arange(len(whole))
-        linked = (abs(gaps - step) < _TOLERANCE) & (np.diff(ages) == 1) & whole[1:] & whole[:-1]
-        if len(whole) > 1 and not (abs(gaps - step) < _TOLERANCE).any():
-            usual = np.median(gaps.astype("timedelta64[s]").astype(float)) / 60
-            raise DataError(
-                f"no two frames are {step_minutes:g} minutes apart, most are {usual:g}",
-                where=variable,
-                fix="correct training.step_minutes",
-            )
-        before, after = _runs(linked), _runs(linked[::-1])[::-1]
-        return cls(np.where(whole, before, -1), np.where(whole, after, -1), int((~whole).sum()))
-
-    def starts(self, *, seen: int, leads: int, stride: int = 1) -> Index:
-        """Return the frames that ``seen`` - 1 others precede and ``leads`` others follow.
-
-        With a stride, of each row only every so many from the first possible one on.
-        """
-        fitting = (self.before >= seen - 1) & (self.after >= leads)
-        return np.flatnonzero(fitting & ((self.before - (seen - 1)) % stride == 0))
-
-
-def _runs(linked: Mask) -> Index:
-    """Return how many links in a row end at each of the frames that they link."""
-    counts = np.zeros(len(linked) + 1, dtype=np.int64)
-    for i, link in enumerate(linked):
-        counts[i + 1] = counts[i] + 1 if link else 0
-    return counts
+        return cls.linked(ds, whole, step_minutes=step_minutes, where=variable)
