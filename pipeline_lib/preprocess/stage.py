@@ -13,7 +13,7 @@ import xarray as xr
 from pipeline_lib.data.blocks import checked, in_blocks
 from pipeline_lib.data.canonical import canonicalise
 from pipeline_lib.data.datasets import concat_times
-from pipeline_lib.data.forms import Form
+from pipeline_lib.data.forms import GAPPY, Form
 from pipeline_lib.data.grids import grid_step
 from pipeline_lib.data.periods import bounds, expected_times
 from pipeline_lib.data.variables import VariableSpec
@@ -61,7 +61,7 @@ def preprocess_period(
     step_hours
         Time step of the source; frames may be missing and lie between the steps.
     form
-        Whether it holds maps, states or frames.
+        Whether it holds maps, states, frames or stations.
     reader
         Registered reader of the raw files.
     preparation, preparation_options
@@ -100,7 +100,7 @@ def preprocess_period(
             "times": int(ds.sizes["time"]),
             "shape": [int(ds.sizes[d]) for d in _space(ds)],
             "variables": {name: spec.model_dump(mode="json", exclude={"name"}) for name, spec in variables.items()},
-            "grid_step": [grid_step(ds[axis].values) for axis in _space(ds)] if form != "states" else [],
+            "grid_step": [grid_step(ds[axis].values) for axis in _space(ds)] if form in ("maps", "frames") else [],
             "units": {str(name): str(ds[name].attrs["units"]) for name in ds.data_vars},
             "delivered_units": {
                 n: delivered[n].attrs.get("delivered_units", spec.units) for n, spec in variables.items()
@@ -166,7 +166,7 @@ def open_files(
     ]
     ds = concat_times(parts, where=list(opened))
     ds = ds.sel(time=_span(start, end))
-    if form == "frames":
+    if form in GAPPY:
         _check_frames(ds, start, end, where)
     else:
         _check_times(ds, expected_times(start, end, step_hours), where)
