@@ -49,7 +49,7 @@ class HeadedForecaster(SiteForecaster):
         self.outputs = PARAMETERS if head == "gaussian" else len(site.targets)
         self.exit = nn.Sequential(nn.Linear(code, hidden), nn.ReLU(), nn.Linear(hidden, site.leads * self.outputs))
 
-    def answer(self, code: Tensor, around: Tensor) -> Tensor:
+    def answer(self, code: Tensor, around: Tensor, beside: Tensor | None = None) -> Tensor:
         """Return the output in the units of the data.
 
         Parameters
@@ -58,8 +58,11 @@ class HeadedForecaster(SiteForecaster):
             (batch, code).
         around
             Values that the forecast departs from, normalised: (batch, 1 or leads, targets).
+        beside
+            What is added to the head's answer (batch, leads * outputs).
         """
-        raw = self.exit(code).reshape(len(code), self.site.leads, self.outputs)
+        found = self.exit(code) if beside is None else self.exit(code) + beside
+        raw = found.reshape(len(code), self.site.leads, self.outputs)
         targets = len(self.site.targets)
         mean = self.in_units(raw[..., :targets] + around)
         if self.head == "value":
@@ -167,7 +170,8 @@ class NwpCnn(HeadedForecaster):
 class StationNwp(HeadedForecaster):
     """Encoders of stations and of a prediction, and the prediction at the nearest grid point put in beside them.
 
-    The forecast departs from that grid point's value.
+    The forecast departs from that grid point's value. Beside the layers a linear path leads from the series and that
+    grid point's values to the answer.
 
     Parameters
     ----------
@@ -205,6 +209,8 @@ class StationNwp(HeadedForecaster):
             nn.Flatten(),
             nn.Linear(site.seen * station_width, station_width),
         )
+        linear = site.seen * (len(site.series) + targets) + site.steps * targets
+        self.shortcut = nn.Linear(linear, site.leads * self.outputs, bias=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the output (batch, leads, ...)."""
@@ -212,8 +218,10 @@ class StationNwp(HeadedForecaster):
         seen = self.normalised(raw)
         said = self.departing(self.nearest(raw))
         row, column = self.site.point or (0, 0)
-        # What the prediction was off at the site is the difference of two of these series.
-        past = torch.cat([seen.series, said[:, : self.site.seen]], dim=-1).transpose(1, 2)
+        # What the prediction was off is most of what the past tells of the next hours.
+        off = self.departing(raw.series[..., : len(self.site.targets)]) - said[:, : self.site.seen]
+        past = torch.cat([seen.series, off], dim=-1).transpose(1, 2)
         parts = [self.stations(past), self.encoder(seen.ahead), seen.ahead[..., row, column].flatten(1)]
         code = torch.cat([*parts, said.flatten(1), seen.hour], dim=1)
-        return self.answer(code, said[:, self.site.seen :])
+        beside = self.shortcut(torch.cat([past.flatten(1), said.flatten(1)], dim=1))
+        return self.answer(code, said[:, self.site.seen :], beside)

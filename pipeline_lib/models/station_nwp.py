@@ -61,7 +61,8 @@ class StationNWP(SiteModel):
             Fact(text="MeteoNet's course prescribes no network and gives no scores.", confidence="code"),
         ),
         limits=(
-            "All sizes are ours, as is the departure from the nearest grid point's value.",
+            "All sizes are ours, as are the departure from the nearest grid point's value and the linear path beside"
+            " the layers.",
             "The variant with a normalising flow is not here.",
             "A forecast needs all stations that it sees: a gap in one of them stops it.",
         ),

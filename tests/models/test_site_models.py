@@ -79,7 +79,7 @@ def test_sizes_are_those_counted_by_hand():
     stations = (4 * 32 * 3 + 32) + (32 * 32 * 3 + 32) + (4 * 32 * 32 + 32)
     code = 32 + 7 * 8 + 7 * (2 + 1) + 2
     head = code * 128 + 128 + 128 * 3 + 3
-    assert count(network("station_nwp", WIND)) == encoder + 32 * 8 + 8 + stations + head
+    assert count(network("station_nwp", WIND)) == encoder + 32 * 8 + 8 + stations + head + (4 * 4 + 7) * 3
     # A layer of ConvLSTM: kernels on input and state, a bias, three peepholes.
     first = 4 * 128 * 9 + 128 + 32 * 128 * 9 + 3 * 32
     second = 32 * 128 * 9 + 128 + 32 * 128 * 9 + 3 * 32

@@ -50,12 +50,41 @@ EXPERIMENT = {
 }
 
 
+RAIN = {
+    "simulation": "site_rain",
+    "step_hours": 1.0,
+    "options": {"length": 4, "side": 12, "borders": "open", "radius": [1.5, 2.0], "levels": 2},
+    "preparation": {"name": "as_is", "options": {"variables": ["rain", "reflectivity", "age"], "dtype": "float64"}},
+}
+SUMS = {
+    "title": "Tiny rain",
+    "task": "site_forecast",
+    "source": "sums",
+    "inputs": ["rain", "reflectivity"],
+    "split": EXPERIMENT["split"],
+    "training": {"accumulated": True, "seen": 3, "leads": 1, "step_minutes": 60, "batch_size": 8, "max_epochs": 1},
+    "scoring": {"metrics": ["site_rmse", "site_mae"], "intervals": {"block_days": 1.0}},
+    "models": [
+        {"name": "linear_regression", "model": "linear_regression", "options": {"blocks": 1}},
+        {"name": "deeprain", "model": "deeprain", "options": {"widths": [4], "hidden": 4, "crop": 3}},
+    ],
+}
+
+
 @pytest.fixture(scope="module")
 def winds(tmp_path_factory) -> Path:
     folder = project(
         tmp_path_factory.mktemp("winds"), EXPERIMENT, WIND, dict.fromkeys(("ff", "nwp_u", "nwp_v"), "m s-1")
     )
     make_in_forks(folder, "all")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sums(tmp_path_factory) -> Path:
+    units = {"rain": "kg m-2", "reflectivity": "dBZ", "age": "1"}
+    folder = project(tmp_path_factory.mktemp("sums"), SUMS, RAIN, units)
+    make_in_forks(folder, "scores")
     return folder
 
 
@@ -103,3 +132,17 @@ def test_the_report_shows_errors_by_lead_and_a_stretch_of_the_series(winds):
     assert {"error_by_lead.png", "example.png"} <= {file.name for file in figures.iterdir()}
     model = json.loads((winds / "results/winds/nwp_corrected/seed0/model.json").read_text())
     assert model["content"]["windows"]["train"] > 300
+
+
+def test_sums_are_forecast_from_the_volumes_of_their_own_sequence(sums):
+    ds = opened(sums / "data/sums/dataset/2000-01.json", "dataset").load()
+    product = opened(sums / "results/sums/deeprain/seed0/products/2000-01.json", "product").load()
+    # Three volumes seen: from the last two of four.
+    assert set(ds.age.sel(time=product.time).values) == {2, 3}
+    assert product.lead.values.tolist() == [0]
+    assert (product.forecast.values >= 0).all()
+    test = product.sel(time=slice("2000-01-26", "2000-01-31"))
+    table = read_csv(sums / "results/sums/leaderboard.csv").set_index(["model", "metric"])["value"]
+    errors = test.forecast.values[:, 0, 0] - ds.rain.sel(time=test.time).values
+    assert table["deeprain", "site_rmse"] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-5)
+    assert np.isfinite(table["linear_regression", "site_mae"])
