@@ -17,6 +17,9 @@ from pipeline_lib.tasks.site_forecast.columns import Columns, nearest_point, sta
 from pipeline_lib.tasks.site_forecast.names import DISTRIBUTION, VARIABLE
 from pipeline_lib.tasks.site_forecast.options import ScoringOptions, TrainingOptions
 
+_ASKED = ("targets", "station", "accumulated", "leads", "step_minutes", "nwp_run_hours", "nwp_delay_hours")
+"""Options that say what is forecast and from when; those of what is seen may differ between competitors."""
+
 Values = NDArray[np.float64]
 Index = NDArray[np.int64]
 
@@ -79,7 +82,8 @@ def score_stores(
     dims = ("time", "lead", "target")
     true = xr.DataArray(truth, dims=dims, coords={"time": times, "lead": steps}, name=inputs[0])
     true.attrs = {"units": dataset[inputs[0]].attrs.get("units", "1")}
-    sample = Sample.of(true, true.notnull(), method={"rules": told["rules"]})
+    method = {name: value for name, value in rules.model_dump(mode="json").items() if name in _ASKED}
+    sample = Sample.of(true, true.notnull(), method=method)
     variables = {name: (("time", "lead"), summable(values)) for name, values in counts.items()}
     return xr.Dataset(variables, {"time": times, "lead": steps}), sample
 

@@ -11,7 +11,9 @@ from scipy.stats import multivariate_normal
 
 from pipeline_lib.errors import ConfigError, ScoreError
 from pipeline_lib.metrics import METRICS
-from pipeline_lib.score.gate import InvalidRunError
+from pipeline_lib.score.gate import InvalidRunError, check_same_sample
+from pipeline_lib.score.leaderboard import leaderboard
+from pipeline_lib.score.options import IntervalOptions
 from pipeline_lib.tasks.site_forecast import SiteForecast
 from pipeline_lib.tasks.site_forecast.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.site_forecast.score import score_stores
@@ -140,3 +142,20 @@ def test_options_must_go_together():
     assert METRICS.get("site_rmse_lead_5").__doc__ == "RMSE at the site, lead 5."
     with pytest.raises(ConfigError, match="unknown metric"):
         METRICS.get("site_rmse_5")
+
+
+def test_competitors_may_see_other_things_and_a_forecast_without_a_density_has_no_log_loss():
+    product, dataset = stores(2)
+    parameters = np.concatenate([product.forecast.values, np.ones((TIMES, LEADS, 2)), np.zeros((TIMES, LEADS, 1))], -1)
+    sure = product.assign(distribution=(("time", "lead", "parameter"), parameters))
+    rules = json.loads(product.forecast.attrs["rules"]) | {"neighbours": [], "loss": "likelihood"}
+    sure["forecast"] = sure.forecast.assign_attrs(rules=json.dumps(rules))
+    names = ["site_rmse", "log_loss"]
+    first, second = scored(product, dataset, names), scored(sure, dataset, names)
+    check_same_sample({"values": first[1], "density": second[1]})
+    runs = {("values", 0): first[0], ("density", 0): second[0]}
+    options = IntervalOptions(block_days=0.05, resamples=200)
+    table = leaderboard(runs, metrics=names, options=options).table.set_index(["model", "metric"])["value"]
+    assert table["values", "site_rmse"] == table["density", "site_rmse"]
+    assert np.isnan(table["values", "log_loss"])
+    assert np.isfinite(table["density", "log_loss"])
