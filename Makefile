@@ -57,7 +57,7 @@ report: install  ## Snakemake's own report: report-snakemake.zip
 
 test: export PYTHONDONTWRITEBYTECODE =  # it starts hundreds of processes; only the first should compile the package
 test: install-dev  ## The test suite (about 20 minutes on two cores)
-	$(RUN) python -m pytest -n $${GYRE_TEST_WORKERS:-2} --dist loadfile --durations=25
+	$(RUN) python -m pytest -n $${GYRE_TEST_WORKERS:-3} --dist loadfile --durations=25
 
 test-slow: install-dev  ## Tests that take minutes
 	$(RUN) python -m pytest -m slow

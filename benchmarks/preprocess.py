@@ -29,7 +29,7 @@ from pipeline_lib.data.periods import bounds, period_of
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.io.manifest import Artefact
 from pipeline_lib.preparations.as_is import AsIs
-from pipeline_lib.preprocess.stage import preprocess_period
+from pipeline_lib.preprocess.stage import Delivery, preprocess_period
 
 ROWS, COLUMNS = 360, 720
 
@@ -66,9 +66,11 @@ def month(manifest: Path, target: Path) -> None:
         raw=manifest,
         output=target / manifest.name,
         period=manifest.stem,
-        variables={"adt": VariableSpec(name="adt", units="m", valid_min=-5, valid_max=5)},
-        coverage=(date(1993, 1, 1), None),
-        step_hours=24,
+        delivery=Delivery(
+            variables={"adt": VariableSpec(name="adt", units="m", valid_min=-5, valid_max=5)},
+            coverage=(date(1993, 1, 1), None),
+            step_hours=24,
+        ),
         preparation="as_is",
         preparation_options=AsIs.Options(variables=("adt",)),
         code="benchmark",

@@ -22,11 +22,12 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline_lib.catalog import WHOLE, Catalog, Source
+from pipeline_lib.catalog import WHOLE, Catalog
 from pipeline_lib.config.experiment import DateRange
 from pipeline_lib.config.loader import LoadedExperiment, load_experiment, parse_workflow
+from pipeline_lib.config.source_check import check_source
 from pipeline_lib.config.workflow import WorkflowConfig
-from pipeline_lib.data.periods import PERIOD, bounds
+from pipeline_lib.data.periods import PERIOD
 from pipeline_lib.errors import ConfigError, closest
 from pipeline_lib.fingerprint import fingerprint
 from pipeline_lib.io.hashing import canonical_json, sha256_json
@@ -104,7 +105,7 @@ class Plan:
             return self.experiments[name]
         if name not in self._on_demand:
             loaded = load_experiment(self.experiment_file(name))
-            _check_source(self.catalog.source(loaded.spec.source), loaded)
+            check_source(self.catalog.source(loaded.spec.source), loaded)
             self._on_demand[name] = loaded
         return self._on_demand[name]
 
@@ -354,36 +355,7 @@ def load_plan(raw: Mapping[str, Any], *, where: str = "config/config.yaml") -> P
     plan = Plan(config=config, catalog=catalog, experiments={})
     loaded = {name: load_experiment(plan.experiment_file(name)) for name in config.experiments}
     for experiment in loaded.values():
-        _check_source(catalog.source(experiment.spec.source), experiment)
+        check_source(catalog.source(experiment.spec.source), experiment)
         for note in experiment.notes:
             logger.warning("%s: %s", experiment.name, note)
     return Plan(config=config, catalog=catalog, experiments=loaded)
-
-
-def _check_source(source: Source, experiment: LoadedExperiment) -> None:
-    """Refuse splits outside the source's time span, inputs that its dataset lacks, operations amid a period."""
-    split = experiment.spec.split
-    for name in ("train", "validation", "test"):
-        days: DateRange = getattr(split, name)
-        if days.start < source.time.start or (source.time.end is not None and days.end > source.time.end):
-            raise ConfigError(
-                f"{days.start} to {days.end} is not within the source's {source.time.start} to {source.time.end}",
-                where=f"{experiment.name}: split.{name}",
-                fix=f"choose days that {source.name} covers",
-            )
-    operations = experiment.spec.operations
-    if operations is not None:
-        where = f"{experiment.name}: operations.start"
-        if source.time.end is not None and operations.start > source.time.end:
-            raise ConfigError(f"{operations.start} is after the end of {source.name}", where=where)
-        if bounds(source.periods(operations.start, operations.start)[0])[0] != operations.start:
-            fix = f"take the first of a month, or set time.daily_from of {source.name}"
-            raise ConfigError(f"{operations.start} is not the first day of a period", where=where, fix=fix)
-    produced = source.dataset_variables()
-    for variable in experiment.spec.inputs:
-        if variable not in produced:
-            raise ConfigError(
-                f"source {source.name} makes no variable {variable!r}",
-                where=f"{experiment.name}: inputs",
-                fix=closest(variable, produced),
-            )

@@ -12,6 +12,9 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
 
+# Workers share the processors: threads of their own would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A machine that does other work as well is slow now and then, which says nothing about the code. Continuous integration
 # asks whether a change broke something: it takes the same examples every time; all others look for new ones.
 settings.register_profile("gyre", deadline=None, derandomize=bool(os.environ.get("CI")))

@@ -65,7 +65,7 @@ def _preprocess(args: argparse.Namespace) -> None:
     from pipeline_lib.config.validation import validate
     from pipeline_lib.parallel import DaskOptions
     from pipeline_lib.plan import stage_code
-    from pipeline_lib.preprocess.stage import preprocess_period
+    from pipeline_lib.preprocess.stage import Delivery, preprocess_period
 
     source = Catalog.load(args.catalog).source(args.source)
     workers = validate(DaskOptions, json_options(args.dask, where="--dask"), where="--dask").for_source(args.source)
@@ -73,11 +73,13 @@ def _preprocess(args: argparse.Namespace) -> None:
         raw=args.raw,
         output=args.output,
         period=args.period,
-        variables=source.variables,
-        coverage=(source.time.start, source.time.end),
-        step_hours=source.time.step_hours,
-        form=source.block.form,
-        reader=source.reader,
+        delivery=Delivery(
+            variables=source.variables,
+            coverage=(source.time.start, source.time.end),
+            step_hours=source.time.step_hours,
+            form=source.block.form,
+            reader=source.reader,
+        ),
         preparation=source.preparation.name,
         preparation_options=source.preparation_options,
         code=stage_code("preprocess", *source.dataset_modules()),

@@ -74,28 +74,27 @@ def _train(args: argparse.Namespace) -> None:
     from pipeline_lib.plan import stage_code
     from pipeline_lib.tasks.registry import TASKS
     from pipeline_lib.train.deadline import end_of_job
-    from pipeline_lib.train.stage import train_model
+    from pipeline_lib.train.stage import Compute, Definition, train_model
 
     loaded = load_experiment(args.experiment)
     entry = loaded.spec.entry(args.model)
     split = loaded.spec.split
     train_model(
-        task=loaded.spec.task,
-        model=entry.model,
-        model_options=loaded.model_options(args.model),
-        training=loaded.training(args.model),
-        inputs=loaded.spec.inputs,
-        train=(split.train.first, split.train.last),
-        validation=(split.validation.first, split.validation.last),
-        seed=args.seed,
+        Definition(
+            task=loaded.spec.task,
+            model=entry.model,
+            model_options=loaded.model_options(args.model),
+            training=loaded.training(args.model),
+            inputs=tuple(loaded.spec.inputs),
+            train=(split.train.first, split.train.last),
+            validation=(split.validation.first, split.validation.last),
+            seed=args.seed,
+        ),
         datasets=args.datasets,
         labels=args.labels,
         statistics=args.statistics,
         output=args.output,
-        device=args.device,
-        devices=args.devices,
-        threads=args.threads,
-        end=end_of_job(args.time_limit, begin=begin),
+        compute=Compute(args.device, args.devices, args.threads, end_of_job(args.time_limit, begin=begin)),
         code=stage_code("train", f"{TASKS.module(loaded.spec.task)}.train", MODELS.module(entry.model)),
     )
 

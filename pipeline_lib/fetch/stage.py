@@ -112,27 +112,10 @@ def fetch_source(
         logger.info("%s %s: already here", source.name, part)
         return False
     request = source.request(part)
-    driver = DRIVERS.get(source.driver)
-    wanted = driver.files(source.driver_options, request)
-    incoming = output.parent / INCOMING.format(part=part)
-    preliminary = []
+    wanted = DRIVERS.get(source.driver).files(source.driver_options, request)
     try:
-        with (
-            Artefact(output, kind="raw", code=code, packages=PACKAGES) as out,
-            _folder(incoming, wanted),
-        ):
-            for file in wanted:
-                staged = out.payload(file.name)
-                local = _still_here(output.parent / file.name, file) or (mirror and find_in_mirror(mirror, file))
-                if local:
-                    shutil.copyfile(local, staged)
-                else:
-                    taken = _final_or_preliminary(driver, source.driver_options, file)
-                    if taken is not file:
-                        preliminary.append(file.name)
-                    driver.fetch(source.driver_options, taken, incoming).replace(staged)
-                check_readable(source.reader, staged, request.variables)
-                _report_reissue(output.parent / file.name, staged, file)
+        with Artefact(output, kind="raw", code=code, packages=PACKAGES) as out:
+            preliminary = _bring(source, request, wanted, out, output, mirror)
             out.options = options
             out.content = {"source": source.name, "part": part, **source.provenance()}
             if preliminary:
@@ -144,6 +127,33 @@ def fetch_source(
         return False
     logger.info("%s %s: %d file(s) here and checked", source.name, part, len(wanted))
     return True
+
+
+def _bring(
+    source: FetchableSource,
+    request: FetchRequest,
+    wanted: Sequence[WantedFile],
+    out: Artefact,
+    output: Path,
+    mirror: Path | None,
+) -> list[str]:
+    """Stage the wanted files, each checked; return the names of those that are preliminary."""
+    driver, preliminary = DRIVERS.get(source.driver), []
+    incoming = output.parent / INCOMING.format(part=request.part)
+    with _folder(incoming, wanted):
+        for file in wanted:
+            staged = out.payload(file.name)
+            local = _still_here(output.parent / file.name, file) or (mirror and find_in_mirror(mirror, file))
+            if local:
+                shutil.copyfile(local, staged)
+            else:
+                taken = _final_or_preliminary(driver, source.driver_options, file)
+                if taken is not file:
+                    preliminary.append(file.name)
+                driver.fetch(source.driver_options, taken, incoming).replace(staged)
+            check_readable(source.reader, staged, request.variables)
+            _report_reissue(output.parent / file.name, staged, file)
+    return preliminary
 
 
 def _final_or_preliminary(driver: type[Driver], options: Any, file: WantedFile) -> WantedFile:  # noqa: ANN401 - the driver's own Options

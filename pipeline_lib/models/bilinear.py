@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
-from pipeline_lib.models.ode_network import OneStep
+from pipeline_lib.models.ode_network import OneStep, Tableau
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
@@ -59,6 +59,8 @@ class BilinearNetwork(StateModel):
         """Whether a second affine map follows; it adds nothing to what can be said, but helps gradient descent."""
         scheme: OneStep = "rk4"
         """How a step is taken."""
+        tableau: Tableau | None = None
+        """A Runge-Kutta scheme of one's own, in place of ``scheme``."""
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:
@@ -66,4 +68,4 @@ class BilinearNetwork(StateModel):
         from pipeline_lib.models.state_networks import Bilinear, OdeStep
 
         tendency = Bilinear(states.dimension, linear=options.linear, products=options.products, output=options.output)
-        return OdeStep(tendency, options.scheme, states.step)
+        return OdeStep(tendency, options.tableau or options.scheme, states.step)

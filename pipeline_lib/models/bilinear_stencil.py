@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import ModelCard, PublishedCount
-from pipeline_lib.models.ode_network import OneStep
+from pipeline_lib.models.ode_network import OneStep, Tableau
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
@@ -38,6 +38,8 @@ class BilinearStencil(StateModel):
         """Neighbours on either side."""
         scheme: OneStep = "rk4"
         """How a step is taken."""
+        tableau: Tableau | None = None
+        """A Runge-Kutta scheme of one's own, in place of ``scheme``."""
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:
@@ -49,4 +51,4 @@ class BilinearStencil(StateModel):
                 f"{states.dimension} components are no ring for {options.reach} neighbours a side",
                 where="bilinear_stencil",
             )
-        return OdeStep(Stencil(options.reach), options.scheme, states.step)
+        return OdeStep(Stencil(options.reach), options.tableau or options.scheme, states.step)

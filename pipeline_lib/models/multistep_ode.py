@@ -37,6 +37,8 @@ class MultistepOde(StateModel):
             "A forecast starts from a single state, so its first step is one of Euler.",
             "The scheme is stable for k above -1 and up to 1 only, and of second order for 1 alone; nothing holds a"
             " learned k there.",
+            "With weight 1 (leapfrog) nothing damps the second solution that a scheme of two steps has: steps can be"
+            " undone, but long free runs may run away.",
         ),
     )
 
@@ -49,6 +51,8 @@ class MultistepOde(StateModel):
         """Hidden layers."""
         activation: Literal["relu", "tanh"] = "relu"
         """Of the hidden layers."""
+        weight: float | None = Field(None, gt=-1, le=1)
+        """k; null learns it. 1 is leapfrog, whose steps can be undone: a reversible network."""
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:
@@ -56,4 +60,4 @@ class MultistepOde(StateModel):
         from pipeline_lib.models.state_networks import MultistepStep, Perceptron
 
         tendency = Perceptron(states.dimension, options.hidden, options.layers, options.activation)
-        return MultistepStep(tendency, states.step)
+        return MultistepStep(tendency, states.step, options.weight)

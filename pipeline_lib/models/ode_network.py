@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.models.base import ModelCard, PublishedCount
 from pipeline_lib.models.registry import MODELS
@@ -14,8 +15,25 @@ from pipeline_lib.options import Options as BaseOptions
 if TYPE_CHECKING:
     from pipeline_lib.learning.forecaster import Forecaster
 
-OneStep = Literal["euler", "midpoint", "heun", "ssp3", "rk4", "rk38", "dormand_prince"]
+OneStep = Literal["euler", "midpoint", "heun", "ssp3", "rk4", "rk38", "dormand_prince", "backward_euler"]
 """Schemes that need no past."""
+
+
+class Tableau(BaseOptions):
+    """An explicit Runge-Kutta scheme by its numbers, as textbooks print them."""
+
+    stages: list[list[float]] = Field(default=[])
+    """Rows of the tableau below its diagonal, from the second stage on: row i has i numbers."""
+    weights: list[float] = Field(min_length=1)
+    """Weights of the stages; they sum to 1."""
+
+    @model_validator(mode="after")
+    def _explicit(self) -> Tableau:
+        if [len(row) for row in self.stages] != list(range(1, len(self.weights))):
+            raise ValueError("row i of stages has i numbers, and there is one row less than there are weights")
+        if not math.isclose(sum(self.weights), 1.0, abs_tol=1e-12):
+            raise ValueError(f"weights sum to {sum(self.weights):g}, not to 1")
+        return self
 
 
 @MODELS.register("ode_network")
@@ -44,6 +62,8 @@ class OdeNetwork(StateModel):
         """Of the hidden layers."""
         scheme: OneStep = "rk4"
         """How a step is taken."""
+        tableau: Tableau | None = None
+        """A Runge-Kutta scheme of one's own, in place of ``scheme``."""
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:
@@ -51,4 +71,4 @@ class OdeNetwork(StateModel):
         from pipeline_lib.models.state_networks import OdeStep, Perceptron
 
         tendency = Perceptron(states.dimension, options.hidden, options.layers, options.activation)
-        return OdeStep(tendency, options.scheme, states.step)
+        return OdeStep(tendency, options.tableau or options.scheme, states.step)

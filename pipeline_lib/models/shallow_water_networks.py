@@ -176,25 +176,15 @@ def fit_forcing(network: BasinStep, train: Tensor, validation: Tensor) -> pd.Dat
     inputs, targets = _snapshots(network, train)
     learned.measure("input", inputs)
     learned.measure("target", targets)
-    x, y = learned.standardise("input", inputs), learned.standardise("target", targets)
-    inputs, targets = _snapshots(network, validation)
-    x_seen, y_seen = learned.standardise("input", inputs), learned.standardise("target", targets)
-    relative = learned.get_buffer("target_scale") / learned.get_buffer("target_scale").max()
+    x, y = _standardised(learned, inputs, targets)
+    x_seen, y_seen = _standardised(learned, *_snapshots(network, validation))
     descent = torch.optim.Adam(learned.layers.parameters(), lr=options.learning_rate)
     order = torch.Generator().manual_seed(_SHUFFLE_SEED)
     rows: list[dict[str, float]] = []
     best, least = copy.deepcopy(learned.layers.state_dict()), torch.inf
     for epoch in range(1, options.epochs + 1):
-        total = 0.0
-        for chosen in torch.split(torch.randperm(len(x), generator=order), options.batch_size):
-            descent.zero_grad()
-            found = learned.layers(x[chosen])
-            loss = nn.functional.mse_loss(found, y[chosen])
-            if options.penalty:
-                loss = loss + options.penalty * _outwards((found - y[chosen]) * relative).square().mean()
-            loss.backward()  # type: ignore[no-untyped-call]
-            descent.step()
-            total += float(loss.detach()) * len(chosen)
+        batches = torch.split(torch.randperm(len(x), generator=order), options.batch_size)
+        train_loss = sum(_descend(learned, descent, x[chosen], y[chosen]) * len(chosen) for chosen in batches) / len(x)
         with torch.no_grad():
             found = learned.layers(x_seen)
         error = float((found - y_seen).square().mean())
@@ -204,12 +194,29 @@ def fit_forcing(network: BasinStep, train: Tensor, validation: Tensor) -> pd.Dat
             best, least = copy.deepcopy(learned.layers.state_dict()), error
         along_x, along_y = (_correlation(found[:, i], y_seen[:, i]) for i in range(_COMPONENTS))
         rows.append(
-            {"epoch": epoch, "train_loss": total / len(x), "val_loss": error}
+            {"epoch": epoch, "train_loss": train_loss, "val_loss": error}
             | {"correlation_u": along_x, "correlation_v": along_y}
         )
         logger.info("epoch %d: validation loss %.3g, correlations %.6f %.6f", epoch, error, along_x, along_y)
     learned.layers.load_state_dict(best)
     return pd.DataFrame(rows)
+
+
+def _standardised(learned: LearnedForcing, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    return learned.standardise("input", inputs), learned.standardise("target", targets)
+
+
+def _descend(learned: LearnedForcing, descent: torch.optim.Optimizer, x: Tensor, y: Tensor) -> float:
+    """Take one step on a batch of standardised snapshots; return its loss before the step."""
+    descent.zero_grad()
+    found = learned.layers(x)
+    loss = nn.functional.mse_loss(found, y)
+    if learned.options.penalty:
+        relative = learned.get_buffer("target_scale") / learned.get_buffer("target_scale").max()
+        loss = loss + learned.options.penalty * _outwards((found - y) * relative).square().mean()
+    loss.backward()  # type: ignore[no-untyped-call]
+    descent.step()
+    return float(loss.detach())
 
 
 def _snapshots(network: BasinStep, states: Tensor) -> tuple[Tensor, Tensor]:

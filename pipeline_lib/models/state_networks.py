@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from pipeline_lib.learning.forecaster import Forecaster
 from pipeline_lib.solvers.lorenz63 import Lorenz63
-from pipeline_lib.solvers.schemes import SCHEMES, Tendency
+from pipeline_lib.solvers.schemes import SCHEMES, RungeKutta, Scheme, Tendency
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pipeline_lib.models.ode_network import Tableau
 
 
 class MapStep(Forecaster):
@@ -37,22 +39,29 @@ class OdeStep(Forecaster):
     tendency
         Maps states (batch, dimension) to their time derivatives.
     scheme
-        Name of a Runge-Kutta scheme.
+        Name of a scheme that needs no past, or a tableau.
     step
         Length of a step.
     """
 
-    def __init__(self, tendency: nn.Module, scheme: str, step: float) -> None:
+    def __init__(self, tendency: nn.Module, scheme: str | Tableau, step: float) -> None:
         super().__init__()
-        self.tendency, self._step, self._take = tendency, step, SCHEMES[scheme].start()
+        self.tendency, self._step, self._take = tendency, step, _scheme(scheme).start()
 
     def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - has none
         """Return the state one step later."""
         return self._take(lambda x, _: self.tendency(x), state, 0.0, self._step), memory
 
 
+def _scheme(chosen: str | Tableau) -> Scheme:
+    if isinstance(chosen, str):
+        return SCHEMES[chosen]
+    # Of whatever order it is: nothing here asks, and 1 is certain.
+    return RungeKutta(tuple(map(tuple, chosen.stages)), tuple(chosen.weights), order=1)
+
+
 class MultistepStep(Forecaster):
-    """x_next = (1 - k) x + k x_before + h F(x), a linear scheme of two steps whose weight k is learned.
+    """x_next = (1 - k) x + k x_before + h F(x), a linear scheme of two steps whose weight k is learned or given.
 
     The scheme is consistent with x' = F(x) / (1 + k) (Lu et al. 2018, ICML, the modified equation of LM-ResNet). Its
     first step, which has no state before, is one of Euler for that equation.
@@ -63,12 +72,17 @@ class MultistepStep(Forecaster):
         F: maps states (batch, dimension) to the same shape.
     step
         Length h of a step.
+    weight
+        k; ``None`` to learn it, from 0 on.
     """
 
-    def __init__(self, tendency: nn.Module, step: float) -> None:
+    def __init__(self, tendency: nn.Module, step: float, weight: float | None = None) -> None:
         super().__init__()
         self.tendency, self._step = tendency, step
-        self.k = nn.Parameter(torch.zeros(()))
+        if weight is None:
+            self.k: Tensor = nn.Parameter(torch.zeros(()))
+        else:
+            self.register_buffer("k", torch.tensor(weight))
 
     def begin(self, state: Tensor) -> tuple[Tensor, ...]:
         """Return a memory without a state in it."""

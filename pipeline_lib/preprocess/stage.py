@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -30,16 +32,37 @@ logger = logging.getLogger(__name__)
 _PACKAGES = ("dask", "h5netcdf", "h5py", "numba", "scipy")
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """What a source delivers.
+
+    Attributes
+    ----------
+    variables
+        Contract of each variable, by canonical name.
+    coverage
+        First and last day; no end means open.
+    step_hours
+        Time step; frames may be missing and lie between the steps.
+    form
+        Whether it holds maps, states, frames or stations.
+    reader
+        Registered reader of the raw files.
+    """
+
+    variables: Mapping[str, VariableSpec]
+    coverage: tuple[date, date | None]
+    step_hours: float
+    form: Form = "maps"
+    reader: str = "netcdf"
+
+
 def preprocess_period(
     *,
     raw: Path,
     output: Path,
     period: str,
-    variables: Mapping[str, VariableSpec],
-    coverage: tuple[date, date | None],
-    step_hours: float,
-    form: Form,
-    reader: str,
+    delivery: Delivery,
     preparation: str,
     preparation_options: Options,
     code: str,
@@ -54,16 +77,8 @@ def preprocess_period(
         Manifest of the fetched part that holds the period.
     output
         Manifest to write; the store ``<period>.zarr`` comes to lie beside it.
-    variables
-        Contract of each source variable, by canonical name.
-    coverage
-        First and last day that the source covers; no end means open.
-    step_hours
-        Time step of the source; frames may be missing and lie between the steps.
-    form
-        Whether it holds maps, states, frames or stations.
-    reader
-        Registered reader of the raw files.
+    delivery
+        What the raw files must hold.
     preparation, preparation_options
         Registered preparation that makes the dataset's variables.
     threads, workers
@@ -80,7 +95,7 @@ def preprocess_period(
     StoreError
         If the raw part does not match its manifest, or the disk refuses.
     """
-    start, end = _days(period, coverage)
+    start, end = _days(period, delivery.coverage)
     fetched = read_manifest(raw, kind="raw")
     files = [fetched.file(name) for name in fetched.payloads]
     prepare = PREPARATIONS.get(preparation)
@@ -89,26 +104,27 @@ def preprocess_period(
         dask_workers(workers, threads=threads),
     ):
         out.add_input("raw", fetched)
-        delivered = open_files(files, variables, start=start, end=end, step_hours=step_hours, form=form, reader=reader)
+        delivered = open_files(files, delivery, start=start, end=end)
         ds = prepare.prepare(delivered, preparation_options)
-        store = out.payload(f"{period}.zarr")
-        _write(ds, store, fetched)
+        _write(ds, out.payload(f"{period}.zarr"), fetched)
         out.options = {"preparation": preparation, **preparation_options.model_dump(mode="json")}
-        out.content = {
-            "period": period,
-            "form": form,
-            "times": int(ds.sizes["time"]),
-            "shape": [int(ds.sizes[d]) for d in _space(ds)],
-            "variables": {name: spec.model_dump(mode="json", exclude={"name"}) for name, spec in variables.items()},
-            "grid_step": [grid_step(ds[axis].values) for axis in _space(ds)] if form in ("maps", "frames") else [],
-            "units": {str(name): str(ds[name].attrs["units"]) for name in ds.data_vars},
-            "delivered_units": {
-                n: delivered[n].attrs.get("delivered_units", spec.units) for n, spec in variables.items()
-            },
-            **_status(fetched.content),
-        }
+        out.content = {"period": period, **_facts(ds, delivered, delivery), **_status(fetched.content)}
     cells = " x ".join(map(str, out.content["shape"]))
-    logger.info("%s: %d %s of %s values", output, ds.sizes["time"], form, cells)
+    logger.info("%s: %d %s of %s values", output, ds.sizes["time"], delivery.form, cells)
+
+
+def _facts(ds: xr.Dataset, delivered: xr.Dataset, delivery: Delivery) -> dict[str, Any]:
+    """What the manifest says of the store and of what it was made from."""
+    variables, form = delivery.variables.items(), delivery.form
+    return {
+        "form": form,
+        "times": int(ds.sizes["time"]),
+        "shape": [int(ds.sizes[d]) for d in _space(ds)],
+        "grid_step": [grid_step(ds[axis].values) for axis in _space(ds)] if form in ("maps", "frames") else [],
+        "units": {str(name): str(ds[name].attrs["units"]) for name in ds.data_vars},
+        "variables": {name: spec.model_dump(mode="json", exclude={"name"}) for name, spec in variables},
+        "delivered_units": {n: delivered[n].attrs.get("delivered_units", spec.units) for n, spec in variables},
+    }
 
 
 def _space(ds: xr.Dataset) -> list[str]:
@@ -141,16 +157,7 @@ def _write(ds: xr.Dataset, store: Path, fetched: Manifest) -> None:
         ) from error
 
 
-def open_files(
-    files: list[Path],
-    variables: Mapping[str, VariableSpec],
-    *,
-    start: date,
-    end: date,
-    step_hours: float,
-    form: Form = "maps",
-    reader: str = "netcdf",
-) -> xr.Dataset:
+def open_files(files: list[Path], delivery: Delivery, *, start: date, end: date) -> xr.Dataset:
     """Open raw files lazily, in canonical form, cut to the days wanted; values are checked as they are read.
 
     Raises
@@ -158,8 +165,9 @@ def open_files(
     DataError
         If a file is not readable, the files lie on different grids, or a time step is missing or extra.
     """
+    variables, form = delivery.variables, delivery.form
     where = files[0].parent.name if len(files) > 1 else files[0].name
-    opened = READERS.get(reader).open(files)
+    opened = READERS.get(delivery.reader).open(files)
     parts = [
         canonicalise(in_blocks(_dated(part, start, end)), variables, where=name, form=form)
         for name, part in opened.items()
@@ -169,7 +177,7 @@ def open_files(
     if form in GAPPY:
         _check_frames(ds, start, end, where)
     else:
-        _check_times(ds, expected_times(start, end, step_hours), where)
+        _check_times(ds, expected_times(start, end, delivery.step_hours), where)
     return checked(ds, variables, where=where, form=form)
 
 

@@ -57,12 +57,8 @@ def build_report(
         If an input does not match its manifest.
     """
     board = read_manifest(leaderboard, kind="leaderboard")
-    inputs = {
-        "model": [read_manifest(path, kind="model") for path in models],
-        "product": [read_manifest(path, kind="product") for path in products],
-        "labels": [read_manifest(path, kind="labels") for path in labels],
-        "dataset": [read_manifest(path, kind="dataset") for path in datasets],
-    }
+    paths = {"model": models, "product": products, "labels": labels, "dataset": datasets}
+    inputs = {kind: [read_manifest(path, kind=kind) for path in found] for kind, found in paths.items()}
     spec = experiment.spec
     context = gather(
         spec,
@@ -79,13 +75,7 @@ def build_report(
         figures = _draw(context, out.payload(FIGURES), task=spec.task, identifier=out.origin)
         folder = output.parent
         nodes = walk([board, *(manifest for found in inputs.values() for manifest in found)], folder=folder)
-        page = render_page(
-            context,
-            name=experiment.name,
-            identifier=out.origin,
-            figures=figures,
-            nodes=nodes,
-        )
+        page = render_page(context, name=experiment.name, identifier=out.origin, figures=figures, nodes=nodes)
         write_text(out.payload(PAGE), page)
         out.content = {"experiment": experiment.name, "figures": [figure.name for figure in figures]}
     logger.info("%s: %d figures, page of %d kB", output, len(figures), len(page) // 1000)

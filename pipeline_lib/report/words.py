@@ -71,7 +71,8 @@ def result_sentences(context: ReportContext) -> list[Markup]:
 
 def _values(context: ReportContext, metric: str, info: MetricInfo) -> list[Markup]:
     found = [(c, context.board.cell(c.name, metric)) for c in context.valid]
-    leading, rest = found[:_NAMED], found[_NAMED:]
+    named = len(found) if len(found) == _NAMED + 1 else _NAMED  # one alone has no range
+    leading, rest = found[:named], found[named:]
     parts = [
         Markup("<strong>{}</strong> {}{}").format(
             c.title,

@@ -105,18 +105,10 @@ def leaderboard(
         )
         ranking += [{"metric": metric_name, **vars(standing)} for standing in standings]
         for name in _order(results, standings, invalid):
+            counted = {"seed_count": len(models.get(name, ())), "n": int(times.size) if name in results else 0}
             number = published.get(name, {}).get(metric_name)
-            rows.append(
-                {
-                    "model": name,
-                    "seed_count": len(models[name]) if name in models else 0,
-                    "metric": metric_name,
-                    **_numbers(results.get(name)),
-                    "n": int(times.size) if name in results else 0,
-                    "published": float("nan") if number is None else number.value,
-                    "comparable": "" if number is None else ("yes" if number.comparable else "no"),
-                }
-            )
+            found = {**_numbers(results.get(name)), **_beside(number)}
+            rows.append({"model": name, "metric": metric_name, **counted, **found})
     return Leaderboard(
         table=pd.DataFrame(rows, columns=[*COLUMNS, "status"]),
         ranking=pd.DataFrame(ranking, columns=list(RANKING_COLUMNS)),
@@ -170,6 +162,12 @@ def _order(results: Mapping[str, _Result], standings: Sequence[Standing], invali
     """Models in the order of their rows: by rank and value, then those without a rank, then the invalid."""
     ranked = [standing.model for standing in standings]
     return [*ranked, *sorted(set(results) - set(ranked)), *sorted(invalid)]
+
+
+def _beside(published: PublishedNumber | None) -> dict[str, object]:
+    if published is None:
+        return {"published": float("nan"), "comparable": ""}
+    return {"published": published.value, "comparable": "yes" if published.comparable else "no"}
 
 
 def _numbers(result: _Result | None) -> dict[str, object]:

@@ -16,7 +16,7 @@ from pipeline_lib.errors import ScoreError
 from pipeline_lib.io.atomic import write_text
 from pipeline_lib.io.counts_table import read_counts, write_counts
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
-from pipeline_lib.published.tables import load_published
+from pipeline_lib.published.tables import PublishedTable, load_published
 from pipeline_lib.score.gate import InvalidRunError, Sample, check_same_sample
 from pipeline_lib.score.leaderboard import Leaderboard, PublishedNumber, leaderboard
 from pipeline_lib.score.tables import leaderboard_csv, ranking_csv
@@ -74,38 +74,39 @@ def score_run(
     StoreError
         If an input does not match its manifest.
     """
-    inputs = {
-        kind: [read_manifest(path, kind=kind, verify="deep") for path in paths]
-        for kind, paths in (("product", products), ("labels", labels), ("dataset", datasets))
-    }
-    _check_same_dataset(inputs)
+    paths = {"product": products, "labels": labels, "dataset": datasets}
+    inputs = {kind: [read_manifest(path, kind=kind, verify="deep") for path in found] for kind, found in paths.items()}
     where = f"{model} (seed {seed})"
-    every = TASKS.get(task).every_time
-    stores = {
-        role: open_days(manifests, *test, every_day=every or role != "product")
-        for role, manifests in inputs.items()
-        if manifests
-    }
-    _check_same_dates(stores if every else {r: s for r, s in stores.items() if r != "product"}, where)
-    content: dict[str, Any] = {"task": task, "model": model, "seed": seed, "status": "ok"}
+    stores = _open_test(inputs, test, where, every=TASKS.get(task).every_time)
     with Artefact(output, kind="score", code=code, packages=_PACKAGES) as out:
         for role, manifests in inputs.items():
             for number, manifest in enumerate(manifests):
                 out.add_input(f"{role}-{number}", manifest)
         out.options = options.model_dump(mode="json")
-        try:
-            counts, sample = stage_module(task, "score").score_stores(
-                stores["product"], stores.get("labels"), stores["dataset"], options, where=where
-            )
-        except InvalidRunError as problem:
-            LOG.warning("%s", problem)
-            out.content = content | {"status": "invalid", "reason": problem.line}
-            return
-        write_counts(counts, out.payload(f"{output.stem}.parquet" if summarise else COUNTS_FILE))
-        out.content = content | {"sample": sample.to_plain()}
-        if summarise:
-            out.content |= {"summary": _summary(counts, model, seed, options)}
+        counts, found = _count(task, stores, options, where)
+        out.content = {"task": task, "model": model, "seed": seed, **found}
+        if counts is not None:
+            write_counts(counts, out.payload(f"{output.stem}.parquet" if summarise else COUNTS_FILE))
+            if summarise:
+                out.content |= {"summary": _summary(counts, model, seed, options)}
+
+
+def _count(
+    task: str,
+    stores: Mapping[str, xr.Dataset],
+    options: Any,  # noqa: ANN401 - the task's own options class
+    where: str,
+) -> tuple[xr.Dataset | None, dict[str, Any]]:
+    """Return counts per date, none for a run that lacks values, and what the manifest says of it."""
+    try:
+        counts, sample = stage_module(task, "score").score_stores(
+            stores["product"], stores.get("labels"), stores["dataset"], options, where=where
+        )
+    except InvalidRunError as problem:
+        LOG.warning("%s", problem)
+        return None, {"status": "invalid", "reason": problem.line}
     LOG.info("%s: %d dates, %d cells", where, len(sample.times), sum(sample.cells))
+    return counts, {"status": "ok", "sample": sample.to_plain()}
 
 
 def _summary(counts: xr.Dataset, model: str, seed: int, options: Any) -> dict[str, dict[str, float | None]]:  # noqa: ANN401 - the task's own options class
@@ -116,6 +117,20 @@ def _summary(counts: xr.Dataset, model: str, seed: int, options: Any) -> dict[st
         row["metric"]: {name: float(row[name]) if np.isfinite(row[name]) else None for name in columns}
         for row in table.to_dict("records")
     }
+
+
+def _open_test(
+    inputs: Mapping[str, Sequence[Manifest]], test: tuple[date, date], where: str, *, every: bool
+) -> dict[str, xr.Dataset]:
+    """Open the test days by role: of one dataset, and all of the same days; products too if they hold every time."""
+    _check_same_dataset(inputs)
+    stores = {
+        role: open_days(manifests, *test, every_day=every or role != "product")
+        for role, manifests in inputs.items()
+        if manifests
+    }
+    _check_same_dates(stores if every else {r: s for r, s in stores.items() if r != "product"}, where)
+    return stores
 
 
 def _check_same_dataset(inputs: Mapping[str, Sequence[Manifest]]) -> None:
@@ -188,43 +203,46 @@ def build_leaderboard(
     """
     stage_module(task, "score")  # registers the task's metrics
     manifests = [read_manifest(path, kind="score") for path in scores]
-    runs, samples, invalid = _read_runs(manifests)
-    absent = [name for name in models if name not in invalid and name not in {m for m, _ in runs}]
-    if absent:
-        raise ScoreError("has no score", where=absent[0], fix="score all its runs first")
-    check_same_sample(samples)
+    runs, samples, invalid = _read_runs(manifests, models)
     tables = {name: load_published(name) for name in published}
-    beside: dict[str, dict[str, PublishedNumber]] = {}
-    for competitor, known in (settings or {}).items():
-        for table in tables.values():
-            row = table.row_for(str(known.get("model", "")), known)
-            if row is not None:
-                beside.setdefault(competitor, {}).update(table.numbers(row, source))
+    beside = _published(tables, settings or {}, source)
     board = leaderboard(runs, metrics=options.metrics, options=options.intervals, published=beside, invalid=invalid)
     with Artefact(output, kind="leaderboard", code=code, packages=_PACKAGES) as out:
         for manifest in manifests:
             out.add_input(f"{manifest.content['model']}-seed{manifest.content['seed']}", manifest)
         out.options = options.model_dump(mode="json")
-        sample = next(iter(samples.values()))
-        out.content = {
-            "task": task,
-            "source": source,
-            "dates": [sample.times[0], sample.times[-1]],
-            "date_count": len(sample.times),
-            "cell_count": sum(sample.cells),
-            "blocks": board.blocks,
-            "invalid": invalid,
-            "comparability": {n: t.comparability_with(source).model_dump() for n, t in tables.items()},
-        }
+        compared = {n: t.comparability_with(source).model_dump() for n, t in tables.items()}
+        extent = _extent(next(iter(samples.values())), board)
+        out.content = {"task": task, "source": source, "invalid": invalid, "comparability": compared, **extent}
         write_text(out.payload(LEADERBOARD_FILE), leaderboard_csv(board.table))
         write_text(out.payload(RANKING_FILE), ranking_csv(board.ranking))
     return board
 
 
+def _extent(sample: Sample, board: Leaderboard) -> dict[str, Any]:
+    """What all runs were scored on, in numbers."""
+    dates = [sample.times[0], sample.times[-1]]
+    cells = sum(sample.cells)
+    return {"dates": dates, "date_count": len(sample.times), "cell_count": cells, "blocks": board.blocks}
+
+
+def _published(
+    tables: Mapping[str, PublishedTable], settings: Mapping[str, Mapping[str, object]], source: str
+) -> dict[str, dict[str, PublishedNumber]]:
+    """Return the published numbers of each competitor that has any, by metric."""
+    beside: dict[str, dict[str, PublishedNumber]] = {}
+    for competitor, known in settings.items():
+        for table in tables.values():
+            row = table.row_for(str(known.get("model", "")), known)
+            if row is not None:
+                beside.setdefault(competitor, {}).update(table.numbers(row, source))
+    return beside
+
+
 def _read_runs(
-    manifests: Sequence[Manifest],
+    manifests: Sequence[Manifest], models: Sequence[str]
 ) -> tuple[dict[tuple[str, int], xr.Dataset], dict[str, Sample], dict[str, str]]:
-    """Return counts and samples of the valid runs, and the reason of each invalid model."""
+    """Return counts and samples of the valid runs, and the reason of each invalid model; no model may be missing."""
     runs: dict[tuple[str, int], xr.Dataset] = {}
     samples: dict[str, Sample] = {}
     invalid: dict[str, str] = {}
@@ -241,4 +259,8 @@ def _read_runs(
     if not samples:
         reason = next(iter(invalid.values()), "none is given")
         raise ScoreError(f"no run has a valid score: {reason}", where="leaderboard")
+    absent = [name for name in models if name not in invalid and name not in {m for m, _ in runs}]
+    if absent:
+        raise ScoreError("has no score", where=absent[0], fix="score all its runs first")
+    check_same_sample(samples)
     return runs, samples, invalid

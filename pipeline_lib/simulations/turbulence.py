@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 FIELDS = ("u", "v", "w", "c")
 """Of a state: the velocities along x, y and z, and the scalar."""
 FORCING = 1 / 3
-"""Ours: in balance the dissipation is 3 A u'^2 (Rosales & Meneveau 2005, Phys. Fluids 17), so that u'^2 over it is one
-unit of time."""
+"""Ours: in balance the dissipation is what A u' puts in, 3 A u'^2 (so also Rosales & Meneveau 2005, Phys. Fluids 17, as
+recalled), so that u'^2 over it is one unit of time."""
 VISCOSITY = 0.02
 """Ours: 48 x 48 x 48 points resolve the flow down to about the Kolmogorov length."""
 DIFFUSIVITY = VISCOSITY

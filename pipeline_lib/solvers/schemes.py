@@ -1,4 +1,4 @@
-"""Time integration: explicit Runge-Kutta schemes of any tableau, linear multistep schemes, and the loop around them.
+"""Time integration: Runge-Kutta of any explicit tableau, linear multistep, backward Euler, and the loop around them.
 
 A system is a callable ``tendency(state, time)``. A state is one tensor; leading dimensions that the system does not
 name are a batch, integrated at once. Everything is differentiable, with respect to the state and to whatever
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -153,6 +153,45 @@ _ADAMS_BASHFORTH: dict[int, tuple[float, ...]] = {
 }
 """Weights of the newest tendency and of those before it (Hairer, Norsett & Wanner 1993, section III.1)."""
 
+
+@dataclass(frozen=True)
+class BackwardEuler:
+    """The implicit scheme of Euler, y = x + h f(y), by fixed-point iterations that start from the explicit step.
+
+    They converge if h times the Lipschitz constant of f is below 1 (Hairer, Norsett & Wanner 1993, section II.7, as
+    recalled): what is gained is no longer step but one that damps. Each iteration costs a tendency; gradients go
+    through all of them.
+
+    Parameters
+    ----------
+    iterations
+        Number of iterations.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+
+    iterations: int = 10
+    order: int = field(default=1, init=False)
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise ValueError(f"{self.iterations} iterations: without one it is the explicit scheme")
+
+    def start(self) -> Stepper:
+        """Return the scheme itself: it remembers nothing."""
+        return self
+
+    def __call__(self, tendency: Tendency, state: Tensor, time: float, dt: float) -> Tensor:
+        """Return the state at ``time + dt``."""
+        found = EULER(tendency, state, time, dt)
+        for _ in range(self.iterations):
+            found = torch.add(state, tendency(found, time + dt), alpha=dt)
+        return found
+
+
 SCHEMES: dict[str, Scheme] = {
     "euler": EULER,
     "midpoint": MIDPOINT,
@@ -161,6 +200,7 @@ SCHEMES: dict[str, Scheme] = {
     "rk4": RK4,
     "rk38": RK38,
     "dormand_prince": DORMAND_PRINCE,
+    "backward_euler": BackwardEuler(),
     "ab2": AdamsBashforth(2),
     "ab3": AdamsBashforth(3),
     "ab4": AdamsBashforth(4),

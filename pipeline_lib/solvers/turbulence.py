@@ -6,7 +6,8 @@ States are grid values of shape ``(..., 3 + scalars, z, y, x)``: the velocities 
 Products are taken on a grid 3/2 as fine, so that the advection is the exact Galerkin one. A u', proportional to the
 departure of the velocity from its mean, is the linear forcing of Lundgren (2003, CTR Annual Research Briefs) in the
 form that Rosales & Meneveau (2005, Phys. Fluids 17) use. G is a mean gradient of the scalars along x, from which c
-departs: it keeps scalars in balance as well (Overholt & Pope 1996, Phys. Fluids 8).
+departs: it keeps scalars in balance as well (Overholt & Pope 1996, Phys. Fluids 8). All three as recalled, not checked
+against the texts.
 """
 
 from __future__ import annotations

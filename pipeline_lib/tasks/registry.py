@@ -36,6 +36,11 @@ class Task(Protocol):
         ...
 
     @staticmethod
+    def step_days(training: Options) -> float | None:
+        """Return how far apart two fields are by the options, ``None`` if these do not say; the source must agree."""
+        ...
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:
         """Return the scoring options on which the counts of a run depend; a change of others counts nothing again."""
         ...

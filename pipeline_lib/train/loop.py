@@ -104,12 +104,8 @@ def run_training(
 
     Parameters
     ----------
-    network
-        Freshly initialised network; changed in place.
-    problem
-        Batches, loss and scores.
-    options
-        Options of the loop.
+    network, problem, options
+        A fresh network, changed in place; batches, loss and scores; options of the loop.
     seed
         Base seed, 0 or larger.
     folder
@@ -138,45 +134,58 @@ def run_training(
     ConfigError
         If the batch cannot be shared equally by the processes.
     """
-    if options.batch_size % devices:
+    _require_equal_shares(options.batch_size, devices)
+    target = resolve_device(device, devices)
+    precision = resolve_precision(options.precision, target)
+    defined = {**(run or {}), **_described(network, options), "seed": seed, "precision": precision, "devices": devices}
+    job = Job(network, problem, options, seed, folder, target.type, precision, defined, end)
+    record = _last_record(job)
+    if not record.finished:
+        _train(job, devices)
+        record = _last_record(job)  # what is returned is what is on the disk
+    return _result(job, record)
+
+
+def _require_equal_shares(batch_size: int, devices: int) -> None:
+    if batch_size % devices:
         raise ConfigError(
-            f"is {options.batch_size}, which {devices} processes cannot share equally",
+            f"is {batch_size}, which {devices} processes cannot share equally",
             where="training.batch_size",
             fix="take a multiple of devices",
         )
-    target = resolve_device(device, devices)
-    precision = resolve_precision(options.precision, target)
-    defined = {
-        **(run or {}),
-        "training": options.model_dump(mode="json"),
-        "seed": seed,
-        "precision": precision,
-        "devices": devices,
-        "weights": {name: list(value.shape) for name, value in network.state_dict().items()},
-    }
-    checkpoints = CheckpointFolder(folder)
-    record = _last_record(checkpoints, defined)
-    if not record.finished:
-        checkpoints.require_writable()
-        job = Job(network, problem, options, seed, folder, target.type, precision, defined, end)
-        if devices == 1:
-            _train_share(job, Share())
-        else:
-            run_together(_train_share, job, devices, backend="nccl" if target.type == "cuda" else "gloo")
-        record = _last_record(checkpoints, defined)  # what is returned is what is on the disk
+
+
+def _described(network: nn.Module, options: LoopOptions) -> dict[str, Any]:
+    """What tells this training from others, as plain values."""
+    weights = {name: list(value.shape) for name, value in network.state_dict().items()}
+    return {"training": options.model_dump(mode="json"), "weights": weights}
+
+
+def _train(job: Job, devices: int) -> None:
+    """Train to the end, in this process or in several."""
+    CheckpointFolder(job.folder).require_writable()
+    if devices == 1:
+        _train_share(job, Share())
+    else:
+        run_together(_train_share, job, devices, backend="nccl" if job.device == "cuda" else "gloo")
+
+
+def _result(job: Job, record: Record) -> TrainingResult:
+    """Return what a training came to; raise TrainingError if it did not come to its end, or to no weights."""
     stopped_epoch = len(record.history)
     if not record.finished:
         raise TrainingError(f"ended early, after epoch {stopped_epoch}", fix="run again: it resumes there")
     if not record.best_weights:
-        raise TrainingError("no epoch had a finite validation loss", where=str(folder), fix="lower the learning rate")
+        fix = "lower the learning rate"
+        raise TrainingError("no epoch had a finite validation loss", where=str(job.folder), fix=fix)
     return TrainingResult(
         weights=record.best_weights,
-        last=checkpoints.path(stopped_epoch),
+        last=CheckpointFolder(job.folder).path(stopped_epoch),
         history=pd.DataFrame(record.history),
         best_epoch=record.best_epoch,
         stopped_epoch=stopped_epoch,
-        device=target.type,
-        precision=precision,
+        device=job.device,
+        precision=job.precision,
     )
 
 
@@ -249,9 +258,9 @@ def _fit(job: Job, module: TrainingModule, callbacks: list[pl.Callback]) -> None
         ) from error
 
 
-def _last_record(checkpoints: CheckpointFolder, run: Mapping[str, Any]) -> Record:
-    found = checkpoints.latest()
+def _last_record(job: Job) -> Record:
+    found = CheckpointFolder(job.folder).latest()
     if found is None:
         return Record()
-    require_same_run(found[1].get("run", {}), run, where=found[0])
+    require_same_run(found[1].get("run", {}), job.run, where=found[0])
     return Record(**found[1]["record"])

@@ -167,19 +167,16 @@ def keep(
     StoreError
         If the folder cannot be written.
     """
-    statistics = request.statistics
     spec = ModelSpec(
         model=request.model,
         options=request.model_options.model_dump(mode="json"),
         task=task,
-        inputs=tuple(
-            InputVariable(name=name, units=statistics[name]["units"], mean=mean, scale=scale)
-            for name, (mean, scale) in zip(request.inputs, scaling, strict=True)
-        ),
+        inputs=_inputs(request, scaling),
         classes=tuple(classes),
         sizes=dict(sizes),
         parameters=sum(p.numel() for p in network.parameters()),
     )
+    few = learned_values(network, outcome)
     save_model(
         request.output,
         spec=spec,
@@ -189,10 +186,14 @@ def keep(
         inputs=request.manifests,
         training=request.described,
         code=request.code,
-        extra={
-            **outcome.facts,
-            **(facts or {}),
-            **learned_values(network, outcome),
-            **dataset_facts(request.manifests),
-        },
+        extra={**outcome.facts, **(facts or {}), **few, **dataset_facts(request.manifests)},
+    )
+
+
+def _inputs(request: TrainingRequest, scaling: Sequence[tuple[float, float]]) -> tuple[InputVariable, ...]:
+    """Return the inputs in order, each with its unit and what normalises it."""
+    statistics = request.statistics
+    return tuple(
+        InputVariable(name=name, units=statistics[name]["units"], mean=mean, scale=scale)
+        for name, (mean, scale) in zip(request.inputs, scaling, strict=True)
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline_lib.io.atomic import write_json
 from pipeline_lib.io.hashing import sha256_json
@@ -25,32 +27,11 @@ ALGORITHM = "algorithm.json"
 """Payload of a model without weights: its name and options."""
 
 
-def train_model(
-    *,
-    task: str,
-    model: str,
-    model_options: Options,
-    training: Options,
-    inputs: Sequence[str],
-    train: Days,
-    validation: Days,
-    seed: int,
-    datasets: Sequence[Path],
-    labels: Sequence[Path],
-    statistics: Path,
-    output: Path,
-    device: Device,
-    devices: int,
-    threads: int | None,
-    end: float | None,
-    code: str,
-) -> None:
-    """Train one model with one seed, or store the options of a model that needs no training.
+@dataclass(frozen=True)
+class Definition:
+    """What defines a training, besides data and code.
 
-    An interrupted training goes on from its last good checkpoint, which lies in ``checkpoints-<hash>`` beside the
-    output; the hash covers all that defines the run, so that checkpoints of another run are never met.
-
-    Parameters
+    Attributes
     ----------
     task, model
         Registered names.
@@ -62,16 +43,73 @@ def train_model(
         First and last day of each split.
     seed
         Base seed.
+    """
+
+    task: str
+    model: str
+    model_options: Options
+    training: Options
+    inputs: tuple[str, ...]
+    train: Days
+    validation: Days
+    seed: int
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """All of it as plain values, but for the task: a model's training options are those of its task."""
+        return {
+            "model": self.model,
+            "model_options": self.model_options.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+            "inputs": list(self.inputs),
+            "train": [day.isoformat() for day in self.train],
+            "validation": [day.isoformat() for day in self.validation],
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where to compute, in how many processes, with how many CPU threads in all (``None``: all), and until when.
+
+    ``end`` is the Unix time at which this job will be ended, if known; a training stops in time before.
+    """
+
+    device: Device
+    devices: int
+    threads: int | None
+    end: float | None
+
+
+def train_model(
+    definition: Definition,
+    *,
+    datasets: Sequence[Path],
+    labels: Sequence[Path],
+    statistics: Path,
+    output: Path,
+    compute: Compute,
+    code: str,
+) -> None:
+    """Train one model with one seed, or store the options of a model that needs no training.
+
+    An interrupted training goes on from its last good checkpoint, which lies in ``checkpoints-<hash>`` beside the
+    output; the hash covers all that defines the run, so that checkpoints of another run are never met.
+
+    Parameters
+    ----------
+    definition
+        What to train.
     datasets, labels
         Manifests of the periods that hold both splits.
     statistics
         Manifest of the training statistics.
     output
         Manifest to write.
-    device, devices, threads
-        Where to compute, in how many processes, and with how many CPU threads in all (``None``: all).
-    end
-        Unix time at which this job will be ended; the training stops in time before.
+    compute
+        Where, and until when.
+    code
+        Fingerprint of the code.
 
     Raises
     ------
@@ -85,61 +123,72 @@ def train_model(
         **{f"labels {m.content['period']}": m for m in _read(labels, "labels")},
         "statistics": read_manifest(statistics, kind="statistics", verify="deep"),
     }
-    entry = MODELS.get(model)
-    if issubclass(entry, AlgorithmModel):
-        _store_algorithm(task, model, model_options, output, code)
+    if issubclass(MODELS.get(definition.model), AlgorithmModel):
+        _store_algorithm(definition, output, code)
         return
-    described = {
-        "model": model,
-        "model_options": model_options.model_dump(mode="json"),
-        "training": training.model_dump(mode="json"),
-        "inputs": list(inputs),
-        "train": [day.isoformat() for day in train],
-        "validation": [day.isoformat() for day in validation],
-        "seed": seed,
-    }
-    made_of = {role: manifest.identity for role, manifest in manifests.items()}
-    # Devices and threads belong to it: sums in another order would end in other weights.
-    folder = output.parent / f"checkpoints-{sha256_json([described, code, made_of, device, devices, threads])[:10]}"
+    folder = _checkpoints(definition, manifests, compute, output.parent, code)
     with exclusive(output.parent), one_task():
         _remove_others(folder)
-        request = TrainingRequest(
-            model=model,
-            model_options=model_options,
-            training=training,
-            inputs=tuple(inputs),
-            train=train,
-            validation=validation,
-            seed=seed,
-            manifests=manifests,
-            folder=folder,
-            output=output,
-            described=described,
-            device=device,
-            devices=devices,
-            threads=threads,
-            end=end,
-            code=code,
-        )
-        if threads is not None:
+        if compute.threads is not None:
             import torch
 
-            torch.set_num_threads(threads)
-        stage_module(task, "train").train(request)
+            torch.set_num_threads(compute.threads)
+        request = _request(definition, manifests, compute, folder=folder, output=output, code=code)
+        stage_module(definition.task, "train").train(request)
         shutil.rmtree(folder, ignore_errors=True)  # a fit in one go made none
+
+
+def _checkpoints(
+    definition: Definition, manifests: Mapping[str, Manifest], compute: Compute, parent: Path, code: str
+) -> Path:
+    """Return the folder for the checkpoints of this run alone."""
+    made_of = {role: manifest.identity for role, manifest in manifests.items()}
+    # Devices and threads belong to it: sums in another order would end in other weights.
+    all_of_it = [definition.described, code, made_of, compute.device, compute.devices, compute.threads]
+    return parent / f"checkpoints-{sha256_json(all_of_it)[:10]}"
+
+
+def _request(
+    definition: Definition,
+    manifests: Mapping[str, Manifest],
+    compute: Compute,
+    *,
+    folder: Path,
+    output: Path,
+    code: str,
+) -> TrainingRequest:
+    return TrainingRequest(
+        model=definition.model,
+        model_options=definition.model_options,
+        training=definition.training,
+        inputs=definition.inputs,
+        train=definition.train,
+        validation=definition.validation,
+        seed=definition.seed,
+        manifests=manifests,
+        folder=folder,
+        output=output,
+        described=definition.described,
+        device=compute.device,
+        devices=compute.devices,
+        threads=compute.threads,
+        end=compute.end,
+        code=code,
+    )
 
 
 def _read(paths: Sequence[Path], kind: str) -> list[Manifest]:
     return [read_manifest(path, kind=kind, verify="deep") for path in paths]
 
 
-def _store_algorithm(task: str, model: str, options: Options, output: Path, code: str) -> None:
-    described: Mapping[str, object] = {"task": task, "model": model, "options": options.model_dump(mode="json")}
+def _store_algorithm(definition: Definition, output: Path, code: str) -> None:
+    options = definition.model_options.model_dump(mode="json")
+    described: Mapping[str, object] = {"task": definition.task, "model": definition.model, "options": options}
     with Artefact(output, kind=KIND, code=code) as out:
         write_json(out.payload(ALGORITHM), described)
         out.options = described
         out.content = {"algorithm": described}
-    logger.info("%s: %s needs no training", output, model)
+    logger.info("%s: %s needs no training", output, definition.model)
 
 
 def _remove_others(folder: Path) -> None:

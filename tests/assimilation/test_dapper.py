@@ -19,6 +19,7 @@ from pipeline_lib.assimilation.ensemble import ETKF, EnKF
 from pipeline_lib.assimilation.localisation import ring_taper
 from pipeline_lib.assimilation.observations import Observations
 from pipeline_lib.assimilation.smoother import rauch_tung_striebel
+from pipeline_lib.assimilation.variational import three_d_var
 from pipeline_lib.solvers.lorenz63 import Lorenz63
 from pipeline_lib.solvers.lorenz96 import Lorenz96
 from pipeline_lib.solvers.schemes import integrate
@@ -52,6 +53,7 @@ TWINS: dict[str, Any] = {
             "ETKF": method("EnKF", 30, upd_a="Sqrt"),
             "few": method("EnKF", 3, upd_a="Sqrt", infl=1.0),
             "EnKS": method("EnKS", 30, upd_a="Sqrt", Lag=5),
+            "3D-Var": method("Var3D", 1, xB=0.1),
         },
     },
     "path96": {
@@ -62,6 +64,7 @@ TWINS: dict[str, Any] = {
             "ETKF": method("EnKF", 60, upd_a="Sqrt"),
             "few": method("EnKF", 30, upd_a="Sqrt"),
             "LETKF": method("LETKF", 10, loc_rad=RADIUS),
+            "3D-Var": method("Var3D", 1, xB=0.1),
         },
     },
     "error63": {
@@ -110,6 +113,8 @@ class Twins:
                 shape = twin["repeats"], options["members"], size
                 members = start[:, None] + torch.randn(shape, dtype=torch.float64, generator=drawn)
                 self.given[f"{name}/{label}/members"] = members
+                if options["class"] == "Var3D":
+                    self.given[f"{name}/{label}/covariance"] = torch.cov(truth.flatten(0, 1).T)
         self.theirs = {name: torch.from_numpy(means) for name, means in self._run(folder).items()}
 
     def _run(self, folder: Path) -> dict[str, np.ndarray]:
@@ -135,13 +140,18 @@ class Twins:
         mask[:, every::every] = True
         chosen = TWINS[name]["methods"][label]
         settings = chosen["options"]
+        forecast, members = ode_forecast(tendency, dt=dt), self.given[f"{name}/{label}/members"]
+        observations = Observations(on_steps, variance, mask=mask)
+        if chosen["class"] == "Var3D":
+            covariance = settings["xB"] * self.given[f"{name}/{label}/covariance"]
+            return three_d_var(forecast, members[:, 0], observations, covariance)[:, every::every]
         taper = ring_taper(values.shape[-1], RADIUS * OF_DAPPER) if "loc_rad" in settings else None
         taper = taper if taper is None else torch.where(taper > CUT_OFF, taper, 0.0)
         found = assimilate(
             EnKF(taper) if settings.get("upd_a") == "PertObs" else ETKF(taper),
-            ode_forecast(tendency, dt=dt),
-            self.given[f"{name}/{label}/members"],
-            Observations(on_steps, variance, mask=mask),
+            forecast,
+            members,
+            observations,
             inflation=settings.get("infl", 1.0),
             lag=settings.get("Lag", 0) * every,
             generator=generator(),

@@ -176,6 +176,25 @@ def test_the_tapered_stochastic_filter_is_the_formula():
     np.testing.assert_allclose(found, x + (values.numpy() + noise - x @ operator.T) @ gain.T, rtol=0, atol=1e-12)
 
 
+def test_the_tapered_smoother_tapers_covariances_with_the_past_in_the_same_way():
+    """Past and present sites as one state; between two sites the factor is the same, whenever they are."""
+    sites, taper = 12, ring_taper(12, 2.0)
+    members, values = normal(5, sites), normal(2, 6, seed=1)
+    components, seen = list(range(0, sites, 2)), torch.tensor([[False], [True]])
+    turn = normal(sites, sites, seed=2) / 3
+    observations = Observations(values, 0.5, torch.tensor(components), seen.expand(2, 6))
+    found = assimilate(EnKF(taper), lambda x: x @ turn, members, observations, lag=1, generator=generator(3), keep=True)
+    noise = normal(5, 6, seed=3).numpy()
+    noise = (noise - noise.mean(0)) * math.sqrt(5 / 4 * 0.5)
+    both = np.hstack([members.numpy(), (members @ turn).numpy()])
+    operator = np.eye(2 * sites)[[sites + site for site in components]]
+    covariance = np.cov(both.T) * np.tile(taper.numpy(), (2, 2))
+    gain = covariance @ operator.T @ np.linalg.inv(operator @ covariance @ operator.T + 0.5 * np.eye(6))
+    expected = both + (values[1].numpy() + noise - both @ operator.T) @ gain.T
+    np.testing.assert_allclose(found.analyses[0], expected[:, :sites], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.analyses[1], expected[:, sites:], rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("method", [EnKF, ETKF])
 def test_a_taper_of_ones_is_none(method):
     members, observations = ensemble(30), problem()

@@ -24,8 +24,8 @@ FORKS = multiprocessing.get_context("forkserver")
 _PRELOADED = (
     "fetch.drivers.http", "preprocess.stage", "preprocess.statistics", "label.labellers.okubo_weiss",
     "tasks.segmentation.train", "tasks.segmentation.predict", "tasks.segmentation.score", "tasks.segmentation.report",
-    "models.eddynet", "models.okubo_weiss", "preparations.gridded_ssh", "train.stage", "predict.stage", "score.stage",
-    "report.stage", "published", "plan", "cli.app",
+    "models.eddynet", "models.okubo_weiss", "preparations.gridded_ssh", "train.stage", "train.loop", "predict.stage",
+    "score.stage", "report.stage", "published", "plan", "cli.app",
 )  # fmt: skip
 _LIBRARIES = (
     "dask.array",

@@ -14,7 +14,7 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.fetch.stage import fetch_source
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.preparations.station_wind import StationWind
-from pipeline_lib.preprocess.stage import preprocess_period
+from pipeline_lib.preprocess.stage import Delivery, preprocess_period
 from pipeline_lib.readers.meteonet_stations import MeteonetStations
 from tests.fetch.helpers import entry, write_catalog
 
@@ -100,11 +100,13 @@ def test_through_fetch_and_preprocess_to_components(tmp_path):
         raw=raw,
         output=out,
         period="2016-01",
-        variables=source.variables,
-        coverage=(source.time.start, source.time.end),
-        step_hours=source.time.step_hours,
-        form=source.block.form,
-        reader=source.reader,
+        delivery=Delivery(
+            variables=source.variables,
+            coverage=(source.time.start, source.time.end),
+            step_hours=source.time.step_hours,
+            form=source.block.form,
+            reader=source.reader,
+        ),
         preparation=source.preparation.name,
         preparation_options=source.preparation_options,
         code="c",

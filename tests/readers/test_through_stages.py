@@ -15,7 +15,7 @@ from pipeline_lib.errors import DataError, FetchError
 from pipeline_lib.fetch.stage import fetch_source
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.operations.shares import shares
-from pipeline_lib.preprocess.stage import preprocess_period
+from pipeline_lib.preprocess.stage import Delivery, preprocess_period
 from pipeline_lib.rain import RainScale
 from tests.fetch.helpers import entry, sha256, write_catalog
 from tests.readers.layouts import MISSING, knmi
@@ -62,11 +62,13 @@ def prepared(source: Source, raw: Path, output: Path, period: str) -> xr.Dataset
         raw=raw,
         output=output,
         period=period,
-        variables=source.variables,
-        coverage=(source.time.start, source.time.end),
-        step_hours=source.time.step_hours,
-        form=source.block.form,
-        reader=source.reader,
+        delivery=Delivery(
+            variables=source.variables,
+            coverage=(source.time.start, source.time.end),
+            step_hours=source.time.step_hours,
+            form=source.block.form,
+            reader=source.reader,
+        ),
         preparation=source.preparation.name,
         preparation_options=source.preparation_options,
         code="c",

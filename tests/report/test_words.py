@@ -57,6 +57,12 @@ def test_a_lead_is_a_lead():
     )
 
 
+def test_the_last_of_many_are_summed_up_and_one_alone_is_named():
+    many = [(name, f"0.{9 - i}1", "", "", i + 1) for i, name in enumerate("abcdef")]
+    assert "D 0.610; the other 2 lie between 0.410 and 0.510." in words(*many)
+    assert "D 0.610; E 0.510." in words(*many[:5])
+
+
 def test_a_tie_is_a_tie():
     three = (("a", "0.77", "0.7", "0.8", 1), ("b", "0.76", "0.7", "0.8", 1), ("c", "0.75", "0.7", "0.8", 1))
     assert "A and B tie: the interval of their difference in mean Dice holds zero." in words(*three[:2])

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from pipeline_lib.solvers.schemes import DORMAND_PRINCE, RK4, SCHEMES, AdamsBashforth, RungeKutta, integrate
+from pipeline_lib.solvers.schemes import (
+    DORMAND_PRINCE,
+    RK4,
+    SCHEMES,
+    AdamsBashforth,
+    BackwardEuler,
+    RungeKutta,
+    integrate,
+)
 
 
 def nonlinear(state: torch.Tensor, time: float) -> torch.Tensor:
@@ -42,6 +50,23 @@ def test_one_step_of_a_linear_system_is_the_truncated_exponential(name, rate):
     assert abs(found - expected) <= 1e-10 + abs(rate) ** (order + 1) / math.factorial(order)
 
 
+@given(rate=st.complex_numbers(max_magnitude=0.9, allow_nan=False, allow_infinity=False), count=st.integers(1, 30))
+def test_the_implicit_step_of_a_linear_system_is_a_truncated_neumann_series(rate, count):
+    step = torch.tensor([1.0 + 0j], dtype=torch.complex128)
+    found = complex(BackwardEuler(count)(lambda y, t: rate * y, step, 0.0, 1.0))
+    assert abs(found - sum(rate**k for k in range(count + 2))) < 1e-12
+    assert abs(found - 1 / (1 - rate)) <= abs(rate) ** (count + 2) / abs(1 - rate) + 1e-12
+
+
+def test_the_implicit_scheme_damps_what_the_explicit_one_lets_grow():
+    """A circle has no damping: |1 + ih| > 1 > 1 / |1 - ih|."""
+    turn = lambda y, t: torch.stack((y[1], -y[0]))  # noqa: E731
+    start = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    for name, expected in (("euler", abs(1 + 0.1j) ** 50), ("backward_euler", abs(1 - 0.1j) ** -50)):
+        end = integrate(turn, start, dt=0.1, steps=50, scheme=SCHEMES[name])[-1]
+        assert float(end.norm()) == pytest.approx(expected, rel=1e-8)
+
+
 def test_a_batch_is_what_its_members_are():
     start = torch.rand(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     together = integrate(nonlinear, start, dt=0.1, steps=10)
@@ -68,7 +93,7 @@ def test_against_scipy_on_a_forced_oscillator():
     np.testing.assert_allclose(end.numpy(), reference.y[:, -1], rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["rk4", "ab3"])
+@pytest.mark.parametrize("name", ["rk4", "ab3", "backward_euler"])
 def test_gradients_are_those_of_the_discrete_scheme(name):
     start = torch.tensor([0.7, 1.3], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
@@ -81,6 +106,7 @@ def test_gradients_are_those_of_the_discrete_scheme(name):
     [
         (lambda: RungeKutta(((1.0, 0.0),), (0.5, 0.5), order=2), "explicit tableau"),
         (lambda: RungeKutta(((1.0,),), (0.5, 0.6), order=2), "sum to"),
+        (lambda: BackwardEuler(0), "without one it is the explicit"),
         (lambda: AdamsBashforth(7), "known are 1, 2, 3, 4"),
         (lambda: integrate(nonlinear, torch.ones(1), dt=0.1, steps=5, every=2), "multiple"),
         (lambda: integrate(nonlinear, torch.ones(1), dt=0.1, steps=-1), "multiple"),

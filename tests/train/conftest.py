@@ -33,7 +33,7 @@ class Training:
 def start_training():
     """``start_training(folder, seed=0, **training options)`` starts a process and returns its :class:`Training`."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline_lib.tasks.segmentation.train"])
+    context.set_forkserver_preload(["pipeline_lib.tasks.segmentation.train", "pipeline_lib.train.loop"])
     warm = context.Process(target=print)  # starts the server, so that the first training is timed alone
     warm.start()
     warm.join()

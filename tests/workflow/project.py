@@ -170,13 +170,13 @@ def environment() -> dict[str, str]:
     """Environment in which ``python`` and ``snakemake`` are those of the tests."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     # Threads that wait do not spin: several jobs of a test share two processors.
-    threads = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **threads}
 
 
 def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run Snakemake on a project folder; stderr is folded into stdout."""
-    command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "2"]
+    command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "1"]
     done = subprocess.run(
         [*command, *arguments], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -147,7 +147,7 @@ def test_a_second_run_has_nothing_to_do_and_a_new_parameter_starts_again(own):
 def test_a_step_that_is_not_the_data_s_is_refused(own):
     edit_yaml(own / "config/experiments/lorenz.yaml", training={**EXPERIMENT["training"], "step": 0.02})
     done = snakemake(own, "results/lorenz/lstm/seed0/model.json", check=False)
-    assert "training.step: is 0.02, the states are 0.01 apart" in done.stdout
+    assert "training.step: is 0.02 days, the states of flow are 0.01 apart; set training.step: 0.01" in done.stdout
 
 
 def test_a_file_of_states_from_outside_is_forecast(flow, tmp_path):

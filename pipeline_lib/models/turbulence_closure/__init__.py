@@ -47,6 +47,9 @@ class TurbulenceClosure(StateModel):
                  " 338,936. Both are here, as scalar_network and invariant_network.", confidence="code"),
             Fact(text="There, the correlation with the term is .36 for a dynamic Smagorinsky closure, .50 for a dynamic"
                  " gradient model, .56 for the plain and .61 for the invariant network.", confidence="code"),
+            Fact(text="The linear forcing of our box is Lundgren's (2003) as Rosales and Meneveau (2005) write it,"
+                 " recalled, not checked against the texts; its rate, 1/3, and all other constants are ours.",
+                 confidence="memory"),
         ),
         limits=(
             "A small box at a low Reynolds number, held in balance by linear forcing and a mean gradient of the scalar;"

@@ -30,6 +30,13 @@ class Assimilation:
         return math.ceil(training.horizon * training.step)
 
     @staticmethod
+    def step_days(training: Options) -> float:
+        """Return the days between two states."""
+        if not isinstance(training, TrainingOptions):
+            raise TypeError("training must be TrainingOptions")
+        return training.step
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - none matters
         """Return nothing: counts hold all that metrics need."""
         return {}

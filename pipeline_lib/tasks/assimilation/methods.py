@@ -15,7 +15,7 @@ from pipeline_lib.assimilation.minimisation import gradient_descent, lbfgs
 from pipeline_lib.assimilation.observations import Observations
 from pipeline_lib.assimilation.smoother import rauch_tung_striebel
 from pipeline_lib.assimilation.twins import interpolate
-from pipeline_lib.assimilation.variational import WeakConstraint, flow_prior, strong_constraint
+from pipeline_lib.assimilation.variational import WeakConstraint, flow_prior, strong_constraint, three_d_var
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.learning.forecaster import Forecaster
 from pipeline_lib.tasks.assimilation.options import MethodOptions
@@ -23,18 +23,21 @@ from pipeline_lib.tasks.assimilation.options import MethodOptions
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known of the states at the start of a window.
+    """What is known of the states before any observation.
 
     Attributes
     ----------
     mean
-        ``(n,)``, or ``(..., n)`` for each window.
+        At the start of a window: ``(n,)``, or ``(..., n)`` for each window.
     covariance
-        A variance or a matrix ``(n, n)``.
+        At the start of a window: a variance or a matrix ``(n, n)``.
+    climatology
+        The covariance at any time, likewise; ``None`` for that of the start.
     """
 
     mean: Tensor
     covariance: float | Tensor
+    climatology: float | Tensor | None = None
 
     def draw(self, count: int, batch: torch.Size, generator: torch.Generator) -> Tensor:
         """Return so many members for each window, ``(..., count, n)``."""
@@ -95,6 +98,9 @@ def analyse(
     All values are normalised, ``model_error`` of the options included.
     """
     batch = observations.batch(prior.mean.shape[:-1])
+    if options.method == "3dvar":
+        climatology = prior.covariance if prior.climatology is None else prior.climatology
+        return three_d_var(forecast, prior.mean, observations, options.background_factor * climatology), None
     if options.method in {"strong_4dvar", "weak_4dvar"}:
         return _by_minimisation(forecast, observations, prior, options), None
     estimate = _by_ensemble(forecast, observations, prior.draw(options.members, batch, generator), options, generator)

@@ -14,16 +14,17 @@ from pipeline_lib.tasks.dynamics.options import TrainingOptions as DynamicsOptio
 class MethodOptions(Options):
     """How observations and model are brought together."""
 
-    method: Literal["enkf", "etkf", "enks", "enrts", "strong_4dvar", "weak_4dvar"] = "enkf"
+    method: Literal["enkf", "etkf", "enks", "enrts", "3dvar", "strong_4dvar", "weak_4dvar"] = "enkf"
     """Stochastic or transform ensemble Kalman filter; ensemble Kalman smoother, in which each analysis moves the past
-    too; smoother of Rauch, Tung and Striebel, a backward pass after the stochastic filter; variational with an exact
-    model or with one that may err."""
+    too; smoother of Rauch, Tung and Striebel, a backward pass after the stochastic filter; variational, one time after
+    another with the covariance of the training states, or over a window with an exact model or one that may err."""
     members: int = Field(default=100, ge=2)
     """Of an ensemble."""
     inflation: float = Field(default=1.0, gt=0)
     """Factor on the deviations of the members from their mean, before each analysis."""
     localisation: float | None = Field(default=None, gt=0)
-    """Half-width, in sites of a ring, of the taper on covariances; null for none."""
+    """Half-width, in sites of a ring, of the taper on covariances; of ``enks`` also on those with past states. Null for
+    none."""
     model_error: float = Field(default=0.0, ge=0)
     """Standard deviation, in the unit of the states, of the random error that is added after each time step."""
     lag: int | None = Field(default=None, ge=0)
@@ -36,8 +37,11 @@ class MethodOptions(Options):
     """Variance of the members around the true state."""
     margin: int = Field(default=0, ge=0)
     """Time steps at both ends of a window whose observations nobody sees. All competitors need the same."""
+    background_factor: float = Field(default=1.0, gt=0)
+    """Of ``3dvar``: factor on the covariance of the training states; where observations are many, forecasts from
+    analyses err less than states drawn at random would."""
     iterations: int = Field(default=100, gt=0)
-    """Of the minimisation of variational methods."""
+    """Of the minimisation of 4D-Var."""
     minimiser: Literal["lbfgs", "gradient_descent"] = "lbfgs"
     """Of ``weak_4dvar``: a quasi-Newton method, or steps of one fixed length along the gradient (FSGD)."""
     descent_step: float = Field(default=100.0, gt=0)
@@ -55,7 +59,9 @@ class MethodOptions(Options):
             raise ValueError(f"margin {self.margin}: needs a window of more than {2 * self.margin} time steps")
         if self.minimiser != "lbfgs" and self.method != "weak_4dvar":
             raise ValueError(f"{self.method} is not minimised by {self.minimiser}: leave minimiser out")
-        if self.localisation is not None and self.method not in {"enkf", "etkf"}:
+        if self.background_factor != 1.0 and self.method != "3dvar":
+            raise ValueError(f"{self.method} has no covariance that stays the same: leave background_factor out")
+        if self.localisation is not None and self.method not in {"enkf", "etkf", "enks"}:
             raise ValueError(f"{self.method} is not localised: leave localisation out")
         return self
 

@@ -140,12 +140,13 @@ def _with_forecasts(
     if variance is None:
         raise DataError("does not say how precise it is", where=str(observation.name), fix="set error_variance")
     observations = Observations(windows, float(variance) / described.scale**2, mask=windows.isfinite())
+    mean, covariance = (
+        torch.tensor(content["climatology"][name], dtype=torch.float64) for name in ("mean", "covariance")
+    )
+    prior = Prior(mean, covariance)
     if options.start == "truth":
         truth = torch.from_numpy((states.values[starts].astype(np.float64) - described.mean) / described.scale)
-        prior = Prior(truth, options.start_variance / described.scale**2)
-    else:
-        known = (torch.tensor(content["climatology"][name], dtype=torch.float64) for name in ("mean", "covariance"))
-        prior = Prior(*known)
+        prior = Prior(truth, options.start_variance / described.scale**2, climatology=covariance)
     # Of the model's seed and the period, so that no two draw the same.
     drawn = (int(content["draws"]) + int(states.time.values[0].astype(np.int64))) % 2**63
     with torch.no_grad(), torch.random.fork_rng(devices=[]):

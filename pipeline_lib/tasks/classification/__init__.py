@@ -27,6 +27,10 @@ class Classification:
         return 0
 
     @staticmethod
+    def step_days(training: Options) -> None:
+        """Return nothing: time steps do not matter."""
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - none matters
         """Return nothing: the same is counted of every image, whatever is shown of it."""
         return {}

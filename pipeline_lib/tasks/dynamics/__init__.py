@@ -31,6 +31,13 @@ class Dynamics:
         return math.ceil(max(training.horizon, training.forecast_steps) * training.step)
 
     @staticmethod
+    def step_days(training: Options) -> float:
+        """Return the days between two states."""
+        if not isinstance(training, TrainingOptions):
+            raise TypeError("training must be TrainingOptions")
+        return training.step
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:
         """Return the fields that are scored; counts hold every lead, whatever is shown of them."""
         plain: dict[str, Any] = scoring.model_dump(mode="json", include={"fields"})

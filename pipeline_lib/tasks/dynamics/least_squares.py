@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -62,22 +63,7 @@ def fit_least_squares(
         If a forecast is not finite, or cannot be differentiated forwards.
     """
     shapes = {name: value.shape for name, value in network.named_parameters()}
-    kept = _Best(lambda vector: _forecast(network, shapes, vector, validation.inputs) - validation.target, scale)
-
-    def misfit(vector: Tensor) -> Tensor:
-        return (_forecast(network, shapes, vector, train.inputs) - train.target).flatten()
-
-    def jacobian(vector: Tensor) -> Tensor:
-        columns = vmap(lambda direction: jvp(misfit, (vector,), (direction,))[1], chunk_size=_COLUMNS)
-        try:
-            found: Tensor = columns(torch.eye(len(vector), dtype=vector.dtype))
-        except RuntimeError as error:  # of which NotImplementedError is one kind
-            raise TrainingError(
-                f"no derivatives by forward differentiation: {str(error).splitlines()[0]}",
-                where="levenberg_marquardt",
-                fix="set optimizer: adam",
-            ) from error
-        return found.T
+    misfit, kept = _Misfit(network, shapes, train), _Best(_Misfit(network, shapes, validation), scale)
 
     def note(intermediate_result: OptimizeResult) -> None:
         found = torch.from_numpy(intermediate_result.x.copy())
@@ -89,7 +75,7 @@ def fit_least_squares(
             least_squares(
                 _numpy(misfit),
                 start,
-                jac=_numpy(jacobian),
+                jac=_numpy(misfit.jacobian),
                 x_scale="jac",
                 method="trf",
                 ftol=_COST_TOLERANCE,
@@ -103,6 +89,34 @@ def fit_least_squares(
     if kept.vector is not None:
         vector_to_parameters(kept.vector, network.parameters())
     return pd.DataFrame(kept.rows)
+
+
+@dataclass(frozen=True)
+class _Misfit:
+    """Forecasts less the truth, all in one row, as a function of the parameters in one row."""
+
+    network: Rollout
+    shapes: dict[str, torch.Size]
+    windows: Batch
+
+    def __call__(self, vector: Tensor) -> Tensor:
+        values = torch.split(vector, [size.numel() for size in self.shapes.values()])
+        parameters = {n: value.view(size) for (n, size), value in zip(self.shapes.items(), values, strict=True)}
+        found: Tensor = functional_call(self.network, parameters, (self.windows.inputs,))
+        return (found - self.windows.target).flatten()
+
+    def jacobian(self, vector: Tensor) -> Tensor:
+        """Return the derivatives (misfit, parameter), some columns at once."""
+        columns = vmap(lambda direction: jvp(self, (vector,), (direction,))[1], chunk_size=_COLUMNS)
+        try:
+            found: Tensor = columns(torch.eye(len(vector), dtype=vector.dtype))
+        except RuntimeError as error:  # of which NotImplementedError is one kind
+            raise TrainingError(
+                f"no derivatives by forward differentiation: {str(error).splitlines()[0]}",
+                where="levenberg_marquardt",
+                fix="set optimizer: adam",
+            ) from error
+        return found.T
 
 
 class _Best:
@@ -122,13 +136,6 @@ class _Best:
             self.vector = vector
         self.rows.append({"epoch": len(self.rows) + 1, "train_loss": train_loss, "val_loss": loss, "val_rmse": rmse})
         logger.info("iteration %d: train loss %.4g, validation rmse %.4g", len(self.rows), train_loss, rmse)
-
-
-def _forecast(network: Rollout, shapes: dict[str, torch.Size], vector: Tensor, inputs: Tensor) -> Tensor:
-    values = torch.split(vector, [size.numel() for size in shapes.values()])
-    parameters = {name: value.view(shapes[name]) for name, value in zip(shapes, values, strict=True)}
-    found: Tensor = functional_call(network, parameters, (inputs,))
-    return found
 
 
 def _numpy(function: Callable[[Tensor], Tensor]) -> Callable[[Values], Values]:

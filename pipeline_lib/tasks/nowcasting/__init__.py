@@ -30,6 +30,10 @@ class Nowcasting:
         return 0
 
     @staticmethod
+    def step_days(training: Options) -> None:
+        """Return nothing: frames may lie closer than those of a window, or be missing."""
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:
         """Return thresholds and scales that are counted; other metrics of these count nothing again."""
         from pipeline_lib.tasks.nowcasting.counted import counted_by

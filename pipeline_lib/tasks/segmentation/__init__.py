@@ -29,6 +29,10 @@ class Segmentation:
         return 0
 
     @staticmethod
+    def step_days(training: Options) -> None:
+        """Return nothing: time steps do not matter."""
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:
         """Return what the counts per date depend on: mask, objects and patches, not metrics or intervals."""
         plain: dict[str, Any] = scoring.model_dump(mode="json", include={"sea_variable", "objects", "patches"})

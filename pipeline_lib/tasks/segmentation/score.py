@@ -74,18 +74,23 @@ def date_scores(
         _counts_of_date(truth[i], everywhere[i], sea.values[i], grid, options, day=first_day + i)
         for i in range(len(truth))
     ]
+    return _table(rows, labels.time.values, options.patches.sets)
+
+
+def _table(rows: list[dict[str, NDArray[np.int64]]], times: NDArray[Any], patch_sets: int) -> xr.Dataset:
+    """Put the counts of dates one below the other."""
     dims = {"confusion_sea": _PAIR, "confusion_all": _PAIR, "confusion_patches": ("patch_set", *_PAIR)}
     counts = {
         name: (("time", *dims.get(name, ("polarity",))), np.stack([row[name] for row in rows])) for name in rows[0]
     }
     coords: dict[str, Any] = {
-        "time": labels.time.values,
+        "time": times,
         "label": np.arange(CLASSES),
         "predicted": np.arange(CLASSES),
         "polarity": list(POLARITIES),
     }
-    if options.patches.sets:
-        coords["patch_set"] = np.arange(options.patches.sets)
+    if patch_sets:
+        coords["patch_set"] = np.arange(patch_sets)
     return xr.Dataset(counts, coords)
 
 

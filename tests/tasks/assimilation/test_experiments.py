@@ -38,3 +38,9 @@ def test_descent_with_fixed_steps_takes_part():
     loaded = load_experiment(CONFIG / "experiments" / "assimilation-partial.yaml")
     methods = [loaded.training(entry).assimilation for entry in loaded.spec.names]
     assert ("weak_4dvar", "gradient_descent") in {(m.method, m.minimiser) for m in methods}
+
+
+@pytest.mark.parametrize("name", ["assimilation-partial", "assimilation-partial-lorenz96"])
+def test_three_d_var_takes_part(name):
+    loaded = load_experiment(CONFIG / "experiments" / f"{name}.yaml")
+    assert "3dvar" in {loaded.training(entry).assimilation.method for entry in loaded.spec.names}

@@ -7,9 +7,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from pipeline_lib.assimilation.cycle import ode_forecast
 from pipeline_lib.assimilation.observations import Observations
+from pipeline_lib.assimilation.twins import observe
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.solvers.lorenz96 import Lorenz96
+from pipeline_lib.solvers.schemes import integrate
 from pipeline_lib.tasks.assimilation.methods import Prior, analyse, forecast_operator
 from pipeline_lib.tasks.assimilation.options import MethodOptions
 from pipeline_lib.tasks.assimilation.predict import _joined
@@ -74,6 +78,33 @@ def test_each_window_may_have_a_prior_of_its_own(method):
     assert float((found - truth).square().mean()) < 0.1
 
 
+@pytest.mark.parametrize("factor", [0.2, 1.0])
+def test_three_d_var_is_the_best_linear_estimate_with_the_covariance_of_any_time(factor):
+    """Each analysis by least squares on state and observations, whitened; what is known of the start is not asked."""
+    forecast, _, observations = twin()
+    climatology = torch.tensor([[1.0, 0.4], [0.4, 0.5]], dtype=torch.float64)
+    mean = torch.tensor([0.3, -0.2], dtype=torch.float64)
+    options = MethodOptions(method="3dvar", window=24, background_factor=factor)
+    found, spread = analyse(forecast, observations, Prior(mean, 1e-4, climatology), options, torch.Generator())
+    assert spread is None
+    white = np.linalg.inv(np.linalg.cholesky(factor * climatology.numpy()))
+    for window, values in enumerate(observations.values.numpy()):
+        state = mean.numpy()
+        for time, (value, _) in enumerate(values):
+            state = forecast(torch.from_numpy(state)).numpy() if time else state
+            if np.isfinite(value):
+                both = np.vstack([white, [[1 / 0.3, 0.0]]])
+                state = np.linalg.lstsq(both, np.append(white @ state, value / 0.3), rcond=None)[0]
+            np.testing.assert_allclose(found[window, time], state, rtol=0, atol=1e-12)
+    start_alone, _ = analyse(forecast, observations, Prior(mean, climatology), options, torch.Generator())
+    assert torch.equal(start_alone, found)
+
+
+def test_the_factor_on_a_covariance_is_of_three_d_var_only():
+    with pytest.raises(ValidationError, match="strong_4dvar has no covariance that stays the same"):
+        MethodOptions(method="strong_4dvar", background_factor=0.5)
+
+
 def test_enks_over_whole_periods_needs_a_lag_and_smoothers_are_not_localised():
     with pytest.raises(ValidationError, match="enks over whole periods needs a lag"):
         MethodOptions(method="enks")
@@ -103,6 +134,21 @@ def test_descent_gets_where_the_quasi_newton_method_is_at_once():
     assert errors[2] < 1e-3
     away, _, _ = run("weak_4dvar", iterations=400, minimiser="gradient_descent", descent_step=400.0)
     assert torch.isnan(away).all()
+
+
+def test_few_members_need_a_localised_smoother_on_a_ring():
+    generator = torch.Generator().manual_seed(0)
+    forecast = ode_forecast(Lorenz96(), dt=0.05)
+    start = 8 + torch.randn(40, generator=generator, dtype=torch.float64)
+    truth = integrate(Lorenz96(), start, dt=0.05, steps=600)[-120:]
+    observations = observe(truth, every=2, variance=1.0, generator=generator)
+    prior = Prior(truth[0], 1.0)
+    error = {}
+    for width in (None, 4.0):
+        options = MethodOptions(method="enks", members=20, lag=8, inflation=1.04, localisation=width)
+        found, _ = analyse(forecast, observations, prior, options, torch.Generator().manual_seed(1))
+        error[width] = float((found - truth)[40:].square().mean().sqrt())
+    assert error[4.0] < 0.5 < 1.5 < error[None]
 
 
 def test_a_taper_wider_than_the_ring_is_told():

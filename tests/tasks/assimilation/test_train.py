@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from pipeline_lib.assimilation.cycle import ode_forecast
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.learning.model_store import load_model
+from pipeline_lib.solvers.lorenz63 import Lorenz63
 from pipeline_lib.tasks.assimilation.predict import product
 from pipeline_lib.tasks.assimilation.train import train
 from pipeline_lib.train.share import Share
-from tests.tasks.assimilation.projects import DAYS, circling, request, trained
+from tests.tasks.assimilation.projects import DAYS, STEP, circling, request, trained
 
 WINDOW = {"assimilation": {"window": 24}}
 TINY = {"windows": 8, "batch_size": 4, "max_epochs": 1}
@@ -28,6 +31,30 @@ def test_components_that_nobody_sees_are_filled_with_their_own_means(tmp_path):
     seen = np.isfinite(test.observation.values)
     np.testing.assert_allclose(found.analysis.values[seen], test.observation.values[seen], rtol=1e-12)
     np.testing.assert_array_equal(found.used.values > 0, seen)
+
+
+@pytest.mark.parametrize("start", ["climatology", "truth"])
+def test_three_d_var_takes_the_covariance_of_the_training_states(tmp_path, start):
+    """By the gain of Kalman in physical units, wherever a window starts."""
+    ds = circling()
+    method = {"method": "3dvar", "window": 20, "start": start, "background_factor": 0.5}
+    model = trained(tmp_path, ds, "known_dynamics", assimilation=method)
+    test = ds.isel(time=slice(200, 240))
+    found = product(model, test, device="cpu", threads=None)
+    assert "spread" not in found
+    past = ds.state.sel(time=str(DAYS[0])).values
+    covariance = 0.5 * np.cov(past.T)
+    gain = covariance[:, 0] / (covariance[0, 0] + 0.01)
+    step = ode_forecast(Lorenz63(), dt=STEP)
+    state = past.mean(axis=0)
+    for time, value in enumerate(test.observation.values[:, 0]):
+        if time % 20:
+            state = step(torch.from_numpy(state)).numpy()
+        else:
+            state = past.mean(axis=0) if start == "climatology" else test.state.values[time]
+        if np.isfinite(value):
+            state = state + gain * (value - state[0])
+        np.testing.assert_allclose(found.analysis.values[time], state, rtol=1e-9)
 
 
 class Stopped(Exception):

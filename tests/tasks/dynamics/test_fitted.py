@@ -177,11 +177,11 @@ def test_forecasts_are_the_same_bits_wherever_states_lie_in_memory(states):
 
 def test_the_number_of_analogs_is_the_one_that_validation_likes_best(states):
     model, network = build("analog", catalogue=2000, neighbours=[3, 30, 300])
-    model.fit(network, states[:2500], states[3000:], horizon=4)
+    model.fit(network, states[:2500], states[3000:3300], horizon=4)
     chosen, errors = int(network.neighbours), {}
     for count in (3, 30, 300):
         network.neighbours.fill_(count)
-        errors[count] = forecast_error(network, states[3000:], 4)
+        errors[count] = forecast_error(network, states[3000:3300], 4)
     assert chosen == min(errors, key=errors.get)
     torch.testing.assert_close(network.states, states[499:2499])
     torch.testing.assert_close(network.successors, states[500:2500])

@@ -8,6 +8,7 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import nn
 
+from pipeline_lib.config.validation import validate
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.learning.forecaster import Rollout
 from pipeline_lib.models.registry import MODELS
@@ -48,7 +49,10 @@ def slope(errors: list[float]) -> float:
     return float(np.polyfit(np.log(STEPS), np.log(errors), 1)[0])
 
 
-@pytest.mark.parametrize(("scheme", "expected"), [("euler", 2), ("midpoint", 3), ("heun", 3), ("rk4", 5)])
+ORDERS = [("euler", 2), ("backward_euler", 2), ("midpoint", 3), ("heun", 3), ("rk4", 5)]
+
+
+@pytest.mark.parametrize(("scheme", "expected"), ORDERS)
 def test_the_error_of_one_step_has_the_slope_of_its_scheme(scheme, expected, states):
     errors = []
     for step in STEPS:
@@ -56,6 +60,42 @@ def test_the_error_of_one_step_has_the_slope_of_its_scheme(scheme, expected, sta
         forecast = found.detach().numpy() * SCALE + MEAN
         errors.append(float(np.sqrt(((forecast - after(states, step)) ** 2).mean())))
     assert slope(errors) == pytest.approx(expected, abs=0.1)
+
+
+THREE_EIGHTHS = {
+    "stages": [[1 / 3], [-1 / 3, 1.0], [1.0, -1.0, 1.0]],
+    "weights": [1 / 8, 3 / 8, 3 / 8, 1 / 8],
+}
+"""Of Kutta (1901)."""
+
+
+@pytest.mark.parametrize(("name", "shape"), [("bilinear", (3,)), ("bilinear_stencil", (8,)), ("ode_network", (3,))])
+def test_a_tableau_of_one_s_own_is_a_scheme_whose_stages_share_the_network(name, shape):
+    model = MODELS.get(name)
+    made = []
+    for chosen in ({"scheme": "rk38"}, {"tableau": THREE_EIGHTHS}):
+        torch.manual_seed(0)
+        options = model.Options.model_validate(chosen)
+        assert model.Options.model_validate(options.model_dump(mode="json")) == options
+        made.append(model.build(options, shape=shape, step=0.05, mean=MEAN, scale=SCALE).double())
+    x = torch.randn(4, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    named, own = (Rollout(network, 5)(x) for network in made)
+    assert torch.equal(own, named)
+    assert sum(p.numel() for p in made[1].parameters()) == sum(p.numel() for p in made[0].parameters())
+
+
+@pytest.mark.parametrize(
+    ("tableau", "message"),
+    [
+        ({"stages": [[0.5, 0.5]], "weights": [0.5, 0.5]}, "row i of stages has i numbers"),
+        ({"stages": [[0.5]], "weights": [0.5, 0.6]}, "weights sum to 1.1, not to 1"),
+    ],
+)
+def test_a_tableau_that_is_none_is_told(tableau, message):
+    with pytest.raises(ConfigError) as caught:
+        validate(MODELS.get("bilinear").Options, {"tableau": tableau}, where="models.binn.options")
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(("k", "expected"), [(-0.4, 2), (0.5, 2), (1.0, 3)])
@@ -92,6 +132,25 @@ def test_without_k_a_multistep_forecast_is_euler_s(states):
     x = torch.from_numpy((states - MEAN) / SCALE).float()
     euler = OdeStep(network.tendency, "euler", 0.01)
     torch.testing.assert_close(Rollout(network, 5)(x), Rollout(euler, 5)(x), rtol=0, atol=1e-6)
+
+
+def test_leapfrog_is_undone_by_the_same_network_with_time_reversed(states):
+    """The reversible network: what it made of two states, the same steps backwards take to them again."""
+    model = MODELS.get("multistep_ode")
+    torch.manual_seed(0)
+    network = model.build(model.Options(weight=1.0), shape=(3,), step=0.05, mean=MEAN, scale=SCALE).double()
+    assert "k" not in dict(network.named_parameters())
+    x = torch.from_numpy((states - MEAN) / SCALE)
+    path, memory = [x], network.begin(x)
+    for _ in range(20):
+        following, memory = network.advance(path[-1], memory)
+        path.append(following)
+    backwards = MultistepStep(network.tendency, -0.05, 1.0).double()
+    state, memory = path[-2], (path[-1],)
+    for expected in path[-3::-1]:
+        state, memory = backwards.advance(state, memory)
+        torch.testing.assert_close(state, expected, rtol=0, atol=1e-12)
+    assert float((path[-1] - x).detach().abs().max()) > 0.1
 
 
 def test_assimilation_refuses_a_scheme_that_remembers():
