@@ -30,6 +30,10 @@ class SiteForecast:
         return 0
 
     @staticmethod
+    def step_days(training: Options) -> None:
+        """Return nothing: times may lie closer than those of a window, or be missing."""
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - the same is counted for all metrics
         """Return nothing: no option changes what is counted."""
         return {}
