@@ -98,8 +98,8 @@ test-assimilation: install-dev .venv-dapper/.installed  ## Ensemble methods agai
 	.venv-pysteps/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation pysteps==1.21.5
 	touch $@
 
-test-pysteps: install-dev .venv-pysteps/.installed  ## Optical flow against pysteps and OpenCV (compiles pysteps)
-	$(RUN) python -m pytest -m pysteps tests/motion
+test-pysteps: install-dev .venv-pysteps/.installed  ## Optical flow against pysteps and OpenCV, its nowcasts (compiles pysteps)
+	$(RUN) python -m pytest -m pysteps tests/motion tests/tasks/nowcasting
 
 test-soak: install-dev  ## Thirty simulated nights of arrivals, with an outage, a re-issue and a late day
 	$(RUN) python -m pytest -m soak -n 0 -rP

@@ -6,6 +6,8 @@ included, reaches neither the loss nor its gradient. They compute in float32 at 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -17,6 +19,46 @@ BALANCED_FACTOR = 1e-5
 """Of the weighted loss (Shi et al. 2017, arXiv:1706.03458)."""
 UNBALANCED_FACTOR = 5e-5
 """Of the loss without weights, "nobal" (Shi et al. 2017)."""
+WEIGHTED = ("balanced", "balanced_off")
+"""Kinds of losses that must know what values stand for."""
+
+
+@dataclass(frozen=True)
+class FrameLoss:
+    """The loss of a network's output against true frames, of which cells may be missing.
+
+    Attributes
+    ----------
+    kind
+        ``squared``, ``absolute``, ``cross_entropy``, ``balanced`` or ``balanced_off``, as the option
+        ``training.loss`` of nowcasting has them.
+    logistic
+        Whether the logistic function turns the output into values.
+    scale
+        What the values stand for; the last two kinds need it.
+    """
+
+    kind: str
+    logistic: bool
+    scale: RainScale | None = None
+
+    def values(self, output: Tensor) -> Tensor:
+        """Return the forecast frames that an output stands for."""
+        return output.sigmoid() if self.logistic else output
+
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of outputs (batch, leads, rows, columns) over the cells where the target is finite."""
+        valid = target.isfinite()
+        if self.kind == "cross_entropy":
+            return soft_cross_entropy(output, target, valid)
+        forecast = self.values(output.float())
+        if self.kind in WEIGHTED:
+            if self.scale is None:
+                raise TypeError("no scale of rain")
+            return balanced_loss(forecast, target, self.scale, valid, balanced=self.kind == "balanced")
+        error = torch.where(valid, forecast - target, 0.0)
+        cost = error.square() if self.kind == "squared" else error.abs()
+        return cost.sum() / valid.sum().clamp(min=1)
 
 
 def balanced_loss(

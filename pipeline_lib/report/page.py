@@ -19,7 +19,7 @@ from pipeline_lib.published.tables import load_published
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.numbers import UNDEFINED, in_text
 from pipeline_lib.report.tables import compared_table, model_entries, score_tables
-from pipeline_lib.report.words import dates_word, period_words, result_sentences
+from pipeline_lib.report.words import dates_word, period_words, range_words, result_sentences
 
 KIND_WORDS = {
     "raw": "Raw files",
@@ -132,6 +132,7 @@ def _result(context: ReportContext) -> dict[str, Any]:
         "published": [compared_table(context, load_published(table)) for table in context.spec.published],
         "models": model_entries(context),
         "period": period_words(content),
+        "training": range_words(context.spec.split.train),
         "date_count": content.get("date_count"),
         "date_word": dates_word(content),
         "cell_count": content.get("cell_count"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 
 from markupsafe import Markup
 
+from pipeline_lib.config.experiment import DateRange
 from pipeline_lib.report.board import Board, Cell
 from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext
 from pipeline_lib.report.numbers import in_text, show
@@ -107,7 +108,8 @@ def _ties(context: ReportContext, metric: str, info: MetricInfo) -> list[Markup]
         names = _listed(tied)
         leader = context.board.cell(context.valid[0].name, metric)
         if leader is None or math.isnan(leader.interval[0]):
-            return [Markup("{} are not ranked: there are too few days for an interval.").format(names)]
+            few = Markup("{} are not ranked: there are too few {} for an interval.")
+            return [few.format(names, dates_word(context.board.content))]
         return [Markup("{} tie: the interval of their difference in {} holds zero.").format(names, in_text(info.title))]
     ranked = [c for c in context.valid if context.board.rank(c.name, metric) is not None]
     if len(ranked) < 2:
@@ -151,8 +153,9 @@ def _blocks(board: Board) -> list[Markup]:
     blocks = board.content.get("blocks")
     if not isinstance(blocks, int | float) or blocks >= FEW_BLOCKS:
         return []
-    words = Markup("Neighbouring days look alike: the test days hold only about {} independent blocks").format(
-        f"{blocks:.2g}"
+    dates = dates_word(board.content)
+    words = Markup("Neighbouring {} look alike: those of the test hold only about {} independent blocks").format(
+        dates, f"{blocks:.2g}"
     )
     return [words + Markup(", so read the intervals as orders of magnitude.")]
 
@@ -182,9 +185,22 @@ def dates_word(content: Mapping[str, object]) -> str:
 
 
 def period_words(content: Mapping[str, object]) -> str:
-    """Return the scored dates of a leaderboard as ``first to last``; empty if it does not say."""
+    """Return the scored dates of a leaderboard as ``first to last``, empty if it does not say.
+
+    To the minute where a day has several.
+    """
     dates = content.get("dates")
     if not isinstance(dates, list) or len(dates) != 2:
         return ""
-    first, last = (str(d).partition("T")[0] for d in dates)
+    whole = dates_word(content) == "days"
+    first, last = (str(d).partition("T")[0] if whole else str(d).replace("T", " ") for d in dates)
     return f"{first} to {last}"
+
+
+def range_words(days: DateRange) -> str:
+    """Return days as ``first to last``, with the moments where the range begins or ends at a time of day."""
+    return f"{_moment(days.first)} to {_moment(days.last)}"
+
+
+def _moment(first: date) -> str:
+    return f"{first:%Y-%m-%d %H:%M}" if isinstance(first, datetime) else first.isoformat()

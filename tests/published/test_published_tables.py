@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline_lib.config.loader import load_experiment
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.published.tables import FOLDER, PublishedTable, load_published, published_names
+from pipeline_lib.tasks.nowcasting.options import OnlineOptions, TrainingOptions
+
+EXPERIMENTS = Path(__file__).parents[2] / "config/experiments"
 
 
 @pytest.mark.parametrize("name", published_names())
@@ -82,6 +86,41 @@ def test_scores_of_the_french_clouds_fit_together_and_are_comparable_nowhere():
         assert set(row.values) == set(table.metrics)
         assert row.values["event_f1_0.5"].value > persistence.values["event_f1_0.5"].value
         assert not any(number.comparable for number in table.numbers(row, "cold-clouds").values())
+    assert table.confidence == "M"
+
+
+def test_rows_of_hko_7_stand_beside_the_network_that_learned_the_same_way():
+    table = load_published("hko7_2017")
+    for row in table.rows:
+        assert set(row.values) == set(table.metrics)
+        thresholds = [row.values[f"csi_{rate}"].value for rate in ("0.5", "2", "5", "10", "30")]
+        assert thresholds == sorted(thresholds, reverse=True)
+        # Most cells are dry: HSS lies above CSI.
+        assert all(row.values[f"hss_{rate}"].value > row.values[f"csi_{rate}"].value for rate in ("0.5", "30"))
+    loaded = load_experiment(EXPERIMENTS / "nowcast-knmi.yaml")
+    titles = {}
+    for name in loaded.spec.names:
+        row = table.row_for(loaded.spec.entry(name).model, loaded.settings(name))
+        titles[name] = row.title if row else None
+    assert titles["rover_nonlinear"] == "ROVER, non-linear"
+    assert (titles["convgru"], titles["trajgru"], titles["unet"]) == ("ConvGRU", "TrajGRU", None)
+    off, on = (TrainingOptions(online=value).model_dump(mode="json") for value in (None, OnlineOptions()))
+    assert [table.row_for("trajgru", s).title for s in (off, on)] == ["TrajGRU", "TrajGRU, online"]
+    unweighted = TrainingOptions(loss="balanced_off").model_dump(mode="json")
+    assert table.row_for("convgru", unweighted).title == "ConvGRU-nobal"
+    for row in table.rows:
+        assert not any(number.comparable for number in table.numbers(row, loaded.spec.source).values())
+
+
+def test_rows_of_moving_mnist_plus_stand_beside_the_same_kernels_and_links():
+    table = load_published("moving_mnist_plus_2017")
+    loaded = load_experiment(EXPERIMENTS / "nowcast-moving-digits-plus.yaml")
+    found = {}
+    for name in loaded.spec.names:
+        row = table.row_for(loaded.spec.entry(name).model, loaded.settings(name))
+        found[name] = row.values["frame_mse"].value if row else None
+    assert found["last_frame"] is found["simvp"] is None
+    assert found["trajgru_l13"] < found["convgru_k5"] < found["trajgru_l5"] < found["convgru_k3_d2"]
     assert table.confidence == "M"
 
 

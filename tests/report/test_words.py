@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline_lib.config.experiment import Experiment
+from pipeline_lib.config.experiment import DateRange, Experiment
 from pipeline_lib.report.board import Board, Cell
 from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext
+from pipeline_lib.report.figures.leaderboard import draw_leaderboard
 from pipeline_lib.report.numbers import listed, show
-from pipeline_lib.report.words import result_sentences
+from pipeline_lib.report.words import period_words, range_words, result_sentences
 
 METRIC = MetricInfo(title="Mean Dice")
 
@@ -90,6 +91,29 @@ def test_a_note_about_the_experiment_is_the_last_sentence_and_escaped():
 def test_few_blocks_are_a_warning():
     assert "only about 2.5 independent blocks" in words(("a", "0.77", "0.1", "1", 1), blocks=2.5)
     assert "blocks" not in words(("a", "0.77", "0.1", "1", 1), blocks=5.0)
+
+
+NIGHT = {"dates": ["2010-08-26T05:30", "2010-08-26T05:55"], "date_count": 6}
+
+
+def test_a_night_of_frames_has_no_days():
+    told = context(("a", "0.77", "", "", 1), ("b", "0.5", "", "", 1), blocks=2.5)
+    told = replace(told, board=replace(told.board, content={**NIGHT, "blocks": 2.5}))
+    said = re.sub(r"<[^>]*>", "", " ".join(result_sentences(told)))
+    assert "On 25 times that no model was trained on" in said
+    assert "there are too few times for an interval" in said
+    assert "Neighbouring times look alike: those of the test hold only about 2.5 independent blocks" in said
+    assert "day" not in said + draw_leaderboard(told).caption
+    assert "Scores on the times of the test" in draw_leaderboard(told).caption
+    assert "Scores on the days of the test" in draw_leaderboard(context(("a", "0.77", "0.7", "0.8", 1))).caption
+
+
+def test_ranges_are_told_to_the_minute_where_they_have_one():
+    assert period_words(NIGHT) == "2010-08-26 05:30 to 2010-08-26 05:55"
+    assert period_words({**NIGHT, "dates": ["2010-08-26T05:30", "2010-09-03T05:55"]}) == "2010-08-26 to 2010-09-03"
+    night = DateRange.model_validate(["2010-08-26 00:00", "2010-08-26 02:55"])
+    assert range_words(night) == "2010-08-26 00:00 to 2010-08-26 02:55"
+    assert range_words(DateRange.model_validate(["2005-01-01", "2005-01-31"])) == "2005-01-01 to 2005-01-31"
 
 
 def test_undefined_and_invalid_values_get_no_number():

@@ -10,9 +10,12 @@ import xarray as xr
 from pandas import read_csv
 from PIL import Image
 
+from pipeline_lib.config.loader import load_experiment
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.io.counts_table import read_counts
 from pipeline_lib.io.identifier import carried_by
 from pipeline_lib.io.manifest import read_manifest
+from pipeline_lib.train.stage import train_model
 from tests.workflow.project import snakemake, write_simulated_project
 
 SEEN, LEADS, LENGTH = 3, 4, 8
@@ -50,6 +53,12 @@ EXPERIMENT = {
     "models": [
         "last_frame",
         {"name": "convlstm", "model": "convlstm", "options": {"patch": 4, "widths": [4]}},
+        {
+            "name": "online",
+            "model": "convlstm",
+            "options": {"patch": 4, "widths": [4]},
+            "training": {"online": {"block": SEEN + LEADS, "learning_rate": 0.01}},
+        },
     ],
 }
 
@@ -99,3 +108,42 @@ def test_the_report_moves_and_can_be_traced(nowcasts):
     assert page.count("data:image/gif;base64,") == 1
     counts = read_counts(folder / "convlstm/seed0/counts.parquet")
     assert (counts.forecast_power.sum("time") >= 0).all()
+
+
+def test_an_online_competitor_has_the_same_weights_and_follows_each_sequence(nowcasts):
+    folder = nowcasts / "results/nowcasts"
+    weights = [(folder / name / "seed0/best.pt").read_bytes() for name in ("convlstm", "online")]
+    assert weights[0] == weights[1]
+    ds = opened(nowcasts / "data/digits-that-move/dataset/2000-01.json", "dataset")
+    files = [folder / name / "seed0/products/2000-01.json" for name in ("convlstm", "online")]
+    still, follows = (opened(file, "product") for file in files)
+    ages = ds.age.sel(time=still.time).values
+    # More: batches of other sizes round otherwise.
+    changed = abs(still.forecast - follows.forecast).values.max(axis=(1, 2, 3)) > 1e-5
+    # Seven frames of a sequence make a window: the last of its three forecasts has learned from it.
+    np.testing.assert_array_equal(changed, ages == SEEN + LEADS - 1)
+
+
+def test_what_learns_nothing_cannot_follow_frames(nowcasts):
+    loaded = load_experiment(nowcasts / "config/experiments/nowcasts.yaml")
+    training = loaded.task.TrainingOptions(**{**EXPERIMENT["training"], "online": {}})
+    with pytest.raises(ConfigError, match=r"training\.online: Last frame has no weights that could follow frames"):
+        train_model(
+            task="nowcasting",
+            model="last_frame",
+            model_options=loaded.model_options("last_frame"),
+            training=training,
+            inputs=["image"],
+            train=(loaded.spec.split.train.first, loaded.spec.split.train.last),
+            validation=(loaded.spec.split.validation.first, loaded.spec.split.validation.last),
+            seed=0,
+            datasets=[nowcasts / "data/digits-that-move/dataset/2000-01.json"],
+            labels=[],
+            statistics=nowcasts / "results/nowcasts/statistics.json",
+            output=nowcasts / "refused/model.json",
+            device="cpu",
+            devices=1,
+            threads=1,
+            end=None,
+            code="",
+        )

@@ -10,6 +10,7 @@ from pipeline_lib.report.board import Cell
 from pipeline_lib.report.context import MetricInfo, ReportContext, ReportFigure
 from pipeline_lib.report.numbers import with_unit
 from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure
+from pipeline_lib.report.words import dates_word
 
 MAX_PANELS = 4
 _ROW_HEIGHT = 0.2
@@ -90,9 +91,10 @@ def _caption(context: ReportContext, shown: list[str]) -> str:
     intervals = any(c is not None and not math.isnan(c.interval[0]) for c in cells)
     published = any(c is not None and not math.isnan(c.number("published")) for c in cells)
     tied = any(board.tied(m) for m in shown)
-    parts = [f"Scores on the test days: {'; '.join(context.metrics[m].title for m in shown)}."]
+    dates = dates_word(board.content)
+    parts = [f"Scores on the {dates} of the test: {'; '.join(context.metrics[m].title for m in shown)}."]
     if intervals:
-        parts.append("Bars are intervals that respect the correlation between days.")
+        parts.append(f"Bars are intervals that respect the correlation between {dates}.")
     if tied:
         parts.append("Circled points share the first place: their difference cannot be told from zero.")
     if published:

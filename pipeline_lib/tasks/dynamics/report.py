@@ -31,9 +31,9 @@ _LEAST = 1e-32
 
 def figures(context: ReportContext) -> list[ReportFigure]:
     """Return all figures of the report, in the order of the page."""
+    one_step = context.spec.training.get("forecast_steps") == 1  # no line goes through one point
     return [
-        draw_skill(context),
-        draw_examples(context),
+        *([] if one_step else [draw_skill(context), draw_examples(context)]),
         *draw_free_runs(context),
         draw_leaderboard(context, metrics=LEADERBOARD_METRICS),
         draw_loss_curves(context),

@@ -35,12 +35,12 @@ class Nowcasting:
 
     @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:
-        """Return thresholds and scales that are counted; other metrics of these count nothing again."""
+        """Return thresholds, scales and cells that are counted; other metrics of these count nothing again."""
         from pipeline_lib.tasks.nowcasting.counted import counted_by
 
         if not isinstance(scoring, ScoringOptions):
             raise TypeError("scoring must be ScoringOptions")
-        return counted_by(scoring.metrics).to_plain()
+        return counted_by(scoring).to_plain()
 
     @staticmethod
     def check(training: Options, scoring: Options) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
+from pipeline_lib.errors import ScoreError
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.skill.regimes import Regime
+from pipeline_lib.tasks.nowcasting.options import Interior, ScoringOptions
 
 BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED = "balanced", "entropy", "events", "fractions", "parted"
 """Parts of the counts that only some metrics need. Errors, products and spectra are always counted."""
@@ -27,6 +30,8 @@ class Counted:
         Threshold and window, in cells, of neighbourhoods.
     parted
         Threshold and regime of events that are counted in the cells of that regime alone.
+    interior
+        The part of the frames that is counted.
     """
 
     balanced: bool
@@ -34,6 +39,19 @@ class Counted:
     thresholds: tuple[float, ...]
     fractions: tuple[tuple[float, int], ...]
     parted: tuple[tuple[float, Regime], ...]
+    interior: Interior
+
+    def cut(self, frames: NDArray[Any]) -> NDArray[Any]:
+        """Return the part of frames (..., rows, columns) that is counted."""
+        return frames[(..., *self.interior.places)]
+
+    def check(self, rows: int, columns: int) -> None:
+        """Raise :class:`ScoreError` if the interior is not within frames of so many rows and columns."""
+        for name, size, cells in (("rows", rows, self.interior.rows), ("columns", columns, self.interior.columns)):
+            if cells is not None and cells[1] > size:
+                raise ScoreError(
+                    f"{list(cells)} is not within the {size} {name} there are", where=f"scoring.interior.{name}"
+                )
 
     def to_plain(self) -> dict[str, Any]:
         """Return the same as plain values."""
@@ -43,24 +61,26 @@ class Counted:
             "thresholds": list(self.thresholds),
             "fractions": [list(pair) for pair in self.fractions],
             "parted": [list(pair) for pair in self.parted],
+            "interior": self.interior.model_dump(mode="json"),
         }
 
 
-def counted_by(metrics: Iterable[str]) -> Counted:
-    """Return what must be counted for some metrics.
+def counted_by(options: ScoringOptions) -> Counted:
+    """Return what must be counted for the metrics that are asked for.
 
     Raises
     ------
     ConfigError
         If there is no such metric.
     """
-    parts: set[tuple[Any, ...]] = {getattr(METRICS.get(name), "part", ("",)) for name in metrics}
+    parts: set[tuple[Any, ...]] = {getattr(METRICS.get(name), "part", ("",)) for name in options.metrics}
     return Counted(
         balanced=(BALANCED,) in parts,
         entropy=(ENTROPY,) in parts,
         thresholds=tuple(sorted(part[1] for part in parts if part[0] == EVENTS)),
         fractions=tuple(sorted((part[1], part[2]) for part in parts if part[0] == FRACTIONS)),
         parted=tuple(sorted((part[1], part[2]) for part in parts if part[0] == PARTED)),
+        interior=options.interior,
     )
 
 

@@ -12,6 +12,7 @@ from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.bands import draw_band
 from pipeline_lib.report.style import MUTED, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.nowcasting.metrics import FrameMetric
+from pipeline_lib.tasks.nowcasting.options import ScoringOptions
 
 _HEIGHT = 2.6
 _COLUMNS = 3
@@ -60,7 +61,10 @@ def draw_spectra(context: ReportContext, *, name: str = "spectra") -> ReportFigu
     counts = next(run.counts for run in drawn[0].runs if run.counts is not None)
     chosen = counts["spectrum_lead"].values
     frames = context.dataset
-    width = min(frames[context.spec.inputs[0]].shape[-2:]) if frames is not None else 2 * counts.sizes["ring"]
+    width = 2 * counts.sizes["ring"]
+    if frames is not None:
+        interior = ScoringOptions.model_validate(context.spec.scoring).interior
+        width = min(frames[context.spec.inputs[0]][(..., *interior.places)].shape[-2:])
     wanted = np.arange(1, counts.sizes["ring"])
     ticks = 2.0 ** np.arange(1, int(np.log2(width)) + 1)
     figure = new_figure(_HEIGHT)

@@ -11,12 +11,14 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from pipeline_lib.data.trajectories import AGE_OF_STATE
 from pipeline_lib.report.context import ReportContext, ReportFigure
-from pipeline_lib.report.style import frame_colours, message_figure, new_figure, panel_grid
+from pipeline_lib.report.style import MUTED, frame_colours, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.nowcasting.names import VARIABLE
+from pipeline_lib.tasks.nowcasting.options import Interior, ScoringOptions
 
 _LEADS = 5
 """Leads of the figure."""
@@ -47,6 +49,8 @@ class Shown:
         Forecast frames (lead, y, x) by title of the competitor.
     units, step_minutes
         Unit of the values; minutes between frames.
+    interior
+        The part of the frames that is scored.
     """
 
     start: np.datetime64
@@ -55,6 +59,7 @@ class Shown:
     forecasts: dict[str, Values]
     units: str
     step_minutes: float
+    interior: Interior
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -87,6 +92,8 @@ def draw_frames(context: ReportContext) -> list[ReportFigure]:
         f"Forecasts from {shown.start:.19}, the start of the test after which the true frames vary most, by the first"
         " seed of each model."
     )
+    if shown.interior != Interior():
+        caption += " The rectangle is the part that is scored."
     return [
         ReportFigure("frames", title, caption, figure),
         ReportFigure(
@@ -138,6 +145,7 @@ def find_shown(context: ReportContext) -> Shown | None:
         forecasts,
         str(frames.attrs.get("units", "1")),
         step,
+        ScoringOptions.model_validate(context.spec.scoring).interior,
     )
 
 
@@ -165,7 +173,18 @@ def _frame(ax: Axes, values: Values, shown: Shown) -> AxesImage:
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_facecolor("0.85")
+    if shown.interior != Interior():
+        ax.add_patch(_outline(shown.interior, *values.shape))
     return ax.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest", origin="lower")
+
+
+def _outline(interior: Interior, rows: int, columns: int) -> Rectangle:
+    """Return the border of the part that is scored, in cells whose middles are whole numbers."""
+    (top, bottom, _), (left, right, _) = (
+        place.indices(size) for place, size in zip(interior.places, (rows, columns), strict=True)
+    )
+    corner = left - 0.5, top - 0.5
+    return Rectangle(corner, right - left, bottom - top, fill=False, edgecolor=MUTED, linewidth=0.8)
 
 
 def _ahead(lead: int, shown: Shown) -> str:

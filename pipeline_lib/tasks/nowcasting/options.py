@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from pipeline_lib.options import Options
 from pipeline_lib.score.options import MetricOptions
 from pipeline_lib.train.options import LoopOptions
 
 Loss = Literal["squared", "absolute", "cross_entropy", "balanced", "balanced_off"]
-"""See :mod:`pipeline_lib.tasks.nowcasting.losses`."""
+"""See :class:`pipeline_lib.learning.frame_losses.FrameLoss`."""
+
+
+class OnlineOptions(Options):
+    """How weights follow the frames that arrive; by default the online protocol of HKO-7 (Shi et al. 2017)."""
+
+    block: int = Field(default=5, gt=0)
+    """Frames that arrive at once: after each block one step is made, on the latest frames that a window holds."""
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Of AdaGrad."""
+    gradient_clip: float | None = Field(default=50.0, gt=0)
+    """Scale gradients down to this norm at most."""
 
 
 class TrainingOptions(LoopOptions):
@@ -39,6 +51,33 @@ class TrainingOptions(LoopOptions):
     """``squared`` or ``absolute`` error; ``cross_entropy`` of values from 0 to 1, summed over cells and leads;
     ``balanced``: squared and absolute error with the weights of rain rates, summed over cells; ``balanced_off``: the
     same with all weights 1."""
+    online: OnlineOptions | None = None
+    """Let the weights of the trained network follow the frames that arrive while it forecasts; null leaves them as they
+    were trained. The training is the same either way."""
+
+
+def _forward(cells: tuple[int, int]) -> tuple[int, int]:
+    if cells[1] <= cells[0]:
+        raise ValueError("the second number must be larger than the first")
+    return cells
+
+
+Cells = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(gt=0)]], AfterValidator(_forward)]
+"""First row or column, and the first one that does not belong."""
+
+
+class Interior(Options):
+    """A part of the frames; by default all of it."""
+
+    rows: Cells | None = None
+    """Rows of the dataset, the first and the first one that does not belong, from 0; null for all."""
+    columns: Cells | None = None
+    """Columns likewise."""
+
+    @property
+    def places(self) -> tuple[slice, slice]:
+        """Rows and columns, to index frames with."""
+        return slice(*self.rows or (None,)), slice(*self.columns or (None,))
 
 
 class ScoringOptions(MetricOptions):
@@ -47,3 +86,6 @@ class ScoringOptions(MetricOptions):
     metrics: list[str] = Field(default=["frame_mse", "frame_mae", "correlation"], min_length=1)
     """Registered metrics, in the order of the leaderboard. Thresholds stand in their names: of rain rate in mm/h where
     the frames carry a relation to it, else of the frames' own values."""
+    interior: Interior = Interior()
+    """The part of the frames that is scored, all cells by default. Models see and forecast whole frames, and learn
+    from them: what enters over the border within the leads has a chance to be seen before it is asked about."""

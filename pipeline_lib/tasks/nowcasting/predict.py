@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +15,14 @@ from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
+from pipeline_lib.learning.frame_losses import WEIGHTED, FrameLoss
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.nowcaster import Nowcaster
 from pipeline_lib.learning.precision import resolve_device
+from pipeline_lib.rain import NOISE_BELOW, RainScale
 from pipeline_lib.tasks.nowcasting.names import VARIABLE
+from pipeline_lib.tasks.nowcasting.online import follow
+from pipeline_lib.tasks.nowcasting.options import OnlineOptions
 from pipeline_lib.tasks.nowcasting.sequences import Rows
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows, stacked
 
@@ -35,7 +41,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         ``forecast`` (time, lead, y, x) in the unit of the frames: what the frame is so many steps after ``time``, the
         time of the last frame that was seen. There is one for every frame that enough others precede in a row, every
         ``stride``-th of a row. Leads count from 1. Where the frames lack values a forecast
-        has some all the same; there is no truth to compare them with.
+        has some all the same; there is no truth to compare them with. A model that was trained to forecast online
+        follows the frames before each start, see :func:`~pipeline_lib.tasks.nowcasting.online.follow`.
 
     Raises
     ------
@@ -61,13 +68,15 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         raise DataError(f"no {sizes['seen']} frames lie in a row", where=name, fix="give more frames")
     # Frames of the period before are not at hand: the first of each row start no forecast.
     logger.info("%d frames, %d of them incomplete: %d forecasts", len(ds.time), rows.incomplete, len(starts))
-    windows = FrameWindows(frames, ds["time"].values, starts, sizes["seen"], sizes["leads"])
-    forecast = _forecasts(model.network, windows, resolve_device(device))
     described = ds[name]
-    dims = ("time", "lead", *map(str, described.dims[1:]))
+    windows = FrameWindows(
+        frames, ds["time"].values, starts, sizes["seen"], sizes["leads"], float(described.attrs.get(NOISE_BELOW, 0.0))
+    )
+    network = model.network.to(on := resolve_device(device))
+    forecast = _forecasts(network, windows, _groups(network, windows, rows, content, described.attrs, on), on)
     coords = {str(d): described[d] for d in described.dims[1:] if d in described.coords}
     out = xr.Dataset(
-        {VARIABLE: (dims, forecast.astype(described.dtype, copy=False))},
+        {VARIABLE: (("time", "lead", *described.dims[1:]), forecast.astype(described.dtype, copy=False))},
         {"time": ds["time"].values[starts], **coords, "lead": np.arange(1, sizes["leads"] + 1)},
     )
     out.attrs["title"] = "Forecasts"
@@ -85,12 +94,37 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     return out
 
 
-def _forecasts(network: Nowcaster, windows: FrameWindows, device: torch.device) -> NDArray[np.float32]:
+def _groups(
+    network: Nowcaster,
+    windows: FrameWindows,
+    rows: Rows,
+    content: Mapping[str, Any],
+    attributes: Mapping[Any, Any],
+    device: torch.device,
+) -> Iterable[slice]:
+    """Starts whose forecasts are made with the same weights; the network gets these as the groups are gone through."""
+    if content.get("online") is None:
+        return [slice(0, windows.windows)]
+    options = OnlineOptions.model_validate(content["online"])
+    weighted = content["loss"] in WEIGHTED
+    scale = RainScale.of_attributes(attributes, where="the frames") if weighted else None
+    loss = FrameLoss(content["loss"], network.link == "logistic", scale)
+    return follow(network, windows, rows.before, options, loss, device)
+
+
+def _forecasts(
+    network: Nowcaster, windows: FrameWindows, groups: Iterable[slice], device: torch.device
+) -> NDArray[np.float32]:
     """Forecasts (start, lead, y, x) from all starts."""
-    network = network.to(device).eval()
+    network.eval()
     made = np.empty((windows.windows, windows.leads, *windows.frames.shape[2:]), np.float32)
-    with torch.inference_mode():
-        for first in range(0, windows.windows, _BATCH):
-            part = slice(first, first + _BATCH)
+    for part in _batches(groups):
+        with torch.inference_mode():
             made[part] = network.forecast(windows.seen_at(windows.starts[part]).to(device)).float().cpu().numpy()
     return made
+
+
+def _batches(groups: Iterable[slice]) -> Iterator[slice]:
+    for group in groups:
+        for first in range(group.start, group.stop, _BATCH):
+            yield slice(first, min(first + _BATCH, group.stop))

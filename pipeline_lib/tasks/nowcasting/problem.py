@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline_lib.learning.frame_losses import balanced_loss, soft_cross_entropy
+from pipeline_lib.learning.frame_losses import FrameLoss
 from pipeline_lib.rain import RainScale
-from pipeline_lib.tasks.nowcasting.options import Loss, TrainingOptions
+from pipeline_lib.tasks.nowcasting.options import TrainingOptions
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.windows import WindowProblem
@@ -70,26 +70,15 @@ class NowcastingProblem(WindowProblem):
         seed: int,
     ) -> None:
         super().__init__(train, validation, batch_size=options.batch_size, windows=options.windows, seed=seed)
-        self._kind: Loss = options.loss
-        self._logistic, self._scale = logistic, scale
+        self._loss = FrameLoss(options.loss, logistic, scale)
 
     def values(self, output: Tensor) -> Tensor:
         """Return the forecast frames that an output stands for."""
-        return output.sigmoid() if self._logistic else output
+        return self._loss.values(output)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the loss over the cells that have a true value."""
-        valid = batch.target.isfinite()
-        if self._kind == "cross_entropy":
-            return soft_cross_entropy(output, batch.target, valid)
-        forecast = self.values(output.float())
-        if self._kind in ("balanced", "balanced_off"):
-            if self._scale is None:
-                raise TypeError("no scale of rain")
-            return balanced_loss(forecast, batch.target, self._scale, valid, balanced=self._kind == "balanced")
-        error = torch.where(valid, forecast - batch.target, 0.0)
-        cost = error.square() if self._kind == "squared" else error.abs()
-        return cost.sum() / valid.sum().clamp(min=1)
+        return self._loss(output, batch.target)
 
     def new_scores(self) -> FrameScores:
         """Return empty scores."""

@@ -65,26 +65,28 @@ def score_stores(
     Raises
     ------
     ScoreError
-        If no start has its whole future in the dataset, or a metric needs what the frames do not have.
+        If no start has its whole future in the dataset, a metric needs what the frames do not have, or the part to
+        score is not within them.
     InvalidRunError
         If a forecast has no finite value where there is a true one.
     """
     forecast, truth = product[VARIABLE], _truth(product, dataset, where)
     starts, places = _futures(product, dataset, where)
-    counted, scale = counted_by(options.metrics), _scale(truth)
+    counted, scale = counted_by(options), _scale(truth)
+    counted.check(*truth.shape[1:])
     noise = float(truth.attrs.get(NOISE_BELOW, 0.0))
     times = product["time"].values[starts]
     parts = []
     at_once = max(1, _BYTES // (8 * forecast[0].size))
     for part in np.array_split(np.arange(len(starts)), -(-len(starts) // at_once)):
-        true = truth.values[places[part]]
-        found = forecast.isel(time=starts[part]).values.astype(np.float64)
+        true = counted.cut(truth.values[places[part]])
+        found = counted.cut(forecast.isel(time=starts[part]).values).astype(np.float64)
         valid = np.isfinite(true) & without_noise(true, noise)
         _require_finite(found, valid, times[part], where)
         parts.append(_counts(found, true, valid, truth[places[part, 0] - 1], counted, scale))
     counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     variables = {name: (_DIMS[values.ndim], summable(values)) for name, values in counts.items()}
-    first = truth.isel(time=places[:, 0]).assign_coords(time=times)
+    first = truth.isel(time=places[:, 0])[(slice(None), *options.interior.places)].assign_coords(time=times)
     method = {"leads": places.shape[1], NOISE_BELOW: noise, **counted.to_plain()}
     sample = Sample.of(first, first.notnull(), method=method)
     leads = forecast["lead"].values
@@ -95,7 +97,7 @@ def score_stores(
 def _counts(
     found: Values, true: NDArray[Any], valid: Mask, start: xr.DataArray, counted: Counted, scale: RainScale | None
 ) -> dict[str, Values]:
-    """Count what forecasts (start, lead, y, x) that saw the frames ``start`` (start, y, x) last are scored by."""
+    """Count what scores forecasts (start, lead, y, x) that saw the whole frames ``start`` (start, y, x) last."""
     sums: dict[str, Values] = {**error_sums(found, true, valid), **moment_sums(found, true, valid)}
     sums["frames"] = np.asarray(valid.any(axis=(-2, -1)), np.float64)
     if counted.entropy:
@@ -116,7 +118,7 @@ def _counts(
     for threshold, regime in counted.parted:
         limit = _limit(threshold, scale, true)
         cells = regime_cells(start.values, limit, box=int(start.attrs.get(BOX_CELLS, 1)))[regime]
-        outcomes = contingency(found, true, [limit], valid & cells[:, None])
+        outcomes = contingency(found, true, [limit], valid & counted.cut(cells)[:, None])
         sums |= {name + suffix(threshold, regime): values[..., 0] for name, values in outcomes.items()}
     for threshold, window in counted.fractions:
         limit = _limit(threshold, scale, true)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.errors import ConfigError, DataError
+from pipeline_lib.learning.frame_losses import WEIGHTED
 from pipeline_lib.learning.nowcaster import Nowcaster
 from pipeline_lib.rain import RainScale
 from pipeline_lib.tasks.nowcasting.options import TrainingOptions
@@ -25,7 +26,7 @@ def train(request: TrainingRequest) -> None:
     Interrupted, TrainingError
         As :func:`~pipeline_lib.train.loop.run_training`.
     ConfigError
-        If the loss does not fit the network or the frames.
+        If the loss does not fit the network or the frames, or weights are to follow frames where there are none.
     DataError
         If there are no windows.
     """
@@ -49,7 +50,12 @@ def train(request: TrainingRequest) -> None:
     outcome = Outcome.of_fit(network)
     if next(network.parameters(), None) is not None:
         outcome = _descent(request, training, network, windows)
-    rules = {name: getattr(training, name) for name in ("step_minutes", "stride", "missing")}
+    elif training.online is not None:
+        title = request.network_model.card.title
+        fix = "leave it out for this competitor"
+        raise ConfigError(f"{title} has no weights that could follow frames", where="training.online", fix=fix)
+    plain = training.model_dump(mode="json")
+    rules = {name: plain[name] for name in ("step_minutes", "stride", "missing", "loss", "online")}
     found = {"train": windows[0].windows, "validation": windows[1].windows}
     keep(
         request,
@@ -66,7 +72,7 @@ def _check_range(
     request: TrainingRequest, training: TrainingOptions, network: Nowcaster, windows: Sequence[FrameWindows]
 ) -> None:
     """Refuse frames beyond 0 and 1 where link or loss need them there: a loss would sink without end."""
-    if network.link != "logistic" and training.loss not in ("cross_entropy", "balanced", "balanced_off"):
+    if network.link != "logistic" and training.loss not in ("cross_entropy", *WEIGHTED):
         return
     for part in windows:
         lowest, highest = float(np.nanmin(part.frames[:, 0])), float(np.nanmax(part.frames[:, 0]))
@@ -90,7 +96,7 @@ def _descent(
         fix = "take another loss, or a network whose values lie between 0 and 1"
         raise ConfigError(f"a cross entropy does not go with {title}", where="training.loss", fix=fix)
     scale = None
-    if training.loss in ("balanced", "balanced_off"):
+    if training.loss in WEIGHTED:
         ds = open_days(request.of("dataset"), *request.train)
         try:
             scale = RainScale.of_attributes(ds[request.inputs[0]].attrs, where=request.inputs[0])

@@ -9,6 +9,7 @@ import torch
 
 from pipeline_lib.config.loader import load_experiment
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.tasks.nowcasting.counted import counted_by
 
 FOLDER = Path(__file__).parents[3] / "config/experiments"
 FRAMES = {
@@ -34,3 +35,9 @@ def test_every_competitor_can_be_built_and_forecasts(name):
         with torch.inference_mode():
             forecast = network.eval().forecast(torch.rand(1, training.seen, *shape))
         assert forecast.shape == (1, training.leads, *shape[1:])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_is_scored_lies_within_the_frames(name):
+    loaded = load_experiment(FOLDER / f"{name}.yaml")
+    counted_by(loaded.scoring).check(*FRAMES[loaded.spec.source][1:])

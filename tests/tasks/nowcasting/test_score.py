@@ -40,8 +40,9 @@ def stores() -> tuple[xr.Dataset, xr.Dataset]:
     return product, dataset
 
 
-def scored(product, dataset, metrics=METRIC_NAMES):
-    counts, sample = score_stores(product, None, dataset, ScoringOptions(metrics=metrics), where="model")
+def scored(product, dataset, metrics=METRIC_NAMES, **interior):
+    options = ScoringOptions(metrics=metrics, interior=interior)
+    counts, sample = score_stores(product, None, dataset, options, where="model")
     pooled = {str(n): v.sum("time").values[None] for n, v in counts.data_vars.items()}
     return counts, sample, {name: float(METRICS.get(name).from_counts(pooled)[0]) for name in metrics}
 
@@ -157,6 +158,49 @@ def test_forecasts_that_saw_frames_of_another_split_are_not_scored(stores):
     assert counts.time.values.tolist() == dataset.time.values[[2, 3]].tolist()
 
 
+INNER = {"rows": (2, 7), "columns": (3, 8)}
+
+
+def test_an_interior_is_scored_as_if_it_were_all_there_is(stores):
+    product, dataset = stores
+    inner = {"y": slice(*INNER["rows"]), "x": slice(*INNER["columns"])}
+    counts, sample, found = scored(product, dataset, **INNER)
+    expected, cut, wanted = scored(product.isel(inner), dataset.isel(inner))
+    assert found == pytest.approx(wanted, rel=1e-12)
+    xr.testing.assert_allclose(counts, expected)
+    assert (sample.cells, sample.truths, sample.axes) == (cut.cells, cut.truths, cut.axes)
+    assert max(sample.cells) == 25
+    every = scored(product, dataset)
+    assert found["b_mse"] < 0.6 * every[2]["b_mse"]
+    assert sample.method != every[1].method
+    # What a forecast has outside is not looked at.
+    product.forecast[:, :, :, :3] = np.nan
+    assert scored(product, dataset, **INNER)[2] == found
+    # Rows alone.
+    assert scored(product.isel(x=slice(3, 8)), dataset.isel(x=slice(3, 8)), rows=INNER["rows"])[2] == found
+
+
+def test_regimes_of_an_interior_know_the_frame_around_it(stores):
+    product, dataset = stores
+    echoes = np.zeros_like(dataset.echo.values)
+    echoes[:, 4, 2] = 1  # beside the interior
+    dataset = dataset.assign(echo=(dataset.echo.dims, echoes, {"units": "1"}))
+    counts, _, _ = scored(product, dataset, ["csi_0.5_continuation", "csi_0.5_initiation"], **INNER)
+    near, far = (
+        sum(counts[f"{name}_0.5_{regime}"] for name in ("hits", "false_alarms", "misses", "correct_negatives"))
+        for regime in ("continuation", "initiation")
+    )
+    assert (near == 3).all()  # cells (3, 3), (4, 3) and (5, 3)
+    # Of the others, those of the last column lie at the border of the frame: what is around them is not all known.
+    assert (far == 25 - 3 - 5).all()
+
+
+@pytest.mark.parametrize("cells", [{"rows": (0, 9)}, {"columns": (7, 20)}])
+def test_an_interior_outside_the_frames_is_refused(stores, cells):
+    with pytest.raises(ScoreError, match=r"interior\.(rows|columns): \[\d, \d+\] is not within the 8 (rows|columns)"):
+        scored(*stores, **cells)
+
+
 def test_noise_is_not_scored(stores):
     product, dataset = stores
     noisy = dataset.assign(echo=dataset.echo.assign_attrs(noise_below=0.28))
@@ -212,6 +256,7 @@ def test_names_say_what_is_counted_and_which_lead_is_needed():
         "thresholds": [0.5, 2.0],
         "fractions": [[2.0, 9]],
         "parted": [],
+        "interior": {"rows": None, "columns": None},
     }
     parted = ScoringOptions(metrics=["csi_2_initiation", "pod_2_initiation_lead_6", "far_0.5_continuation", "csi_2"])
     assert Nowcasting.counted(parted)["parted"] == [[0.5, "continuation"], [2.0, "initiation"]]
