@@ -12,6 +12,7 @@ from pipeline_lib.catalog import Catalog
 from pipeline_lib.config.loader import load_experiment
 from pipeline_lib.config.validation import validate
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.preparations.registry import PREPARATIONS
 from pipeline_lib.simulations.registry import SIMULATIONS
 from pipeline_lib.tasks.site_forecast.columns import Columns, site_of, starts_of
 from pipeline_lib.tasks.site_forecast.windows import SiteWindows
@@ -26,12 +27,14 @@ TIMES = 48
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_competitor_can_be_built_and_forecasts(name):
     loaded = load_experiment(CONFIG / f"experiments/{name}.yaml")
-    source = Catalog.load(CONFIG / "catalog.yaml").source(loaded.spec.source).block
+    entry = Catalog.load(CONFIG / "catalog.yaml").source(loaded.spec.source)
+    source = entry.block
     simulation = SIMULATIONS.get(source.fetch.options["simulation"])
     options = validate(simulation.Options, source.fetch.options["options"], where="options")
     ds = simulation.run(options, times=TIMES)
     step = np.timedelta64(round(source.time.step_hours * 3600), "s")
     ds = ds.assign_coords(time=np.datetime64("2000-01-01", "ns") + np.arange(TIMES) * step)
+    ds = PREPARATIONS.get(entry.preparation.name).prepare(ds, entry.preparation_options)
     inputs = loaded.spec.inputs
     for competitor in loaded.spec.names:
         training = loaded.training(competitor)
