@@ -182,6 +182,13 @@ class Plan:
         """Dataset manifest of one period of an experiment's source."""
         return self.path("dataset", source=self.experiment(experiment).spec.source, period=period)
 
+    def datasets_before(self, experiment: str, period: str) -> list[str]:
+        """Dataset manifest of the test's period before another, if there is one and the task looks back to it."""
+        loaded = self.experiment(experiment)
+        tested = self.periods(experiment, "test")
+        place = tested.index(period) if loaded.task.looks_back and period in tested else 0
+        return [self.dataset_of(experiment, before) for before in tested[max(0, place - 1) : place]]
+
     def all_products(self, experiment: str) -> list[str]:
         """Product manifests of all runs of an experiment."""
         return [path for model, seed in self.runs(experiment) for path in self.products(experiment, model, seed)]

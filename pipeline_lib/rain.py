@@ -94,9 +94,7 @@ class RainScale:
             If a rate is negative.
         """
         library = _library(rate)
-        if bool(library.any(rate < 0)):
-            raise DataError("a rain rate is negative", fix="mark missing rates as NaN and set noise below 0 to 0")
-        wet = library.clip(rate, self.lowest_rate, None)
+        wet = library.clip(refuse_negative(rate), self.lowest_rate, None)
         dbz = 10 * math.log10(self.a) + 10 * self.b * library.log10(wet)
         share: Field = library.where(rate <= self.lowest_rate, 0.0, self.of_dbz(dbz))[()]
         return share
@@ -149,6 +147,13 @@ class RainScale:
 
 HKO7 = RainScale(Z_RELATIONS["hko7"].a, Z_RELATIONS["hko7"].b, lowest_dbz=-10.0, highest_dbz=60.0)
 """The scale of the HKO-7 benchmark, dBZ = 70 share - 10 (Shi et al. 2017, arXiv:1706.03458)."""
+
+
+def refuse_negative(rate: Field) -> Field:
+    """Return rain rates; raise :class:`DataError` if one is negative."""
+    if bool(_library(rate).any(rate < 0)):
+        raise DataError("a rain rate is negative", fix="mark missing rates as NaN and set noise below 0 to 0")
+    return rate
 
 
 def _library(values: Any) -> Any:  # noqa: ANN401 - a Field; a module with the functions of numpy

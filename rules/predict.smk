@@ -3,6 +3,7 @@ rule predict:
     input:
         model=PLAN.patterns["model"],
         dataset=lambda w: PLAN.dataset_of(w.experiment, w.period),
+        before=lambda w: PLAN.datasets_before(w.experiment, w.period),
     output:
         PLAN.patterns["product"],
     log:
@@ -17,5 +18,5 @@ rule predict:
     params:
         key=lambda w: PLAN.key("predict", **w),
     shell:
-        "python -m pipeline_lib predict --model {input.model:q} --dataset {input.dataset:q}"
+        "python -m pipeline_lib predict --model {input.model:q} --dataset {input.dataset:q} --before {input.before:q}"
         " --device $GYRE_DEVICE --threads {threads} --output {output:q} --log {log:q}"

@@ -41,14 +41,32 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     predict = commands.add_parser(
         "predict",
         parents=[common],
-        help="apply a model to a dataset's month, or to a file of your own",
-        description="Give --dataset for a month of the workflow, or --input for a netCDF or Zarr file of your own.",
+        help="apply a model to a dataset's month, or to files of your own",
+        description="Give --dataset for a month of the workflow, or --input for files or a Zarr store of your own.",
     )
     predict.add_argument("--model", type=Path, required=True, metavar="FILE", help="model.json of a trained model")
     source = predict.add_mutually_exclusive_group(required=True)
     source.add_argument("--dataset", type=Path, metavar="FILE", help="manifest of a dataset's month")
     source.add_argument(
-        "--input", type=Path, metavar="FILE", help="netCDF file or Zarr store with the model's variables"
+        "--input",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="netCDF files or a Zarr store with the model's variables, or files for --reader",
+    )
+    predict.add_argument(
+        "--before",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="with --dataset: manifest of the month before, whose last frames the first forecasts see",
+    )
+    predict.add_argument(
+        "--reader",
+        default="netcdf",
+        metavar="NAME",
+        help="with --input: how the files are read, by the name that catalog entries use (default: netcdf)",
     )
     predict.add_argument(
         "--variable",
@@ -106,6 +124,7 @@ def _predict(args: argparse.Namespace) -> None:
         predict_period(
             model=args.model,
             dataset=args.dataset,
+            before=args.before,
             output=args.output,
             device=args.device,
             threads=args.threads,
@@ -114,7 +133,8 @@ def _predict(args: argparse.Namespace) -> None:
     else:
         predict_file(
             model=args.model,
-            source=args.input,
+            sources=args.input,
+            reader=args.reader,
             names=_names(args.variable),
             output=args.output,
             device=args.device,

@@ -16,6 +16,9 @@ from pathlib import Path
 VALUE_BYTES = 4
 """Maps are single precision."""
 MEGABYTE = 10**6
+FRAMES_AT_ONCE = 200
+"""Frames that a job counts as holding, however long the record is: 8 windows of 5 + 20, the defaults of nowcasting.
+Records of frames are read from disk window by window (docs/how-to/nowcasting.md)."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Need:
     memory_mb, minutes
         On small maps.
     memory_growth
-        MB more per MB of map: the maps of one variable, uncompressed, of all periods that the job reads.
+        MB more per MB of map: the maps of one variable, uncompressed, of all periods that the job reads; of frames no
+        more than :data:`FRAMES_AT_ONCE`.
     minutes_growth
         Minutes more per MB of map.
     """
@@ -64,7 +68,7 @@ def memory_mb(stage: str, datasets: Iterable[str] = (), attempt: int = 1) -> int
         1 at the first try.
     """
     need = NEEDS[stage]
-    return attempt * round(need.memory_mb + need.memory_growth * _map_mb(need.memory_growth, datasets))
+    return attempt * round(need.memory_mb + need.memory_growth * _map_mb(need.memory_growth, datasets, held=True))
 
 
 def minutes(stage: str, datasets: Iterable[str] = (), attempt: int = 1) -> int:
@@ -73,19 +77,27 @@ def minutes(stage: str, datasets: Iterable[str] = (), attempt: int = 1) -> int:
     return attempt * round(need.minutes + need.minutes_growth * _map_mb(need.minutes_growth, datasets))
 
 
-def _map_mb(growth: float, datasets: Iterable[str]) -> float:
+def _map_mb(growth: float, datasets: Iterable[str], *, held: bool = False) -> float:
+    """MB of the maps of one variable; if they are to be held, of frames no more than are held at once."""
     if not growth:
         return 0.0
-    found = [str(path) for path in datasets if Path(path).is_file()]
-    return sum(_size(path, Path(path).stat().st_mtime_ns) for path in found)
+    found = [_size(str(path), Path(path).stat().st_mtime_ns) for path in datasets if Path(path).is_file()]
+    if not held:
+        return sum(size for size, _ in found)
+    maps, frames = (sum(size for size, most in found if (most is not None) == capped) for capped in (False, True))
+    return maps + min(frames, max((most for _, most in found if most is not None), default=0.0))
 
 
 @cache
-def _size(path: str, _changed: int) -> float:
-    """MB of one variable of a period; 0 if the manifest says nothing of it: the job itself will tell what is wrong."""
+def _size(path: str, _changed: int) -> tuple[float, float | None]:
+    """MB of one variable of a period, and of frames the most that are held at once.
+
+    0 if the manifest says nothing of it: the job itself will tell what is wrong.
+    """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))["content"]
         rows, columns = content["shape"]
-        return float(content["times"] * rows * columns * VALUE_BYTES / MEGABYTE)
+        one = rows * columns * VALUE_BYTES / MEGABYTE
+        return float(content["times"] * one), FRAMES_AT_ONCE * one if content.get("form") == "frames" else None
     except (OSError, ValueError, KeyError, TypeError):
-        return 0.0
+        return 0.0, None

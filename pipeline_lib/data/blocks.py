@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from typing import Any
 
 import xarray as xr
+from numpy.typing import NDArray
 
 from pipeline_lib.data.canonical import check_values
 from pipeline_lib.data.forms import Form
@@ -37,6 +40,14 @@ def in_blocks(ds: xr.Dataset) -> xr.Dataset:
         else:
             ds[name] = variable.chunk({slowest: max(steps // together * together, together)})
     return ds
+
+
+def time_blocks(variable: xr.DataArray) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Give stretches of time and the values in them, one after the other, reading every chunk of a store once."""
+    lengths = variable.chunksizes.get("time", (variable.sizes["time"],))
+    for end, length in zip(accumulate(lengths), lengths, strict=True):
+        part = slice(end - length, end)
+        yield part, variable.isel(time=part).values
 
 
 def checked(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where: str, form: Form = "maps") -> xr.Dataset:

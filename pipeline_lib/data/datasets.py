@@ -29,9 +29,9 @@ def concat_times(parts: Sequence[xr.Dataset], *, where: Sequence[str]) -> xr.Dat
         for axis in sorted(map(str, set(parts[0].dims) - {"time"})):
             if not np.array_equal(part[axis].values, parts[0][axis].values):
                 raise DataError(f"{axis} differs from that of {where[0]}", where=name, fix="regrid it first")
-    ordered = sorted(parts, key=lambda part: part.time.values[0])
-    if len(ordered) == 1:
-        return ordered[0]
+    ordered = sorted((part for part in parts if part.sizes["time"]), key=lambda part: part.time.values[0])
+    if len(ordered) < 2:
+        return ordered[0] if ordered else parts[0]
     return xr.concat(ordered, dim="time", join="exact", combine_attrs="override").sortby("time")
 
 

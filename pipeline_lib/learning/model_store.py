@@ -160,7 +160,8 @@ def dataset_facts(manifests: Mapping[str, Manifest]) -> dict[str, Any]:
     """
     dataset = next(m for role, m in manifests.items() if role.startswith("dataset"))
     names = ("form", "variables", "grid_step")
-    return {"preparation": dict(dataset.options), **{name: dataset.content[name] for name in names}}
+    known = {name: dataset.content[name] for name in ("projection",) if name in dataset.content}
+    return {"preparation": dict(dataset.options), **{name: dataset.content[name] for name in names}, **known}
 
 
 def load_model(manifest_path: Path) -> LoadedModel:

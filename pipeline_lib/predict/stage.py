@@ -14,15 +14,21 @@ import xarray as xr
 from pipeline_lib import __version__
 from pipeline_lib.data.blocks import checked, in_blocks
 from pipeline_lib.data.canonical import canonicalise
+from pipeline_lib.data.datasets import concat_times
 from pipeline_lib.data.grids import grid_step
+from pipeline_lib.data.projected import AXES as PLANE
+from pipeline_lib.data.projected import PROJECTION
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError, DataError, StoreError
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 from pipeline_lib.io.zarr_store import open_store, write_zarr
 from pipeline_lib.learning.device import Device
 from pipeline_lib.preparations.registry import PREPARATIONS
-from pipeline_lib.tasks.registry import stage_module
+from pipeline_lib.readers.registry import READERS
+from pipeline_lib.tasks.registry import TASKS, stage_module
 
+FACTS = "facts"
+"""Attribute of a product, not stored, in which a task hands over what the manifest is to say of it."""
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "dask", "scipy", "sympy")
@@ -30,8 +36,19 @@ GRID_TOLERANCE = 0.01
 """Relative difference of grid steps that passes: coordinates may be stored in single precision."""
 
 
-def predict_period(*, model: Path, dataset: Path, output: Path, device: Device, threads: int | None, code: str) -> None:
+def predict_period(
+    *,
+    model: Path,
+    dataset: Path,
+    output: Path,
+    device: Device,
+    threads: int | None,
+    code: str,
+    before: Sequence[Path] = (),
+) -> None:
     """Write the product of one period of the workflow.
+
+    Of frames that no forecast can start from the product is empty: log and manifest say so.
 
     Parameters
     ----------
@@ -41,66 +58,94 @@ def predict_period(*, model: Path, dataset: Path, output: Path, device: Device, 
         Manifest to write; ``<period>.zarr`` lies beside it.
     device, threads
         Where to compute, and with how many CPU threads (``None``: all).
+    code
+        Fingerprint of the code.
+    before
+        Manifest of the dataset's period before, for tasks that look back; nothing for others.
 
     Raises
     ------
     DataError
-        If the dataset lacks a variable of the model, or has it in another unit.
+        If the dataset lacks a variable of the model, or has it in another unit, or its frames lie on another grid.
+    ConfigError
+        If the task does not look back.
     """
     trained = read_manifest(model, kind="model", verify="deep")
     data = read_manifest(dataset, kind="dataset", verify="deep")
     period = data.content["period"]
     ds = open_store(data, f"{period}.zarr", chunks={})
+    earlier = [read_manifest(path, kind="dataset", verify="deep") for path in before]
     with Artefact(output, kind="product", code=code, packages=PACKAGES) as out:
-        product = _product(trained, ds, device, threads)
+        if data.content.get("form") == "frames":
+            _check_grid(ds, trained, str(dataset))
+        product = _product(trained, ds, device, threads, earlier)
         attrs = _attrs(product, trained, source=ds.attrs.get("source", ""), dataset=data.identity)
         attrs |= {name: ds.attrs[name] for name in ("data_status",) if name in ds.attrs}
         _write(product, out.payload(f"{period}.zarr"), attrs)
         out.add_input("model", trained)
         out.add_input("dataset", data)
+        for manifest in earlier:
+            out.add_input("dataset before", manifest)
         out.options = {"device": _used(device, trained)}
-        out.content = {"period": period, "times": int(product.sizes["time"])}
+        facts = product.attrs.get(FACTS, {})
+        out.content = {"period": period, "times": int(product.sizes["time"]), **facts}
+    if "no_forecast" in facts:
+        logger.warning("%s: empty, no forecast can start: %s", output, facts["no_forecast"])
     logger.info("%s: %d times", output, product.sizes["time"])
 
 
 def predict_file(
-    *, model: Path, source: Path, names: Mapping[str, str], output: Path, device: Device, threads: int | None
+    *,
+    model: Path,
+    sources: Sequence[Path],
+    names: Mapping[str, str],
+    output: Path,
+    device: Device,
+    threads: int | None,
+    reader: str = "netcdf",
 ) -> None:
-    """Apply a model to a netCDF file or Zarr store from outside and write a Zarr store.
+    """Apply a model to files or a Zarr store from outside and write a Zarr store.
 
-    The file's variables are brought into canonical form and prepared exactly as the training data were; the answers
+    The variables are brought into canonical form and prepared exactly as the training data were; the answers
     that a model was trained with need not be there.
 
     Parameters
     ----------
     model
         Manifest of the model.
-    source
-        netCDF file or Zarr store that holds what the preparation needs, such as ``adt``.
+    sources
+        netCDF files or a Zarr store that hold what the preparation needs, such as ``adt``, or files that the reader
+        reads.
     names
         Names in the file, by canonical name, where they differ.
     output
         Zarr store to write; must not exist.
     device, threads
         As in :func:`predict_period`.
+    reader
+        Registered reader of the files.
 
     Raises
     ------
     DataError
-        If the file is not readable or does not keep the contract.
+        If a file is not readable or does not keep the contract, has another grid step or projection than the training
+        data, or no forecast can start from its frames.
     ConfigError
-        If the output exists.
+        If the output exists, or there is no such reader.
     """
     if output.exists():
         raise ConfigError("exists already", where=str(output), fix="choose another name or remove it")
     trained = read_manifest(model, kind="model", verify="deep")
-    ds = _outside(source, trained, names)
+    ds = _outside(sources, trained, names, reader)
     product = _product(trained, ds, device, threads)
+    where = _named(sources)
+    if wrong := product.attrs.get(FACTS, {}).get("no_forecast"):
+        raise DataError(f"no forecast can start: {wrong}", where=where, fix="give more frames, or complete ones")
     partial = output.with_name(f".{output.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
-        _write(product, partial, _attrs(product, trained, source=source.name, dataset=""))
+        _write(product, partial, _attrs(product, trained, source=where, dataset=""))
         partial.rename(output)
     except OSError as error:
         raise StoreError(f"cannot be written: {error.strerror or error}", where=str(output)) from error
@@ -118,10 +163,17 @@ def _used(device: Device, trained: Manifest) -> str:
     return resolve_device(device).type
 
 
-def _product(trained: Manifest, ds: xr.Dataset, device: Device, threads: int | None) -> xr.Dataset:
+def _product(
+    trained: Manifest, ds: xr.Dataset, device: Device, threads: int | None, before: Sequence[Manifest] = ()
+) -> xr.Dataset:
     content = trained.content
     task = content["algorithm"]["task"] if "algorithm" in content else content["spec"]["task"]
-    product: xr.Dataset = stage_module(task, "predict").product(trained, ds, device=device, threads=threads)
+    more = {}
+    if before:
+        if not TASKS.get(task).looks_back:
+            raise ConfigError(f"{task} does not look back", where="--before", fix="leave it out")
+        more["before"] = open_store(before[-1], f"{before[-1].content['period']}.zarr", chunks={})
+    product: xr.Dataset = stage_module(task, "predict").product(trained, ds, device=device, threads=threads, **more)
     return product
 
 
@@ -130,7 +182,7 @@ def _write(product: xr.Dataset, path: Path, attrs: Mapping[str, Any]) -> None:
         write_zarr(product, path, attrs=attrs)
 
 
-def _outside(source: Path, trained: Manifest, names: Mapping[str, str]) -> xr.Dataset:
+def _outside(sources: Sequence[Path], trained: Manifest, names: Mapping[str, str], reader: str) -> xr.Dataset:
     recipe = dict(trained.content.get("preparation", {}))
     if not recipe or "form" not in trained.content:
         raise ConfigError("does not say how its inputs were prepared", where=str(trained.path), fix="train it again")
@@ -145,13 +197,18 @@ def _outside(source: Path, trained: Manifest, names: Mapping[str, str]) -> xr.Da
             f"{min(unknown)!r} is not needed", where="--variable", fix=f"the model needs {', '.join(contract)}"
         )
     specs = {name: VariableSpec(name=names.get(name, name), **spec) for name, spec in contract.items()}
-    where, form = str(source), trained.content["form"]
-    ds = canonicalise(in_blocks(_open(source)), specs, where=where, form=form)
-    ds = checked(ds, specs, where=where, form=form)
+    where, form = _named(sources), trained.content["form"]
+    opened = _open(sources, reader)
+    parts = [canonicalise(in_blocks(part), specs, where=name, form=form) for name, part in opened.items()]
+    ds = checked(concat_times(parts, where=list(opened)), specs, where=where, form=form)
     prepared = preparation.prepare(ds, options)
-    if form == "maps":
-        _check_grid(prepared, trained, source)
+    if form != "states":
+        _check_grid(prepared, trained, where)
     return prepared
+
+
+def _named(sources: Sequence[Path]) -> str:
+    return str(sources[0]) if len(sources) == 1 else f"{sources[0]} and {len(sources) - 1} more"
 
 
 def _asked(variables: Sequence[str], trained: Manifest) -> list[str]:
@@ -161,28 +218,41 @@ def _asked(variables: Sequence[str], trained: Manifest) -> list[str]:
     return [name for name in variables if name not in answers]
 
 
-def _check_grid(ds: xr.Dataset, trained: Manifest, source: Path) -> None:
-    """Refuse another resolution than that of training: a network knows sizes in cells only."""
-    for axis, expected in zip(("latitude", "longitude"), trained.content["grid_step"], strict=True):
-        step = grid_step(ds[axis].values)
+def _check_grid(ds: xr.Dataset, trained: Manifest, where: str) -> None:
+    """Refuse another resolution or projection than that of training: a network knows sizes in cells only."""
+    axes = [str(dim) for dim in next(iter(ds.data_vars.values())).dims[-2:]]
+    for axis, expected in zip(axes, trained.content.get("grid_step", ()), strict=False):
+        step, unit = grid_step(ds[axis].values), "metres" if axis in PLANE else "degrees"
         if abs(step - expected) > GRID_TOLERANCE * expected:
             raise DataError(
-                f"{axis} has a step of {step:g} degrees, the model was trained on {expected:g}",
-                where=str(source),
-                fix="regrid the file first",
+                f"{axis} has a step of {step:g} {unit}, the model was trained on {expected:g}",
+                where=where,
+                fix="regrid it first",
             )
+    expected = trained.content.get("projection")
+    found = ds[axes[0]].attrs.get(PROJECTION)
+    if None not in (found, expected) and found != expected:
+        raise DataError(
+            f"lies in the projection {found!r}, the model was trained on {expected!r}",
+            where=where,
+            fix="regrid it first",
+        )
 
 
-def _open(source: Path) -> xr.Dataset:
-    if not source.exists():
-        raise DataError("no such file", where=str(source))
+def _open(sources: Sequence[Path], reader: str) -> Mapping[str, xr.Dataset]:
+    """Open files by a reader, or a Zarr store."""
+    read = READERS.get(reader)
+    absent = next((source for source in sources if not source.exists()), None)
+    if absent is not None:
+        raise DataError("no such file", where=str(absent))
+    if not any(source.is_dir() for source in sources):
+        return read.open(sources)
+    if len(sources) > 1 or reader != "netcdf":
+        raise ConfigError("give one Zarr store, or files", where="--input")
     try:
-        if source.is_dir():
-            opened: xr.Dataset = xr.open_zarr(source)
-            return opened
-        return xr.open_dataset(source, engine="h5netcdf")
+        return {str(sources[0]): xr.open_zarr(sources[0])}
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"is not a readable netCDF file or Zarr store: {error}", where=str(source)) from error
+        raise DataError(f"is not a readable netCDF file or Zarr store: {error}", where=str(sources[0])) from error
 
 
 def _attrs(product: xr.Dataset, trained: Manifest, *, source: str, dataset: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options as BaseOptions
 from pipeline_lib.preparations.registry import PREPARATIONS
-from pipeline_lib.rain import NOISE_BELOW, RainScale
+from pipeline_lib.rain import NOISE_BELOW, RainScale, refuse_negative
 
 ECHO = "echo"
 _CELLS = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(gt=0)]]
@@ -90,13 +90,17 @@ class RainFrames:
         Raises
         ------
         DataError
-            If there is no such variable, it is no rain rate or reflectivity, or the cells asked for are not there.
+            If there is no such variable, it is no rain rate or reflectivity, the cells asked for are not there, or,
+            when it is computed, a rain rate is negative.
         """
         if options.variable not in ds:
             raise DataError(f"has no variable {options.variable!r}", where="preparation.options.variable")
         rate = _rate(_cut(ds[options.variable], options), options)
         if options.reduce > 1:
-            rate = _coarse(rate, options)
+            # Before means are taken, in which a code for missing rain would be lost.
+            rate = _coarse(
+                xr.apply_ufunc(refuse_negative, rate, dask="parallelized", output_dtypes=[rate.dtype]), options
+            )
         scale = RainScale(options.a, options.b, options.lowest_dbz, options.highest_dbz)
         share = xr.apply_ufunc(scale.to_share, rate, dask="parallelized", output_dtypes=["float64"])
         echo = share.astype(options.dtype)

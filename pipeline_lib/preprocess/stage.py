@@ -18,6 +18,7 @@ from pipeline_lib.data.datasets import concat_times
 from pipeline_lib.data.forms import GAPPY, Form
 from pipeline_lib.data.grids import grid_step
 from pipeline_lib.data.periods import bounds, expected_times
+from pipeline_lib.data.projected import PROJECTION
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
@@ -43,7 +44,7 @@ class Delivery:
     coverage
         First and last day; no end means open.
     step_hours
-        Time step; frames may be missing and lie between the steps.
+        Time step; frames may be missing, even all, and lie between the steps.
     form
         Whether it holds maps, states, frames or stations.
     reader
@@ -121,6 +122,7 @@ def _facts(ds: xr.Dataset, delivered: xr.Dataset, delivery: Delivery) -> dict[st
         "times": int(ds.sizes["time"]),
         "shape": [int(ds.sizes[d]) for d in _space(ds)],
         "grid_step": [grid_step(ds[axis].values) for axis in _space(ds)] if form in ("maps", "frames") else [],
+        **_projection(ds),
         "units": {str(name): str(ds[name].attrs["units"]) for name in ds.data_vars},
         "variables": {name: spec.model_dump(mode="json", exclude={"name"}) for name, spec in variables},
         "delivered_units": {n: delivered[n].attrs.get("delivered_units", spec.units) for n, spec in variables},
@@ -130,6 +132,12 @@ def _facts(ds: xr.Dataset, delivered: xr.Dataset, delivery: Delivery) -> dict[st
 def _space(ds: xr.Dataset) -> list[str]:
     """All dimensions but time, in the order of the first variable that has them."""
     return [str(dim) for dim in next(iter(ds.data_vars.values())).dims if dim != "time"]
+
+
+def _projection(ds: xr.Dataset) -> dict[str, str]:
+    """Return the projection of the axes, where it is known."""
+    told = [ds[axis].attrs[PROJECTION] for axis in _space(ds) if PROJECTION in ds[axis].attrs]
+    return {"projection": str(told[0])} if told else {}
 
 
 def _days(period: str, coverage: tuple[date, date | None]) -> tuple[date, date]:
@@ -175,7 +183,9 @@ def open_files(files: list[Path], delivery: Delivery, *, start: date, end: date)
     ds = concat_times(parts, where=list(opened))
     ds = ds.sel(time=_span(start, end))
     if form in GAPPY:
-        _check_frames(ds, start, end, where)
+        _check_once(ds.time.values, where)  # which follow one another closely enough is for those to say who use them
+        if not ds.sizes["time"]:
+            logger.warning("%s: there is no frame from %s to %s: the period is empty", where, start, end)
     else:
         _check_times(ds, expected_times(start, end, delivery.step_hours), where)
     return checked(ds, variables, where=where, form=form)
@@ -211,13 +221,6 @@ def _check_times(ds: xr.Dataset, expected: np.ndarray, where: str) -> None:
     if extra.size:
         raise DataError(f"{extra[0]:.16} is not on the declared time step", where=where, fix="correct time.step_hours")
     _check_once(times, where)
-
-
-def _check_frames(ds: xr.Dataset, start: date, end: date, where: str) -> None:
-    """Take the frames that there are; which follow one another closely enough is for those to say who use them."""
-    if ds.sizes["time"] == 0:
-        raise DataError(f"there is no frame from {start} to {end}", where=where, fix="shorten the coverage")
-    _check_once(ds.time.values, where)
 
 
 def _check_once(times: np.ndarray, where: str) -> None:

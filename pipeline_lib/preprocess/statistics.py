@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
-from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.atomic import write_json
@@ -47,18 +46,12 @@ def training_statistics(
 def _moments(variable: xr.DataArray) -> dict[str, object]:
     """Mean and standard deviation, summed map by map so that memory does not grow with the archive."""
     count, total, square = 0, 0.0, 0.0
-    for field in _maps(variable):
-        finite = field[np.isfinite(field)]
-        count, total, square = count + finite.size, total + finite.sum(), square + (finite**2).sum()
+    for _, values in time_blocks(variable):
+        for field in values.astype("float64"):
+            finite = field[np.isfinite(field)]
+            count, total, square = count + finite.size, total + finite.sum(), square + (finite**2).sum()
     mean = total / max(count, 1)
     variance = square / max(count, 1) - mean**2
     if count == 0 or not variance > 0:
         raise DataError("is constant or missing on the training days", where=str(variable.name))
     return {"mean": mean, "std": float(np.sqrt(variance)), "units": str(variable.attrs["units"])}
-
-
-def _maps(variable: xr.DataArray) -> Iterator[NDArray[np.float64]]:
-    """Give the values of each time, reading every chunk once."""
-    lengths = variable.chunksizes.get("time", (variable.sizes["time"],))
-    for end, length in zip(accumulate(lengths), lengths, strict=True):
-        yield from variable.isel(time=slice(end - length, end)).values.astype("float64")

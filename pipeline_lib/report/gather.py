@@ -19,6 +19,7 @@ from pipeline_lib.metrics import METRICS, Metric
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.report.board import read_board
 from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext, Run, coloured, prettify
+from pipeline_lib.report.gaps import told_gaps
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ def gather(
         )
         for name in dict.fromkeys(order)
     )
+    made = {competitor.title: [p for run in competitor.runs[:1] for p in run.products] for competitor in competitors}
     return ReportContext(
         spec=spec,
         board=board,
@@ -67,7 +69,7 @@ def gather(
         datasets=tuple(datasets),
         labels=tuple(labels),
         metrics={name: metric_info(name) for name in board.metrics},
-        notes=notes,
+        notes=(*notes, *told_gaps(datasets, made)),
     )
 
 

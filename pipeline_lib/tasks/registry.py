@@ -26,6 +26,8 @@ class Task(Protocol):
     every_time: ClassVar[bool]
     """Whether products hold every time of their dataset. If not, the counts say which they hold, and competitors must
     agree in them."""
+    looks_back: ClassVar[bool]
+    """Whether products of a period are made from the end of the period before as well."""
 
     @staticmethod
     def reach_days(training: Options) -> float:

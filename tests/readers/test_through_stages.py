@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 import xarray as xr
 
 from pipeline_lib.catalog import Catalog, Source
-from pipeline_lib.errors import DataError, FetchError
+from pipeline_lib.data.datasets import open_days
+from pipeline_lib.errors import FetchError
 from pipeline_lib.fetch.stage import fetch_source
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.operations.shares import shares
@@ -113,12 +115,22 @@ def test_a_renamed_file_is_refused_when_it_is_fetched(tmp_path: Path, files: lis
         fetch_source(source, part="all", output=tmp_path / "raw" / "all.json", code="c")
 
 
-def test_no_frame_in_a_period_is_told(tmp_path: Path, files: list[Path]) -> None:
+def test_a_period_without_a_frame_is_empty_and_told(
+    tmp_path: Path, files: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
     time = {"start": "2010-08-26", "end": "2010-09-02", "step_hours": 1 / 12}
     source = radar(tmp_path, pinned(files), time=time).source("src")
     fetch_source(source, part="all", output=tmp_path / "raw" / "all.json", code="c")
-    with pytest.raises(DataError, match="there is no frame from 2010-09-01 to 2010-09-02; shorten the coverage"):
-        prepared(source, tmp_path / "raw" / "all.json", tmp_path / "dataset" / "2010-09.json", "2010-09")
+    output = tmp_path / "dataset" / "2010-09.json"
+    ds = prepared(source, tmp_path / "raw" / "all.json", output, "2010-09")
+    assert "there is no frame from 2010-09-01 to 2010-09-02: the period is empty" in caplog.text
+    content = read_manifest(output, verify="deep").content
+    assert (content["times"], content["shape"], ds.echo.shape) == (0, [3, 4], (0, 3, 4))
+    august = tmp_path / "dataset" / "2010-08.json"
+    prepared(source, tmp_path / "raw" / "all.json", august, "2010-08")
+    both = [read_manifest(path, verify="deep") for path in (output, august)]
+    assert open_days(both, date(2010, 8, 1), date(2010, 9, 30)).time.size == len(ENDS)
+    assert open_days(both[:1], date(2010, 9, 1), date(2010, 9, 30)).time.size == 0
 
 
 def test_a_file_that_is_not_there_tells_the_route(tmp_path: Path, files: list[Path]) -> None:

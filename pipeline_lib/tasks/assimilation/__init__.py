@@ -21,6 +21,7 @@ class Assimilation:
     model_tasks = ("dynamics", "assimilation")
     needs_labels = False
     every_time = True
+    looks_back = False
 
     @staticmethod
     def reach_days(training: Options) -> int:

@@ -20,6 +20,7 @@ class Classification:
     model_tasks = ("classification",)
     needs_labels = False
     every_time = True
+    looks_back = False
 
     @staticmethod
     def reach_days(training: Options) -> int:  # noqa: ARG004 - whatever the options

@@ -22,6 +22,7 @@ class Dynamics:
     model_tasks = ("dynamics",)
     needs_labels = False
     every_time = True
+    looks_back = False
 
     @staticmethod
     def reach_days(training: Options) -> int:

@@ -21,6 +21,7 @@ class Nowcasting:
     model_tasks = ("nowcasting",)
     needs_labels = False
     every_time = False
+    looks_back = True
 
     @staticmethod
     def reach_days(training: Options) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,6 +15,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.trajectories import AGE_OF_STATE
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.style import MUTED, frame_colours, message_figure, new_figure, panel_grid
@@ -128,7 +130,7 @@ def find_shown(context: ReportContext) -> Shown | None:
     ds = context.dataset
     if not products or ds is None:
         return None
-    frames = ds[context.spec.inputs[0]].load()
+    frames = ds[context.spec.inputs[0]]
     first = products[0][1]
     leads, step = first.sizes["lead"], float(first[VARIABLE].attrs["step_minutes"])
     best = _liveliest(frames, ds, first["time"].values, leads, step)
@@ -140,8 +142,8 @@ def find_shown(context: ReportContext) -> Shown | None:
     }
     return Shown(
         best,
-        frames.values[place].astype(np.float64),
-        frames.values[place + 1 : place + 1 + leads].astype(np.float64),
+        frames[place].values.astype(np.float64),
+        frames[place + 1 : place + 1 + leads].values.astype(np.float64),
         forecasts,
         str(frames.attrs.get("units", "1")),
         step,
@@ -154,7 +156,7 @@ def _liveliest(
 ) -> np.datetime64 | None:
     times = frames["time"].values
     ages = ds[AGE_OF_STATE].values if AGE_OF_STATE in ds else np.arange(len(times))
-    spread = np.nanstd(frames.values.reshape(len(times), -1), axis=1)
+    spread = np.concatenate([[_spread(frame) for frame in values] for _, values in time_blocks(frames)])
     span = leads * np.timedelta64(round(step_minutes * 60), "s")
     best, most = None, -1.0
     for start in starts:
@@ -165,6 +167,12 @@ def _liveliest(
         if (found := float(spread[place + 1 : last + 1].sum())) > most:
             best, most = start, found
     return best
+
+
+def _spread(frame: NDArray[Any]) -> float:
+    """Return the standard deviation of what a frame holds; of an empty one nothing varies."""
+    found = frame[np.isfinite(frame)]
+    return float(found.std()) if found.size else 0.0
 
 
 def _frame(ax: Axes, values: Values, shown: Shown) -> AxesImage:

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import torch
 import xarray as xr
+from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from pipeline_lib.data.canonical import COORDINATE_ATTRS
+from pipeline_lib.data.datasets import concat_times
+from pipeline_lib.data.trajectories import AGE_OF_STATE
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.frame_losses import WEIGHTED, FrameLoss
-from pipeline_lib.learning.model_store import load_model
+from pipeline_lib.learning.model_store import ModelSpec, load_model
 from pipeline_lib.learning.nowcaster import Nowcaster
 from pipeline_lib.learning.precision import resolve_device
 from pipeline_lib.rain import NOISE_BELOW, RainScale
-from pipeline_lib.tasks.nowcasting.names import VARIABLE
+from pipeline_lib.tasks.nowcasting.names import KNOWN, VARIABLE
 from pipeline_lib.tasks.nowcasting.online import follow
 from pipeline_lib.tasks.nowcasting.options import OnlineOptions
-from pipeline_lib.tasks.nowcasting.sequences import Rows
+from pipeline_lib.tasks.nowcasting.sequences import Index, Rows, unpacked_cells
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows, stacked
 
 logger = logging.getLogger(__name__)
@@ -32,22 +36,38 @@ _BATCH = 16
 """Forecasts that are made at once."""
 
 
-def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int | None) -> xr.Dataset:
+def product(
+    trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int | None, before: xr.Dataset | None = None
+) -> xr.Dataset:
     """Return the product of a stored model; the predict stage's door.
+
+    Parameters
+    ----------
+    trained
+        Manifest of the model.
+    ds
+        Frames of a period.
+    device, threads
+        Where to compute, and with how many CPU threads (``None``: all).
+    before
+        Frames of the period before: forecasts see its last ones, and none starts from them.
 
     Returns
     -------
     xarray.Dataset
-        ``forecast`` (time, lead, y, x) in the unit of the frames: what the frame is so many steps after ``time``, the
-        time of the last frame that was seen. There is one for every frame that enough others precede in a row, every
-        ``stride``-th of a row. Leads count from 1. Where the frames lack values a forecast
-        has some all the same; there is no truth to compare them with. A model that was trained to forecast online
-        follows the frames before each start, see :func:`~pipeline_lib.tasks.nowcasting.online.follow`.
+        ``forecast`` (time, lead, y, x) in the unit of the frames, computed when it is read: what the frame is so many
+        steps after ``time``, the time of the last frame that was seen. There is one for every frame that enough others
+        precede in a row, every ``stride``-th of a row; there may be none. Leads count from 1. Where the frames lack
+        values a forecast has some all the same; there is no truth to compare them with. A model that was trained to
+        forecast online follows the frames before each start, see
+        :func:`~pipeline_lib.tasks.nowcasting.online.follow`. The coordinate ``known``
+        (y, x) marks the cells that a frame should have, the attribute ``facts`` holds what the manifest says of the
+        frames.
 
     Raises
     ------
     DataError
-        If an input is missing or has another unit or grid than in training, or no frames lie in a row.
+        If an input is missing or has another unit or grid than in training.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -56,37 +76,82 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     if not isinstance(model.network, Nowcaster):
         raise TypeError(f"{model.spec.model} continues no frames")
     content, sizes = trained.content, model.spec.sizes
-    name = model.spec.inputs[0].name
-    frames = stacked(ds, {v.name: (v.mean, v.scale) for v in model.spec.inputs})
-    if frames.shape[1:] != (expected := (sizes["channels"], sizes["height"], sizes["width"])):
-        raise DataError(
-            f"frames are {frames.shape[1:]}, the model was trained on {expected}", where=name, fix="cut or regrid them"
-        )
-    rows = Rows.of(ds, name, step_minutes=content["step_minutes"], missing=content["missing"])
+    ds, tail = _after(before, ds, model.spec)
+    rows = _rows(ds, model.spec, content)
     starts = rows.starts(seen=sizes["seen"], leads=0, stride=content["stride"])
-    if not starts.size:
-        raise DataError(f"no {sizes['seen']} frames lie in a row", where=name, fix="give more frames")
-    # Frames of the period before are not at hand: the first of each row start no forecast.
-    logger.info("%d frames, %d of them incomplete: %d forecasts", len(ds.time), rows.incomplete, len(starts))
-    described = ds[name]
-    windows = FrameWindows(
-        frames, ds["time"].values, starts, sizes["seen"], sizes["leads"], float(described.attrs.get(NOISE_BELOW, 0.0))
-    )
-    network = model.network.to(on := resolve_device(device))
-    forecast = _forecasts(network, windows, _groups(network, windows, rows, content, described.attrs, on), on)
-    coords = {str(d): described[d] for d in described.dims[1:] if d in described.coords}
+    starts = starts[starts >= tail]
+    facts = _facts(rows, tail, sizes["seen"], content["step_minutes"])
+    told = f"{rows.told(tail)}, {facts['too_few_before']} with too few before them"
+    logger.info("%s: %d forecasts", told, len(starts))
+    on = resolve_device(device)
+    forecasts: da.Array | NDArray[Any]
+    if starts.size and content.get("online") is not None:
+        forecasts = _online(model.network, model.spec, ds, starts, rows, content, on)
+    else:
+        forecasts = _forecasts(model.network, model.spec, ds, starts, on)
+    out = _described(forecasts, ds, starts, model.spec, content)
+    known_attrs = {"long_name": "whether a frame should have a value here", "units": "1"}
+    out = out.assign_coords({KNOWN: (out[VARIABLE].dims[2:], rows.known.astype(np.int8), known_attrs)})
+    out.attrs = {"title": "Forecasts", "facts": facts}
+    return out
+
+
+def _after(before: xr.Dataset | None, ds: xr.Dataset, spec: ModelSpec) -> tuple[xr.Dataset, int]:
+    """Return the frames of a period behind those of the one before that its first forecasts see, and how many."""
+    needed = {variable.name for variable in spec.inputs} | {AGE_OF_STATE}
+    ds = ds[[name for name in ds.data_vars if name in needed]]
+    if before is None:
+        return ds, 0
+    last = before[list(ds.data_vars)].isel(time=slice(max(0, before.sizes["time"] - spec.sizes["seen"] + 1), None))
+    return concat_times([last, ds], where=["the period before", "the period"]), last.sizes["time"]
+
+
+def _rows(ds: xr.Dataset, spec: ModelSpec, content: Mapping[str, Any]) -> Rows:
+    """Return the rows of frames, which must have the size that the network was built for."""
+    sizes, name = spec.sizes, spec.inputs[0].name
+    found = stacked(ds.isel(time=slice(0, 1)), _scaling(spec)).shape[1:]
+    if found != (expected := (sizes["channels"], sizes["height"], sizes["width"])):
+        what = f"frames are {found}, the model was trained on {expected}"
+        raise DataError(what, where=name, fix="cut or regrid them")
+    known = unpacked_cells(content["known_cells"], found[1:]) if "known_cells" in content else None
+    return Rows.of(ds, name, step_minutes=content["step_minutes"], missing=content["missing"], known=known)
+
+
+def _facts(rows: Rows, tail: int, seen: int, step_minutes: float) -> dict[str, Any]:
+    """Return what a manifest says of the frames of a period and of what could not be started from."""
+    before = rows.before[tail:]
+    facts: dict[str, Any] = {
+        "frames": len(before),
+        "incomplete": int((before < 0).sum()),
+        "too_few_before": int(((before >= 0) & (before < seen - 1)).sum()),
+    }
+    if (before < seen - 1).all():
+        wrong = rows.wrong_step(step_minutes)
+        facts["no_forecast"] = wrong or f"no {seen} frames lie in a row ({rows.told(tail)})"
+    return facts
+
+
+def _described(
+    forecasts: Any,  # noqa: ANN401 - an array of dask or numpy
+    ds: xr.Dataset,
+    starts: Index,
+    spec: ModelSpec,
+    content: Mapping[str, Any],
+) -> xr.Dataset:
+    name, units = spec.inputs[0].name, spec.inputs[0].units
+    frames = ds[name]
+    coords = {str(d): frames[d] for d in frames.dims[1:] if d in frames.coords}
     out = xr.Dataset(
-        {VARIABLE: (("time", "lead", *described.dims[1:]), forecast.astype(described.dtype, copy=False))},
-        {"time": ds["time"].values[starts], **coords, "lead": np.arange(1, sizes["leads"] + 1)},
+        {VARIABLE: (("time", "lead", *map(str, frames.dims[1:])), forecasts)},
+        {"time": ds["time"].values[starts], **coords, "lead": np.arange(1, spec.sizes["leads"] + 1)},
     )
-    out.attrs["title"] = "Forecasts"
-    what = described.attrs.get("long_name", name)
+    what = frames.attrs.get("long_name", name)
     out[VARIABLE].attrs = {
-        "units": model.spec.inputs[0].units,
+        "units": units,
         "long_name": f"forecast of the {what}",
         "coverage_content_type": "modelResult",
         "forecast_of": name,
-        "seen": sizes["seen"],
+        "seen": spec.sizes["seen"],
         **{rule: content[rule] for rule in ("step_minutes", "missing")},
     }
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the last frame that was seen"}
@@ -94,37 +159,69 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     return out
 
 
-def _groups(
-    network: Nowcaster,
-    windows: FrameWindows,
-    rows: Rows,
-    content: Mapping[str, Any],
-    attributes: Mapping[Any, Any],
-    device: torch.device,
-) -> Iterable[slice]:
-    """Starts whose forecasts are made with the same weights; the network gets these as the groups are gone through."""
-    if content.get("online") is None:
-        return [slice(0, windows.windows)]
-    options = OnlineOptions.model_validate(content["online"])
-    weighted = content["loss"] in WEIGHTED
-    scale = RainScale.of_attributes(attributes, where="the frames") if weighted else None
-    loss = FrameLoss(content["loss"], network.link == "logistic", scale)
-    return follow(network, windows, rows.before, options, loss, device)
+def _scaling(spec: ModelSpec) -> dict[str, tuple[float, float]]:
+    return {variable.name: (variable.mean, variable.scale) for variable in spec.inputs}
 
 
 def _forecasts(
-    network: Nowcaster, windows: FrameWindows, groups: Iterable[slice], device: torch.device
-) -> NDArray[np.float32]:
-    """Forecasts (start, lead, y, x) from all starts."""
-    network.eval()
-    made = np.empty((windows.windows, windows.leads, *windows.frames.shape[2:]), np.float32)
-    for part in _batches(groups):
-        with torch.inference_mode():
-            made[part] = network.forecast(windows.seen_at(windows.starts[part]).to(device)).float().cpu().numpy()
+    network: Nowcaster, spec: ModelSpec, ds: xr.Dataset, starts: Index, device: torch.device
+) -> da.Array | NDArray[Any]:
+    """Forecasts (start, lead, y, x) from all starts; each batch reads its own frames when it is asked for."""
+    sizes, dtype = spec.sizes, ds[spec.inputs[0].name].dtype
+    shape = (sizes["leads"], sizes["height"], sizes["width"])
+    if not starts.size:
+        return np.empty((0, *shape), dtype)
+    network = network.to(device).eval()
+    times = ds["time"].values
+
+    def batch(of: Index) -> NDArray[Any]:
+        needed = np.unique(of[:, None] + np.arange(1 - sizes["seen"], 1))
+        frames = stacked(ds.isel(time=needed), _scaling(spec))
+        places = np.searchsorted(needed, of)
+        windows = FrameWindows(frames, times[needed], places, sizes["seen"], sizes["leads"])
+        return _made(network, windows, places, device).astype(dtype, copy=False)
+
+    lazy = delayed(batch, pure=False)
+    parts = [
+        da.from_delayed(lazy(part), (len(part), *shape), dtype=dtype)  # type: ignore[no-untyped-call]
+        for part in (starts[first : first + _BATCH] for first in range(0, len(starts), _BATCH))
+    ]
+    joined: da.Array = da.concatenate(parts)  # type: ignore[no-untyped-call]
+    return joined
+
+
+def _made(network: Nowcaster, windows: FrameWindows, starts: Index, device: torch.device) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        made: NDArray[np.float32] = network.forecast(windows.seen_at(starts).to(device)).float().cpu().numpy()
     return made
 
 
-def _batches(groups: Iterable[slice]) -> Iterator[slice]:
-    for group in groups:
+def _online(
+    network: Nowcaster,
+    spec: ModelSpec,
+    ds: xr.Dataset,
+    starts: Index,
+    rows: Rows,
+    content: Mapping[str, Any],
+    device: torch.device,
+) -> NDArray[Any]:
+    """Forecasts (start, lead, y, x) from all starts, one group after the other: the weights follow the frames.
+
+    They are made at once, with all frames in memory: what is asked for later must not depend on what was asked before.
+    """
+    described = ds[spec.inputs[0].name]
+    noise_below = float(described.attrs.get(NOISE_BELOW, 0.0))
+    frames, times = stacked(ds, _scaling(spec)), ds["time"].values
+    windows = FrameWindows(frames, times, starts, spec.sizes["seen"], spec.sizes["leads"], noise_below)
+    scale = None
+    if content["loss"] in WEIGHTED:
+        scale = RainScale.of_attributes(described.attrs, where="the frames")
+    network = network.to(device).eval()
+    loss = FrameLoss(content["loss"], network.link == "logistic", scale)
+    made = np.empty((windows.windows, windows.leads, *frames.shape[2:]), described.dtype)
+    options = OnlineOptions.model_validate(content["online"])
+    for group in follow(network, windows, rows.before, options, loss, device):
         for first in range(group.start, group.stop, _BATCH):
-            yield slice(first, min(first + _BATCH, group.stop))
+            part = slice(first, min(first + _BATCH, group.stop))
+            made[part] = _made(network, windows, starts[part], device)
+    return made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,15 +23,17 @@ from pipeline_lib.skill.regimes import BOX_CELLS, regime_cells
 from pipeline_lib.skill.spectra import radial_spectrum
 from pipeline_lib.tasks.nowcasting import metrics  # noqa: F401 - counted in the stage's fingerprint
 from pipeline_lib.tasks.nowcasting.counted import Counted, counted_by, suffix
-from pipeline_lib.tasks.nowcasting.names import VARIABLE
+from pipeline_lib.tasks.nowcasting.names import KNOWN, VARIABLE
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions
 from pipeline_lib.tasks.nowcasting.sequences import Rows
+
+logger = logging.getLogger(__name__)
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 _DIMS = {2: ("time", "lead"), 3: ("time", "spectrum_lead", "ring")}
 _BYTES = 2**28
-"""Of the forecasts that are counted at once; sums need a few times as much."""
+"""Of the forecasts that are counted at once, so that they need not fit into memory; sums need a few times as much."""
 _SPECTRA = 3
 """Leads of which spectra are kept: the first, a middle and the last."""
 _NYQUIST = 0.5
@@ -49,7 +53,8 @@ def score_stores(
     Parameters
     ----------
     product
-        Holds ``forecast`` (time, lead, y, x).
+        Holds ``forecast`` (time, lead, y, x) and, as ``known`` (y, x), which cells a frame should have; without it,
+        those that one frame of the dataset has.
     dataset
         Holds the frames that are forecast, at the times that follow.
     where
@@ -76,22 +81,24 @@ def score_stores(
     counted.check(*truth.shape[1:])
     noise = float(truth.attrs.get(NOISE_BELOW, 0.0))
     times = product["time"].values[starts]
-    parts = []
-    at_once = max(1, _BYTES // (8 * forecast[0].size))
+    method = {"leads": places.shape[1], NOISE_BELOW: noise, **counted.to_plain()}
+    parts, samples = [], []
+    at_once = max(1, _BYTES // (8 * math.prod(forecast.shape[1:])))
     for part in np.array_split(np.arange(len(starts)), -(-len(starts) // at_once)):
-        true = counted.cut(truth.values[places[part]])
+        needed = np.unique([places[part, 0] - 1, *places[part].T])
+        near, at = truth.isel(time=needed).load(), np.searchsorted(needed, places[part])
+        true = counted.cut(near.values[at])
         found = counted.cut(forecast.isel(time=starts[part]).values).astype(np.float64)
         valid = np.isfinite(true) & without_noise(true, noise)
         _require_finite(found, valid, times[part], where)
-        parts.append(_counts(found, true, valid, truth[places[part, 0] - 1], counted, scale))
+        parts.append(_counts(found, true, valid, near[at[:, 0] - 1], counted, scale))
+        first = near.isel(time=at[:, 0])[(slice(None), *options.interior.places)].assign_coords(time=times[part])
+        samples.append(Sample.of(first, first.notnull(), method=method))
     counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     variables = {name: (_DIMS[values.ndim], summable(values)) for name, values in counts.items()}
-    first = truth.isel(time=places[:, 0])[(slice(None), *options.interior.places)].assign_coords(time=times)
-    method = {"leads": places.shape[1], NOISE_BELOW: noise, **counted.to_plain()}
-    sample = Sample.of(first, first.notnull(), method=method)
     leads = forecast["lead"].values
     coords = {"time": times, "lead": leads, "spectrum_lead": leads[_leads_of_spectra(len(leads))]}
-    return xr.Dataset(variables, coords), sample
+    return xr.Dataset(variables, coords), Sample.joined(samples)
 
 
 def _counts(
@@ -144,16 +151,23 @@ def _limit(threshold: float, scale: RainScale | None, true: NDArray[Any]) -> flo
 def _futures(product: xr.Dataset, dataset: xr.Dataset, where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the starts all of whose frames lie in the test, and the place (start, lead) of each future frame."""
     told = product[VARIABLE].attrs
-    rows = Rows.of(dataset, told["forecast_of"], step_minutes=told["step_minutes"], missing=told["missing"])
+    known = product[KNOWN].values.astype(np.bool_) if KNOWN in product.coords else None
+    step = told["step_minutes"]
+    rows = Rows.of(dataset, told["forecast_of"], step_minutes=step, missing=told["missing"], known=known)
+    rows.require_step(step, where=told["forecast_of"])
     places = np.searchsorted(dataset["time"].values, product["time"].values).clip(max=dataset.sizes["time"] - 1)
     if not np.array_equal(dataset["time"].values[places], product["time"].values):
         raise ScoreError("starts from times that the dataset does not hold", where=where, fix="predict again")
     leads = product.sizes["lead"]
     # What is seen lies in the test as well: frames of another split may have been learned from.
     starts = np.flatnonzero((rows.after[places] >= leads) & (rows.before[places] >= told["seen"] - 1))
+    logger.info("%s: %s; %d forecasts, %d of them scored", where, rows.told(), len(places), len(starts))
     if not starts.size:
         raise ScoreError(
-            f"no forecast of {leads} frames from {told['seen']} lies in the test with all of them", where=where
+            f"no forecast of {leads} frames from {told['seen']} lies in the test with all of them"
+            f" ({rows.told()}, {len(places)} forecasts)",
+            where=where,
+            fix="choose another test, or other limits in training.missing and training.step_minutes",
         )
     return starts, places[starts, None] + np.arange(1, leads + 1)
 
@@ -178,8 +192,8 @@ def _require_finite(found: Values, valid: Mask, times: NDArray[np.datetime64], w
 
 
 def _truth(product: xr.Dataset, dataset: xr.Dataset, where: str) -> xr.DataArray:
-    """Return the dataset's variable that the product forecasts, loaded."""
+    """Return the dataset's variable that the product forecasts."""
     name = str(product[VARIABLE].attrs["forecast_of"])
     if name not in dataset or dataset[name].shape[1:] != product[VARIABLE].shape[2:]:
         raise ScoreError(f"forecasts {name!r}, which the dataset does not hold on that grid", where=where)
-    return dataset[name].load()
+    return dataset[name]

@@ -13,7 +13,8 @@ from pipeline_lib.learning.nowcaster import Nowcaster
 from pipeline_lib.rain import RainScale
 from pipeline_lib.tasks.nowcasting.options import TrainingOptions
 from pipeline_lib.tasks.nowcasting.problem import NowcastingProblem
-from pipeline_lib.tasks.nowcasting.windows import FrameWindows, read_windows, scaling_of
+from pipeline_lib.tasks.nowcasting.sequences import packed_cells
+from pipeline_lib.tasks.nowcasting.windows import FrameWindows, blocks_of, read_windows, scaling_of
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
 
@@ -29,11 +30,23 @@ def train(request: TrainingRequest) -> None:
         If the loss does not fit the network or the frames, or weights are to follow frames where there are none.
     DataError
         If there are no windows.
+    StoreError
+        If the frames find no room on disk.
     """
     training = request.training
     if not isinstance(training, TrainingOptions):
         raise TypeError("training must be TrainingOptions")
-    windows = read_windows(request, training, "train"), read_windows(request, training, "validation")
+    try:
+        _train(request, training)
+    finally:
+        for file in request.folder.glob("*.frames"):
+            file.unlink()
+
+
+def _train(request: TrainingRequest, training: TrainingOptions) -> None:
+    train, known = read_windows(request, training, "train", folder=request.folder)
+    validation, _ = read_windows(request, training, "validation", folder=request.folder, known=known)
+    windows = train, validation
     _, channels, height, width = windows[0].frames.shape
     sizes = {
         "seen": training.seen,
@@ -64,7 +77,7 @@ def train(request: TrainingRequest) -> None:
         task="nowcasting",
         sizes=sizes,
         scaling=list(scaling_of(request.inputs, request.statistics).values()),
-        facts={**rules, "windows": found},
+        facts={**rules, "windows": found, "known_cells": packed_cells(known)},
     )
 
 
@@ -75,7 +88,9 @@ def _check_range(
     if network.link != "logistic" and training.loss not in ("cross_entropy", *WEIGHTED):
         return
     for part in windows:
-        lowest, highest = float(np.nanmin(part.frames[:, 0])), float(np.nanmax(part.frames[:, 0]))
+        blocks = [block[:, 0] for block in blocks_of(part.frames)]
+        lowest = min(float(np.fmin.reduce(block, axis=None, initial=np.inf)) for block in blocks)
+        highest = max(float(np.fmax.reduce(block, axis=None, initial=-np.inf)) for block in blocks)
         if lowest < 0 or highest > 1:
             raise DataError(
                 f"holds values from {lowest:g} to {highest:g}, and the network or its loss needs 0 to 1",

@@ -1,11 +1,12 @@
-"""Windows of frames in memory: what is seen, and what follows."""
+"""Windows of frames: what is seen, and what follows."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,17 +15,23 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.datasets import open_days
-from pipeline_lib.errors import DataError
+from pipeline_lib.errors import DataError, StoreError
+from pipeline_lib.io.zarr_store import time_chunk
 from pipeline_lib.rain import NOISE_BELOW
 from pipeline_lib.skill.balanced import without_noise
 from pipeline_lib.tasks.nowcasting.options import TrainingOptions
-from pipeline_lib.tasks.nowcasting.sequences import Index, Rows
+from pipeline_lib.tasks.nowcasting.sequences import Index, Mask, Rows
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.request import TrainingRequest
 from pipeline_lib.train.windows import named_times
 
 logger = logging.getLogger(__name__)
+
+_TYPE = np.dtype("float32")
+_MAP = 3
+"""Axes of a variable without levels: time, rows, columns."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,8 @@ class FrameWindows:
     Attributes
     ----------
     frames
-        float32 (time, channel, y, x), scaled; missing values NaN.
+        float32 (time, channel, y, x), scaled; missing values NaN. In memory or mapped from a file: windows are read
+        when they are cut, and the system keeps of the file what there is room for.
     times
         datetime64 (time,).
     starts
@@ -57,6 +65,19 @@ class FrameWindows:
         """Number of windows."""
         return len(self.starts)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Hand over the name of a mapped file in place of all that is in it."""
+        state = dict(self.__dict__)
+        if isinstance(self.frames, np.memmap):
+            state["frames"] = (self.frames.filename, self.frames.shape)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Map the file again."""
+        if isinstance(state["frames"], tuple):
+            state["frames"] = _mapped(*state["frames"])
+        self.__dict__.update(state)
+
     @property
     def identity(self) -> str:
         """SHA-256 over all values: what a checkpoint remembers of its data."""
@@ -68,13 +89,13 @@ class FrameWindows:
     def cut(self, numbers: Index) -> Batch:
         """Return windows: inputs (batch, seen, channel, y, x) without gaps, targets (batch, leads, y, x) with them."""
         starts = self.starts[numbers]
-        future = self.frames[starts[:, None] + np.arange(1, 1 + self.leads), 0]
+        future = np.asarray(self.frames[starts[:, None] + np.arange(1, 1 + self.leads), 0])
         future[~without_noise(future, self.noise_below)] = np.nan
         return Batch(self.seen_at(starts), torch.from_numpy(future), torch.from_numpy(starts[:, None]))
 
     def seen_at(self, starts: Index) -> Tensor:
         """Return the frames (batch, seen, channel, y, x) that forecasts from these frames see, gaps filled with 0."""
-        past = self.frames[starts[:, None] + np.arange(1 - self.seen, 1)]
+        past = np.asarray(self.frames[starts[:, None] + np.arange(1 - self.seen, 1)])
         return torch.from_numpy(np.nan_to_num(past, nan=0.0))
 
     def describe(self, samples: Tensor) -> str:
@@ -96,10 +117,53 @@ def stacked(ds: xr.Dataset, scaling: Mapping[str, tuple[float, float]]) -> NDArr
     grid = next(ds[name].shape[-2:] for name in scaling)
     for name, (mean, scale) in scaling.items():
         values = (ds[name].values.astype(np.float32) - np.float32(mean)) / np.float32(scale)
-        if values.ndim not in (3, 4) or values.shape[-2:] != grid:
+        if values.ndim not in (_MAP, _MAP + 1) or values.shape[-2:] != grid:
             raise DataError(f"has shape {values.shape}, the frames are {grid}", where=name, fix="put it on their grid")
-        layers.append(values.reshape(len(values), -1, *grid))
+        levels = 1 if values.ndim == _MAP else values.shape[1]
+        layers.append(values.reshape(len(values), levels, *grid))
     return np.concatenate(layers, axis=1)
+
+
+def mapped(ds: xr.Dataset, scaling: Mapping[str, tuple[float, float]], file: Path) -> NDArray[np.float32]:
+    """Return the same as :func:`stacked`, written block by block into a file and mapped from there.
+
+    Raises
+    ------
+    DataError
+        As :func:`stacked`.
+    StoreError
+        If the file cannot be written.
+    """
+    total, shape = ds.sizes["time"], stacked(ds.isel(time=slice(0, 1)), scaling).shape[1:]
+    length = time_chunk(times=total, cell_bytes=int(np.prod(shape)) * _TYPE.itemsize)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("wb") as out:  # written, not mapped: a full disk is an error here, a crash there
+            for part in _stretches(total, length):
+                out.write(stacked(ds.isel(time=part), scaling).data)
+    except OSError as error:
+        raise StoreError(
+            f"cannot be written: {error.strerror or error}",
+            where=str(file),
+            fix=f"make room: a training keeps its frames there, {total * np.prod(shape) * _TYPE.itemsize / 1e6:.0f} MB",
+        ) from error
+    return _mapped(file, (total, *shape))
+
+
+def _mapped(file: str | Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    return np.memmap(file, dtype=_TYPE, mode="r", shape=shape)
+
+
+def _stretches(total: int, length: int) -> Iterator[slice]:
+    """Give stretches of so many times, one after the other."""
+    for start in range(0, total, length):
+        yield slice(start, min(start + length, total))
+
+
+def blocks_of(frames: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Give frames (time, ...) in blocks of a size that is no matter for the memory."""
+    for part in _stretches(len(frames), time_chunk(times=len(frames), cell_bytes=frames[:1].nbytes)):
+        yield frames[part]
 
 
 def scaling_of(inputs: Sequence[str], statistics: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
@@ -112,34 +176,61 @@ def scaling_of(inputs: Sequence[str], statistics: Mapping[str, Mapping[str, Any]
 
 
 def read_windows(
-    request: TrainingRequest, training: TrainingOptions, split: Literal["train", "validation"]
-) -> FrameWindows:
-    """Return the windows of the days of a split; say how many there are, and why there are not more.
+    request: TrainingRequest,
+    training: TrainingOptions,
+    split: Literal["train", "validation"],
+    *,
+    folder: Path,
+    known: Mask | None = None,
+) -> tuple[FrameWindows, Mask]:
+    """Return the windows of the days of a split, and the cells that its frames should have.
+
+    How many windows there are, and why there are not more, is logged.
+
+    Parameters
+    ----------
+    request, training
+        What is to be trained.
+    split
+        Whose days.
+    folder
+        Where the frames may lie as long as the windows are used, in a file named after the split.
+    known
+        Cells (y, x) that a frame should have; without it, those that one of these frames has.
 
     Raises
     ------
     DataError
         If there is no window.
+    StoreError
+        If the folder cannot be written.
     """
     start, end = request.train if split == "train" else request.validation
     ds = open_days(request.of("dataset"), start, end)
-    rows = Rows.of(ds, request.inputs[0], step_minutes=training.step_minutes, missing=training.missing)
-    frames = stacked(ds, scaling_of(request.inputs, request.statistics))
+    name = request.inputs[0]
+    rows = Rows.of(ds, name, step_minutes=training.step_minutes, missing=training.missing, known=known)
+    rows.require_step(training.step_minutes, where=name)
     starts = rows.starts(seen=training.seen, leads=training.leads)
-    wet = _wet(frames[:, 0], starts, training)
-    told = f"{len(ds.time)} frames, {rows.incomplete} of them incomplete: {len(starts)} windows"
+    wet = _wet(ds[name], starts, training)
+    told = f"{rows.told()}: {len(starts)} windows"
     if training.wet:
         told += f", {int((~wet).sum())} of them too dry"
     logger.info("%s: %s", split, told)
     if not wet.any():
         fix = "choose more days, fewer frames, or other limits in training.missing and training.wet"
         raise DataError(f"no window of {training.seen} + {training.leads} frames is left: {told}", where=split, fix=fix)
-    noise_below = float(ds[request.inputs[0]].attrs.get(NOISE_BELOW, 0.0))
-    return FrameWindows(frames, ds["time"].values, starts[wet], training.seen, training.leads, noise_below)
+    noise_below = float(ds[name].attrs.get(NOISE_BELOW, 0.0))
+    frames = mapped(ds, scaling_of(request.inputs, request.statistics), folder / f"{split}.frames")
+    windows = FrameWindows(frames, ds["time"].values, starts[wet], training.seen, training.leads, noise_below)
+    return windows, rows.known
 
 
-def _wet(frames: NDArray[np.float32], starts: Index, training: TrainingOptions) -> NDArray[np.bool_]:
+def _wet(frames: xr.DataArray, starts: Index, training: TrainingOptions) -> NDArray[np.bool_]:
     """Return which windows hold enough echoes in one of their frames."""
-    shares = (np.nan_to_num(frames, nan=0.0) > 0).mean(axis=(1, 2))
+    if not training.wet:
+        return np.ones(len(starts), dtype=np.bool_)
+    shares = np.zeros(len(frames))
+    for part, values in time_blocks(frames):
+        shares[part] = (np.nan_to_num(values, nan=0.0) > 0).mean(axis=(1, 2))
     index = starts[:, None] + np.arange(1 - training.seen, 1 + training.leads)
     return np.asarray(shares[index].max(axis=1, initial=0.0) >= training.wet)

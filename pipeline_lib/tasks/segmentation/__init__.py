@@ -22,6 +22,7 @@ class Segmentation:
     model_tasks = ("segmentation",)
     needs_labels = True
     every_time = True
+    looks_back = False
 
     @staticmethod
     def reach_days(training: Options) -> int:  # noqa: ARG004 - the same for all options

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from pipeline_lib.data.rows import Index, TimesInRow
+from pipeline_lib.data.rows import Index, TimesInRow, linked
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.models.sites import Fields, Scale, Site
 from pipeline_lib.tasks.site_forecast.options import TrainingOptions
@@ -85,9 +85,9 @@ class Columns:
         for values, names in ((fields, parts.fields), (ahead, parts.ahead)):
             _fill(values, [means[name] for name in names for _ in range(_channels(ds[name]))])
         past, future = (
-            TimesInRow.linked(ds, there, step_minutes=options.step_minutes, where=inputs[0])
-            for there in (whole, foretold)
+            TimesInRow(*linked(ds, there, step_minutes=options.step_minutes)) for there in (whole, foretold)
         )
+        past.require_step(options.step_minutes, where=inputs[0])
         return cls(ds["time"].values, targets, series, fields, ahead, past, future)
 
     @property

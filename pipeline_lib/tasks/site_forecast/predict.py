@@ -61,7 +61,7 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     if not starts.size:
         what = f"there is no time with {rules.seen} in a row, and a prediction, if one is seen"
         raise DataError(what, where=inputs[0].name, fix="give more times")
-    logger.info("%d times, %d incomplete: %d forecasts", len(columns.times), columns.past.incomplete, len(starts))
+    logger.info("%s: %d forecasts", columns.past.told(), len(starts))
     windows = SiteWindows(columns, starts, site)
     output = _outputs(model.network, windows, resolve_device(device))
     return _described(output, ds, windows, model.spec, trained.content["rules"])

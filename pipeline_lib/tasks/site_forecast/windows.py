@@ -112,10 +112,7 @@ def read_windows(
     starts = starts_of(columns, training, whole_future=True)
     windows = SiteWindows(columns, starts, site_of(ds, request.inputs, training, scales))
     asked = np.isfinite(windows.truth_at(starts)).any(axis=(1, 2))
-    told = (
-        f"{len(columns.times)} times, {columns.past.incomplete} of them incomplete: {len(starts)} windows,"
-        f" {int((~asked).sum())} of them without a true value"
-    )
+    told = f"{columns.past.told()}: {len(starts)} windows, {int((~asked).sum())} of them without a true value"
     logger.info("%s: %s", split, told)
     if not asked.any():
         fix = "choose more days, fewer times, or other limits in training"

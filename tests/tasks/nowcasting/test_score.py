@@ -221,6 +221,32 @@ def test_what_is_at_a_threshold_is_at_it(stores):
         assert found[f"csi_{rate:g}"] == 1
 
 
+def test_cells_that_the_training_knew_are_missed(stores):
+    product, dataset = stores
+    hidden = dataset.copy(deep=True)
+    hidden.echo[:, :, 4:] = np.nan
+    assert len(scored(product, hidden)[1].times) == 5  # no frame has them: as if nobody could
+    known = np.ones((SIDE, SIDE), np.int8)
+    known[:2, :2] = 0
+    product = product.assign_coords(known=(("y", "x"), known))
+    assert len(scored(product, dataset)[1].times) == 5
+    with pytest.raises(ScoreError, match=r"lies in the test with all of them \(11 frames, 11 of them incomplete"):
+        scored(product, hidden)
+
+
+def test_a_dry_test_is_scored(stores):
+    product, dataset = stores
+    dry = dataset.assign(echo=xr.where(dataset.echo.isnull(), np.nan, 0).astype(np.float32))
+    dry.echo.attrs = dataset.echo.attrs
+    counts, sample, found = scored(
+        product.assign(forecast=xr.zeros_like(product.forecast)), dry, ["frame_mse", "csi_2"]
+    )
+    assert len(sample.times) == 5
+    assert found["frame_mse"] == 0
+    assert np.isnan(found["csi_2"])  # no event: undefined, neither 0 nor 1
+    assert (counts["correct_negatives_2"] == counts.cells).all()
+
+
 def test_what_cannot_be_scored_is_told(stores):
     product, dataset = stores
     with pytest.raises(ScoreError, match="no forecast of 3 frames from 1 lies in the test"):

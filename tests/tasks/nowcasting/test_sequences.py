@@ -7,9 +7,10 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from pipeline_lib.errors import DataError
-from pipeline_lib.tasks.nowcasting.sequences import Rows
+from pipeline_lib.tasks.nowcasting.sequences import Rows, packed_cells, unpacked_cells
 
 START = np.datetime64("2010-08-26", "ns")
 MINUTE = np.timedelta64(60, "s")
@@ -64,11 +65,33 @@ def test_starts_are_those_that_a_loop_finds(made, seen, leads, stride, restarts)
             expected.append(i)
     if not (np.diff(minutes) == 5).any():
         with pytest.raises(DataError, match="no two frames are 5 minutes apart"):
-            Rows.of(ds, "echo", step_minutes=5, missing=0.25)
-        return
+            Rows.of(ds, "echo", step_minutes=5, missing=0.25).require_step(5, where="echo")
     rows = Rows.of(ds, "echo", step_minutes=5, missing=0.25)
     assert rows.starts(seen=seen, leads=leads, stride=stride).tolist() == expected
-    assert rows.incomplete == sum(not whole(i) for i in range(len(made)))
+    lacking_too_much = sum(not whole(i) for i in range(len(made)))
+    assert rows.told() == f"{len(made)} frames, {lacking_too_much} of them incomplete"
+
+
+@given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_cells_are_text_and_back(cells):
+    np.testing.assert_array_equal(unpacked_cells(packed_cells(cells), cells.shape), cells)
+
+
+def test_cells_of_the_training_are_asked_for_though_no_frame_of_the_test_has_them():
+    ds = radar([0, 5, 10], [0, 0, 0])
+    ds.echo[:, :, :2] = np.nan
+    own = Rows.of(ds, "echo", step_minutes=5, missing=0.1)
+    assert own.starts(seen=1, leads=0).tolist() == [0, 1, 2]
+    known = np.ones((2, 10), np.bool_)
+    known[:, 9] = False
+    asked = Rows.of(ds, "echo", step_minutes=5, missing=0.1, known=known)
+    assert not asked.starts(seen=1, leads=0).size
+    assert asked.told() == "3 frames, 3 of them incomplete"
+    # A cell that the training did not know may be there or not.
+    more = Rows.of(radar([0, 5], [0, 0]), "echo", step_minutes=5, missing=0, known=known & (np.arange(10) < 5))
+    assert more.starts(seen=1, leads=0).tolist() == [0, 1]
+    with pytest.raises(DataError, match=r"frames are \(2, 10\), the model was trained on \(3, 10\)"):
+        Rows.of(ds, "echo", step_minutes=5, missing=0.1, known=np.ones((3, 10), np.bool_))
 
 
 def test_frames_that_are_none_are_refused():
@@ -78,4 +101,4 @@ def test_frames_that_are_none_are_refused():
     with pytest.raises(DataError, match=r"has dimensions .* give frames"):
         Rows.of(ds.isel(x=0), "echo", step_minutes=5, missing=0.1)
     with pytest.raises(DataError, match="no two frames are 6 minutes apart, most are 5"):
-        Rows.of(ds, "echo", step_minutes=6, missing=0.1)
+        Rows.of(ds, "echo", step_minutes=6, missing=0.1).require_step(6, where="echo")

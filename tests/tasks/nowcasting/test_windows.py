@@ -69,8 +69,10 @@ def test_dry_windows_are_left_out():
     frames[7, :2] = 0.3
     frames[0, 0, 0] = np.nan
     options = TrainingOptions(seen=SEEN, leads=LEADS, wet=0.5)
-    assert _wet(frames, np.array([2, 3, 4, 5]), options).tolist() == [False, False, False, True]
-    assert _wet(frames, np.array([2, 5]), TrainingOptions(seen=SEEN, leads=LEADS)).all()
+    echo = xr.DataArray(frames, dims=("time", "y", "x"))
+    for stored in (echo, echo.chunk(time=3)):
+        assert _wet(stored, np.array([2, 3, 4, 5]), options).tolist() == [False, False, False, True]
+        assert _wet(stored, np.array([2, 5]), TrainingOptions(seen=SEEN, leads=LEADS)).all()
 
 
 LOSSES = ("squared", "absolute", "cross_entropy", "balanced", "balanced_off")

@@ -1,0 +1,75 @@
+"""Products of models whose weights follow the frames: the same as group by group, also across the turn of a period."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from pipeline_lib.learning.frame_losses import FrameLoss
+from pipeline_lib.learning.model_store import InputVariable, ModelSpec, load_model, save_model
+from pipeline_lib.models.registry import MODELS
+from pipeline_lib.tasks.nowcasting.online import follow
+from pipeline_lib.tasks.nowcasting.options import OnlineOptions
+from pipeline_lib.tasks.nowcasting.predict import product
+from pipeline_lib.tasks.nowcasting.sequences import packed_cells
+from pipeline_lib.tasks.nowcasting.windows import FrameWindows
+
+SEEN, LEADS, SIDE, FRAMES, TURN = 2, 3, 8, 24, 10
+ONLINE = OnlineOptions(block=2, learning_rate=0.01)
+OPTIONS = {"patch": 2, "kernel_input": 3, "kernel_state": 3, "widths": [3]}
+SIZES = {"seen": SEEN, "leads": LEADS, "channels": 1, "height": SIDE, "width": SIDE}
+
+
+def test_an_online_product_follows_the_frames_of_its_period_and_sees_the_last_ones_before(tmp_path):
+    model = MODELS.get("convlstm")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = model.build(model.Options(**OPTIONS), **SIZES)
+    trained = save_model(
+        tmp_path / "model.json",
+        spec=ModelSpec(
+            model="convlstm",
+            options=OPTIONS,
+            task="nowcasting",
+            inputs=(InputVariable(name="echo", units="1"),),
+            sizes=SIZES,
+            parameters=1,
+        ),
+        weights=network.state_dict(),
+        history=pd.DataFrame({"epoch": []}),
+        inputs={},
+        training={},
+        code="test",
+        extra={
+            "step_minutes": 5.0,
+            "stride": 1,
+            "missing": 0.1,
+            "loss": "squared",
+            "online": ONLINE.model_dump(mode="json"),
+            "known_cells": packed_cells(np.ones((SIDE, SIDE), np.bool_)),
+        },
+    )
+    values = np.random.default_rng(0).random((FRAMES, SIDE, SIDE), np.float32)
+    times = np.datetime64("2010-08-26", "ns") + np.arange(FRAMES) * np.timedelta64(300, "s")
+    axis = np.arange(SIDE) * 1000.0
+    ds = xr.Dataset({"echo": (("time", "y", "x"), values, {"units": "1"})}, {"time": times, "y": axis, "x": axis})
+    made = product(
+        trained, ds.isel(time=slice(TURN, None)), device="cpu", threads=1, before=ds.isel(time=slice(0, TURN))
+    )
+    assert made.time.values.tolist() == times[TURN:].tolist()
+    seen = values[TURN - SEEN + 1 :]
+    starts = np.arange(SEEN - 1, len(seen))
+    windows = FrameWindows(seen[:, None], times[TURN - SEEN + 1 :], starts, SEEN, LEADS)
+    net = copy.deepcopy(load_model(trained.path).network)
+    loss = FrameLoss("squared", logistic=net.link == "logistic", scale=None)
+    expected = []
+    for group in follow(net, windows, np.arange(len(seen)), ONLINE, loss, torch.device("cpu")):
+        with torch.inference_mode():
+            expected.append(net.forecast(windows.seen_at(starts[group])).numpy())
+    np.testing.assert_allclose(made.forecast.values, np.concatenate(expected), atol=1e-6)
+    alone = product(trained, ds.isel(time=slice(TURN, None)), device="cpu", threads=1)
+    assert alone.sizes["time"] == made.sizes["time"] - SEEN + 1
