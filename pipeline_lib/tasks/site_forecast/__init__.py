@@ -21,6 +21,7 @@ class SiteForecast:
     model_tasks = ("site_forecast",)
     needs_labels = False
     every_time = False
+    looks_back = False
 
     @staticmethod
     def reach_days(training: Options) -> float:
