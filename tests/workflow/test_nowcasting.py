@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 from pandas import read_csv
 from PIL import Image
 
-from pipeline_lib.config.loader import load_experiment
-from pipeline_lib.errors import ConfigError
 from pipeline_lib.io.counts_table import read_counts
 from pipeline_lib.io.identifier import carried_by
 from pipeline_lib.io.manifest import read_manifest
-from pipeline_lib.train.stage import train_model
-from tests.workflow.project import snakemake, write_simulated_project
+from tests.workflow.project import gyre, snakemake, write_simulated_project
 
 SEEN, LEADS, LENGTH = 3, 4, 8
 SIMULATION = {
@@ -124,26 +122,16 @@ def test_an_online_competitor_has_the_same_weights_and_follows_each_sequence(now
     np.testing.assert_array_equal(changed, ages == SEEN + LEADS - 1)
 
 
-def test_what_learns_nothing_cannot_follow_frames(nowcasts):
-    loaded = load_experiment(nowcasts / "config/experiments/nowcasts.yaml")
-    training = loaded.task.TrainingOptions(**{**EXPERIMENT["training"], "online": {}})
-    with pytest.raises(ConfigError, match=r"training\.online: Last frame has no weights that could follow frames"):
-        train_model(
-            task="nowcasting",
-            model="last_frame",
-            model_options=loaded.model_options("last_frame"),
-            training=training,
-            inputs=["image"],
-            train=(loaded.spec.split.train.first, loaded.spec.split.train.last),
-            validation=(loaded.spec.split.validation.first, loaded.spec.split.validation.last),
-            seed=0,
-            datasets=[nowcasts / "data/digits-that-move/dataset/2000-01.json"],
-            labels=[],
-            statistics=nowcasts / "results/nowcasts/statistics.json",
-            output=nowcasts / "refused/model.json",
-            device="cpu",
-            devices=1,
-            threads=1,
-            end=None,
-            code="",
-        )
+def test_what_learns_nothing_cannot_follow_frames(nowcasts, tmp_path):
+    refused = tmp_path / "refused.yaml"
+    training = {**EXPERIMENT["training"], "online": {}}
+    refused.write_text(yaml.safe_dump({**EXPERIMENT, "models": ["last_frame"], "training": training}))
+    data = ("--datasets", "data/digits-that-move/dataset/2000-01.json")
+    statistics = ("--statistics", "results/nowcasts/statistics.json")
+    output = tmp_path / "model.json"
+    done = gyre(
+        "train", refused, "--model", "last_frame", "--seed", 0, *data, *statistics, "--output", output, cwd=nowcasts
+    )
+    assert done.returncode != 0
+    assert "training.online: Last frame has no weights that could follow frames" in done.stderr
+    assert not output.exists()
