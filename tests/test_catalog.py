@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 
 from pipeline_lib.catalog import Catalog
+from pipeline_lib.data.forms import GAPPY
 from pipeline_lib.errors import ConfigError, FetchError
 from pipeline_lib.fetch.base import WantedFile
 from tests.fetch.helpers import entry, netcdf, write_catalog
@@ -44,10 +45,10 @@ def changed(path: str, value: object, *, fetch: dict[str, Any] = FILE, parts: st
 
 def test_ours_is_valid_and_complete() -> None:
     catalog = Catalog.load(OURS)
-    assert len(catalog.sources) == 36
+    assert len(catalog.sources) == 41
     for source in catalog.sources.values():
         assert source.provenance().keys() == {"citation", "licence", "homepage"}
-        if source.driver == "simulate" or source.block.form == "frames":
+        if source.driver == "simulate" or source.block.form in GAPPY:
             continue
         assert set(source.dataset_variables()) == {"adt", "adt_high_pass", "ugos", "vgos"}
         part = "all" if source.parts == "whole" else "2005-04"
@@ -55,9 +56,9 @@ def test_ours_is_valid_and_complete() -> None:
         assert (wanted.sha256 is not None) == (source.driver == "pypi")
 
 
-def test_our_frames_are_pinned_or_tell_how_to_come_by_them() -> None:
-    frames = [s for s in Catalog.load(OURS).sources.values() if s.block.form == "frames"]
-    assert len(frames) == 11
+def test_our_frames_and_stations_are_pinned_or_tell_how_to_come_by_them() -> None:
+    frames = [s for s in Catalog.load(OURS).sources.values() if s.block.form in GAPPY]
+    assert len(frames) == 13
     for source in frames:
         part = "all" if source.parts == "whole" else source.periods(source.time.start, source.time.start)[0]
         files = [WantedFile(**file) for file in source.fetch_options(part)["files"]]

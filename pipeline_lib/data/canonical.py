@@ -2,9 +2,9 @@
 
 Maps: dimensions ``(time, latitude, longitude)``; latitude strictly ascending within [-90, 90]; longitude strictly
 ascending within [-180, 180); missing values NaN. States, of simulations: ``time`` first, then what the simulation
-names, nothing missing. Frames, of radars and satellites: as maps, or on axes ``y`` and ``x`` of a projection in metres;
-frames may be missing, and values in them. All: time ``datetime64[ns]`` in UTC, strictly increasing; floats in the unit
-of the contract.
+names, nothing missing. Frames, of radars and satellites: as maps, or on axes ``y`` and ``x`` of a projection in
+metres; frames may be missing, and values in them. Stations: ``(time, station)``, where anything may be missing. All:
+time ``datetime64[ns]`` in UTC, strictly increasing; floats in the unit of the contract.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from pipeline_lib.data.forms import Form
+from pipeline_lib.data.forms import GAPPY, Form
 from pipeline_lib.data.projected import canonical_plane, is_projected
 from pipeline_lib.data.units import conversion
 from pipeline_lib.data.variables import VariableSpec
@@ -61,7 +61,7 @@ def canonicalise(
     where
         Name of the source or file, for messages.
     form
-        Maps, states or frames.
+        Maps, states, frames or stations.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def canonicalise(
     out = out.rename({spec.name: name for name, spec in variables.items() if spec.name != name})
     if form == "frames" and is_projected(out):
         out = canonical_plane(_time(_time_first(out, where), where).reset_coords(drop=True), where)
-    elif form == "states":
+    elif form in ("states", "stations"):
         out = _time(_time_first(out, where), where)
     else:
         out = _rename_coordinates(out, where).reset_coords(drop=True)
@@ -128,7 +128,8 @@ def check_values(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
     ------
     DataError
         If a value is infinite, huge or out of range; of maps: a time step has no finite value, or land seems stored as
-        a number; of states: a value is missing. Of frames nothing need be there, and zeros are dry weather.
+        a number; of states: a value is missing. Of frames and stations nothing need be
+        there, and zeros are dry weather.
     """
     for name, spec in variables.items():
         values = ds[name].values
@@ -139,7 +140,7 @@ def check_values(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where
         if form == "states" and not finite.all():
             raise DataError(f"lacks a value on {_day(ds, ~finite)}", where=place, fix="did the simulation blow up?")
         empty = ~finite.any(axis=_others(finite))
-        if form != "frames" and empty.any():
+        if form not in GAPPY and empty.any():
             raise DataError(f"has no finite value on {ds.time.values[empty][0]:.10}", where=place)
         _check_range(ds, values, spec, place)
         if form == "maps" and finite.all():

@@ -8,6 +8,7 @@ from datetime import date, datetime
 import numpy as np
 import xarray as xr
 
+from pipeline_lib.data.forms import GAPPY
 from pipeline_lib.data.periods import day_of, overlaps
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
@@ -43,7 +44,7 @@ def open_days(manifests: Sequence[Manifest], start: date, end: date, *, every_da
     ------
     DataError
         If the periods that are needed have different grids, or a day of the range is in none of them: unless not
-        ``every_day`` must be there, or they hold frames, of which any may be missing.
+        ``every_day`` must be there, or they hold frames or series of stations, of which any may be missing.
     """
     used = [m for m in manifests if overlaps(m.content["period"], day_of(start), day_of(end))] or manifests[:1]
     parts = [open_store(m, f"{m.content['period']}.zarr", chunks={}) for m in used]
@@ -55,6 +56,6 @@ def open_days(manifests: Sequence[Manifest], start: date, end: date, *, every_da
     days = np.unique(ds.time.values.astype("datetime64[D]"))
     wanted = np.arange(np.datetime64(start, "D"), np.datetime64(end, "D") + 1)
     missing = np.setdiff1d(wanted, days)
-    if missing.size and every_day and any(m.content.get("form") != "frames" for m in used):
+    if missing.size and every_day and any(m.content.get("form") not in GAPPY for m in used):
         raise DataError(f"holds no data for {missing[0]}", where=", ".join(str(m.path) for m in manifests))
     return ds

@@ -81,6 +81,23 @@ class LstmLayer(nn.Module):
         return hidden, cell
 
 
+def conv_layer(inputs: int | None, width: int, kernel_input: int, kernel_state: int) -> LstmLayer:
+    """Return a layer over maps, with convolutions of kernels of these sides; without input if it has no channels."""
+    out = _GATES * width
+    return LstmLayer(
+        nn.Conv2d(inputs, out, kernel_input, padding=kernel_input // 2) if inputs else None,
+        nn.Conv2d(width, out, kernel_state, padding=kernel_state // 2, bias=not inputs),
+        width,
+        axes=2,
+    )
+
+
+def dense_layer(inputs: int | None, units: int) -> LstmLayer:
+    """Return a layer over vectors; without input if it has no values."""
+    out = _GATES * units
+    return LstmLayer(nn.Linear(inputs, out) if inputs else None, nn.Linear(units, out, bias=not inputs), units, axes=0)
+
+
 class LstmNowcaster(Nowcaster):
     """Layers that read the frames, and as many that go on from the states of the first without any input.
 
@@ -140,13 +157,7 @@ class ConvLstm(LstmNowcaster):
         self, *, channels: int, leads: int, patch: int, kernel_input: int, kernel_state: int, widths: Sequence[int]
     ) -> None:
         def layer(inputs: int | None, width: int) -> LstmLayer:
-            out = _GATES * width
-            return LstmLayer(
-                nn.Conv2d(inputs, out, kernel_input, padding=kernel_input // 2) if inputs else None,
-                nn.Conv2d(width, out, kernel_state, padding=kernel_state // 2, bias=not inputs),
-                width,
-                axes=2,
-            )
+            return conv_layer(inputs, width, kernel_input, kernel_state)
 
         super().__init__(layer, channels * patch**2, widths, leads)
         self.out = nn.Conv2d(sum(widths), patch**2, 1)
@@ -174,13 +185,7 @@ class FcLstm(LstmNowcaster):
     """
 
     def __init__(self, *, channels: int, height: int, width: int, leads: int, widths: Sequence[int]) -> None:
-        def layer(inputs: int | None, units: int) -> LstmLayer:
-            out = _GATES * units
-            return LstmLayer(
-                nn.Linear(inputs, out) if inputs else None, nn.Linear(units, out, bias=not inputs), units, axes=0
-            )
-
-        super().__init__(layer, channels * height * width, widths, leads)
+        super().__init__(dense_layer, channels * height * width, widths, leads)
         self.out = nn.Linear(widths[-1], height * width)
 
     def forward(self, frames: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from pipeline_lib.catalog import Source
 from pipeline_lib.data.blocks import in_blocks
 from pipeline_lib.data.canonical import canonicalise
 from pipeline_lib.data.datasets import concat_times
-from pipeline_lib.data.forms import Form
+from pipeline_lib.data.forms import GAPPY, Form
 from pipeline_lib.data.periods import expected_times
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.readers.registry import READERS
@@ -53,9 +53,9 @@ def shares(source: Source, fetched: Manifest) -> dict[str, str]:
 def _complete(times: np.ndarray, expected: np.ndarray, form: Form) -> np.ndarray:
     """Return the times of a period if it is complete, none otherwise.
 
-    Of frames any may be missing: a period is complete once its last time step or a later one has come.
+    Of frames and stations any may be missing: a period is complete once its last time step or a later one has come.
     """
-    if form == "frames":
+    if form in GAPPY:
         within = (times >= expected[0]) & (times < expected[-1].astype("datetime64[D]") + np.timedelta64(1, "D"))
         there: np.ndarray = times[within & (times[-1] >= expected[-1])]
         return there

@@ -15,7 +15,7 @@ import xarray as xr
 from pipeline_lib.data.blocks import checked, in_blocks
 from pipeline_lib.data.canonical import canonicalise
 from pipeline_lib.data.datasets import concat_times
-from pipeline_lib.data.forms import Form
+from pipeline_lib.data.forms import GAPPY, Form
 from pipeline_lib.data.grids import grid_step
 from pipeline_lib.data.periods import bounds, expected_times
 from pipeline_lib.data.projected import PROJECTION
@@ -46,7 +46,7 @@ class Delivery:
     step_hours
         Time step; frames may be missing, even all, and lie between the steps.
     form
-        Whether it holds maps, states or frames.
+        Whether it holds maps, states, frames or stations.
     reader
         Registered reader of the raw files.
     """
@@ -121,7 +121,7 @@ def _facts(ds: xr.Dataset, delivered: xr.Dataset, delivery: Delivery) -> dict[st
         "form": form,
         "times": int(ds.sizes["time"]),
         "shape": [int(ds.sizes[d]) for d in _space(ds)],
-        "grid_step": [grid_step(ds[axis].values) for axis in _space(ds)] if form != "states" else [],
+        "grid_step": [grid_step(ds[axis].values) for axis in _space(ds)] if form in ("maps", "frames") else [],
         **_projection(ds),
         "units": {str(name): str(ds[name].attrs["units"]) for name in ds.data_vars},
         "variables": {name: spec.model_dump(mode="json", exclude={"name"}) for name, spec in variables},
@@ -182,7 +182,7 @@ def open_files(files: list[Path], delivery: Delivery, *, start: date, end: date)
     ]
     ds = concat_times(parts, where=list(opened))
     ds = ds.sel(time=_span(start, end))
-    if form == "frames":
+    if form in GAPPY:
         _check_once(ds.time.values, where)  # which follow one another closely enough is for those to say who use them
         if not ds.sizes["time"]:
             logger.warning("%s: there is no frame from %s to %s: the period is empty", where, start, end)

@@ -20,6 +20,7 @@ _DAY_HOURS = 24
 _MINUTES = 60
 _METRES = 1000
 _SECONDS = 3600
+_FULL_TURN = 360.0
 
 
 @SIMULATIONS.register("wind_field")
@@ -34,7 +35,8 @@ class WindField:
     where n is the nearest of the stations further west, lag the time in which the mean wind comes from its longitude,
     at least one step, and a(s, t) an autoregressive process of first order, of the same deviation for all; for the
     station in the far west e = a. So a station's own past and that of its neighbour tell what the prediction does not.
-    All of it is ours.
+    The direction is that of the nearest grid point, turned by an autoregressive process of each station's own, of the
+    same memory. All of it is ours.
     """
 
     class Options(BaseOptions):
@@ -70,11 +72,14 @@ class WindField:
         """Hours in which the correlation of a falls to 1 / e."""
         carry: float = Field(0.8, ge=0, lt=1)
         """Share of e that comes from the neighbour in the west."""
+        veer: float = Field(15.0, ge=0)
+        """Standard deviation of the angle between the station's wind and the predicted one, degrees."""
 
     @staticmethod
     def run(options: Options, *, times: int) -> xr.Dataset:
         """Return ``ff`` (time, station), ``nwp_u`` and ``nwp_v`` (time, row, column), all in m s-1.
 
+        Besides, ``dd`` (time, station), the direction that the wind comes from, in degrees clockwise from north.
         Coordinates ``station_row`` and ``station_column`` (station,) tell where stations are, in grid points.
         """
         import numpy as np
@@ -89,10 +94,15 @@ class WindField:
         row, column = np.rint(places).astype(int).T
         daily = options.bias * np.cos(2 * math.pi * (hours - options.bias_hour) / _DAY_HOURS)
         speed = np.hypot(u, v)[:, row, column] + daily[:, None] + _errors(rng, options, places, times)
-        wind = {"units": "m s-1"}
+        # From a generator of its own: speeds are the same whatever the directions.
+        turns = _processes(np.random.default_rng([options.seed, 1]), options, times, options.stations)
+        predicted = np.degrees(np.arctan2(-u[:, row, column], -v[:, row, column]))
+        direction = (predicted + options.veer * turns) % _FULL_TURN
+        wind, angle = {"units": "m s-1"}, {"units": "degree"}
         return xr.Dataset(
             {
                 "ff": (("time", "station"), np.maximum(speed, 0), wind | {"long_name": "wind speed at the stations"}),
+                "dd": (("time", "station"), direction, angle | {"long_name": "direction that the wind comes from"}),
                 "nwp_u": (("time", "row", "column"), u, wind | {"long_name": "predicted wind towards the east"}),
                 "nwp_v": (("time", "row", "column"), v, wind | {"long_name": "predicted wind towards the north"}),
             },
@@ -152,9 +162,6 @@ def _errors(
     rng: np.random.Generator, options: WindField.Options, places: NDArray[np.float64], times: int
 ) -> NDArray[np.float64]:
     """Errors e (time, station)."""
-    import numpy as np
-    from scipy.signal import lfilter
-
     sources = neighbours(places, options)
     way = [0] * len(sources)
     for number, source in enumerate(sources):
@@ -162,12 +169,20 @@ def _errors(
             way[number] = way[source.station] + source.lag
     # So long before the first time that all it depends on is drawn.
     before = max(way)
-    kept = math.exp(-options.minutes / _MINUTES / options.memory)
-    drawn = options.deviation * rng.standard_normal((before + times, len(places)))
-    drawn[1:] *= math.sqrt(1 - kept**2)
-    errors = np.asarray(lfilter([1.0], [1.0, -kept], drawn, axis=0))
+    errors = options.deviation * _processes(rng, options, before + times, len(places))
     for number, source in enumerate(sources):
         if source is not None:
             errors[:, number] *= math.sqrt(1 - options.carry**2)
             errors[source.lag :, number] += options.carry * errors[: len(errors) - source.lag, source.station]
     return errors[before:]
+
+
+def _processes(rng: np.random.Generator, options: WindField.Options, times: int, count: int) -> NDArray[np.float64]:
+    """Autoregressive processes of first order (time, process) of variance 1 and the memory asked for."""
+    import numpy as np
+    from scipy.signal import lfilter
+
+    kept = math.exp(-options.minutes / _MINUTES / options.memory)
+    drawn = rng.standard_normal((times, count))
+    drawn[1:] *= math.sqrt(1 - kept**2)
+    return np.asarray(lfilter([1.0], [1.0, -kept], drawn, axis=0))

@@ -48,7 +48,7 @@ def test_equal_options_give_equal_bytes_and_an_earlier_end_the_beginning(seed, t
     assert dict(ds.sizes) == {"time": times, "station": stations, "row": 5, "column": 5}
     assert (np.diff(ds.station_column) >= 0).all()
     assert ds.ff.min() >= 0
-    for variable in (ds.ff, ds.nwp_u, ds.nwp_v):
+    for variable in (ds.ff, ds.dd, ds.nwp_u, ds.nwp_v):
         assert variable.dtype == np.float64
         assert set(variable.attrs) == {"units", "long_name"}
 
@@ -83,6 +83,21 @@ def test_errors_come_from_the_neighbour_and_from_the_own_past():
     size = min(map(len, fresh))
     apart = np.corrcoef(np.stack([own[-size:] for own in fresh])) - np.eye(len(fresh))
     assert abs(apart).max() < 0.12
+
+
+def test_directions_are_the_predicted_ones_and_turned_by_as_much_as_asked_for():
+    ds = run(50, veer=0, side=5, stations=3, **WINDY)
+    for station in range(3):
+        row, column = (round(float(ds[f"station_{axis}"][station])) for axis in ("row", "column"))
+        u, v = ds.nwp_u.values[:, row, column], ds.nwp_v.values[:, row, column]
+        angle = np.radians(ds.dd.values[:, station])
+        # A wind from the north, at 0 degrees, blows towards the south.
+        np.testing.assert_allclose(-np.sin(angle) * np.hypot(u, v), u, atol=1e-9)
+        np.testing.assert_allclose(-np.cos(angle) * np.hypot(u, v), v, atol=1e-9)
+    turned = run(4000, veer=20, side=5, stations=3, **WINDY)
+    off = (turned.dd - run(4000, veer=0, side=5, stations=3, **WINDY).dd + 180) % 360 - 180
+    np.testing.assert_allclose(off.std("time"), 20, rtol=0.25)
+    assert turned.ff.identical(run(4000, veer=0, side=5, stations=3, **WINDY).ff)
 
 
 def test_the_lag_is_the_way_to_the_east_at_the_mean_wind():

@@ -18,61 +18,25 @@ from pipeline_lib.errors import ConfigError
 from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
 from pipeline_lib.skill import balanced, contingency, continuous, neighbourhood
 from pipeline_lib.skill.regimes import REGIMES
+from pipeline_lib.tasks.lead_metrics import LEAD, LeadMetric
 from pipeline_lib.tasks.nowcasting.counted import BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED, TEMPERATURE, suffix
 
 Values = NDArray[np.float64]
 Part = tuple[str] | tuple[str, float] | tuple[str, float, int] | tuple[str, float, str]
-_LEAD = re.compile(r"(?:^|_)lead_([1-9][0-9]*)$")
 
 
-class FrameMetric:
-    """A score at each lead, averaged over leads."""
+class FrameMetric(LeadMetric):
+    """A score at each lead, averaged over leads, of the counts that :mod:`pipeline_lib.skill` names."""
 
-    direction: ClassVar[Direction] = "lower"
-    unit: ClassVar[str] = "1"
-    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
-    has_interval: ClassVar[bool] = True
-    sampled_by: ClassVar[str | None] = None
     part: ClassVar[Part] = ("",)
     """What it needs to be counted, and with which arguments."""
-    lead: ClassVar[int | None] = None
-    """The only lead that it looks at, if there is one."""
     of_truth: ClassVar[bool] = False
     """Whether it is made of the truth alone, and so the same for all competitors."""
-
-    score: ClassVar[staticmethod[[Counts], Values]]
-    """Makes the score of counts by the names that :mod:`pipeline_lib.skill` gives them."""
-
-    @classmethod
-    def needed(cls, counts: Counts) -> Counts:
-        """Return the counts by those names."""
-        return counts
-
-    @classmethod
-    def by_lead(cls, counts: Counts) -> Values:
-        """Return the score (resample, lead)."""
-        return cls.score(cls.needed(counts))
 
     @classmethod
     def perfect(cls, counts: Counts) -> Values | None:  # noqa: ARG003 - of most there is none
         """Return the score (resample, lead) of a perfect forecast, where it is not the best value there is."""
         return None
-
-    @classmethod
-    def from_counts(cls, counts: Counts) -> Values:
-        """Return one value per resample.
-
-        Raises
-        ------
-        ConfigError
-            If forecasts are shorter than the lead.
-        """
-        values = cls.by_lead(counts)
-        if cls.lead is None:
-            return np.asarray(values.mean(axis=-1))
-        if values.shape[-1] < cls.lead:
-            raise ConfigError(f"needs {cls.lead} leads, there are {values.shape[-1]}", where="scoring.metrics")
-        return np.asarray(values[..., cls.lead - 1])
 
     @classmethod
     def member(cls, argument: str) -> type[Self]:
@@ -83,7 +47,7 @@ class FrameMetric:
         ConfigError
             If the argument is not what it needs.
         """
-        found = _LEAD.search(argument)
+        found = LEAD.search(argument)
         rest = argument[: found.start()] if found else argument
         words, part = cls.with_arguments(rest)
         title = (cls.__doc__ or "").splitlines()[0].rstrip(".").replace("*", words)

@@ -4,43 +4,32 @@ from __future__ import annotations
 
 import base64
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from pipeline_lib.data.blocks import time_blocks
-from pipeline_lib.data.trajectories import AGE_OF_STATE, ages_of
+from pipeline_lib.data.rows import Index, Mask, TimesInRow, linked
 from pipeline_lib.errors import DataError
 
-Index = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+__all__ = ["Index", "Mask", "Rows", "known_cells", "packed_cells", "unpacked_cells"]
 
 _MAP = 3
 """Axes of the frames of a variable: time, rows, columns."""
-_TOLERANCE = np.timedelta64(1, "s")
-"""Times from files are rounded to seconds."""
 
 
 @dataclass(frozen=True)
-class Rows:
+class Rows(TimesInRow):
     """Frames in a row, one step apart, of one sequence, none of them lacking too much.
 
     Attributes
     ----------
-    before, after
-        How many such frames precede and follow each frame without a gap (time,); -1 for frames that lack too much.
     known
         Cells (y, x) that a frame should have: the others never have a value.
-    gap_minutes
-        Minutes between most frames, where there are several and none is one step after another.
     """
 
-    before: Index
-    after: Index
-    known: Mask
-    gap_minutes: float | None = None
+    known: Mask = field(kw_only=True)
 
     @classmethod
     def of(
@@ -79,40 +68,8 @@ class Rows:
         whole = np.zeros(len(frames), dtype=np.bool_)
         for part, values in time_blocks(frames):
             whole[part] = np.isfinite(values)[:, known].mean(axis=1) >= 1 - missing
-        step = np.timedelta64(round(step_minutes * 60), "s")
-        gaps = np.diff(ds["time"].values)
-        ages = ages_of(ds) if AGE_OF_STATE in ds else np.arange(len(whole))
-        apart = abs(gaps - step) < _TOLERANCE
-        linked = apart & (np.diff(ages) == 1) & whole[1:] & whole[:-1]
-        usual = None
-        if len(whole) > 1 and not apart.any():
-            usual = float(np.median(gaps.astype("timedelta64[s]").astype(float))) / 60
-        before, after = _runs(linked), _runs(linked[::-1])[::-1]
-        return cls(np.where(whole, before, -1), np.where(whole, after, -1), known, usual)
-
-    def told(self, first: int = 0) -> str:
-        """Return how many frames there are, in words; without the ``first`` ones."""
-        before = self.before[first:]
-        return f"{len(before)} frames, {int((before < 0).sum())} of them incomplete"
-
-    def wrong_step(self, step_minutes: float) -> str:
-        """Return what is wrong if there are frames, but no two of them one step apart; else nothing."""
-        if self.gap_minutes is None:
-            return ""
-        return f"no two frames are {step_minutes:g} minutes apart, most are {self.gap_minutes:g}"
-
-    def require_step(self, step_minutes: float, *, where: str) -> None:
-        """Raise :class:`DataError` if there are frames, but no two of them one step apart."""
-        if wrong := self.wrong_step(step_minutes):
-            raise DataError(wrong, where=where, fix="correct training.step_minutes")
-
-    def starts(self, *, seen: int, leads: int, stride: int = 1) -> Index:
-        """Return the frames that ``seen`` - 1 others precede and ``leads`` others follow.
-
-        With a stride, of each row only every so many from the first possible one on.
-        """
-        fitting = (self.before >= seen - 1) & (self.after >= leads)
-        return np.flatnonzero(fitting & ((self.before - (seen - 1)) % stride == 0))
+        before, after, usual = linked(ds, whole, step_minutes=step_minutes)
+        return cls(before, after, usual, known=known)
 
 
 def known_cells(frames: xr.DataArray) -> Mask:
@@ -140,11 +97,3 @@ def unpacked_cells(text: str, shape: tuple[int, int]) -> Mask:
     """Return the cells (y, x) that :func:`packed_cells` wrote."""
     bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
     return np.unpackbits(bits, count=shape[0] * shape[1]).astype(np.bool_).reshape(shape)
-
-
-def _runs(linked: Mask) -> Index:
-    """Return how many links in a row end at each of the frames that they link."""
-    counts = np.zeros(len(linked) + 1, dtype=np.int64)
-    for i, link in enumerate(linked):
-        counts[i + 1] = counts[i] + 1 if link else 0
-    return counts

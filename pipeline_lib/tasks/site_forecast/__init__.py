@@ -1,0 +1,58 @@
+"""Forecasts at a site: the next values of a series, or a sum that follows, from series and fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.options import Options
+from pipeline_lib.tasks.registry import TASKS
+from pipeline_lib.tasks.site_forecast.options import ScoringOptions, TrainingOptions
+
+__all__ = ["SiteForecast"]
+
+
+@TASKS.register("site_forecast")
+class SiteForecast:
+    """Series and fields in, the numbers that follow at a site out, compared with them lead by lead."""
+
+    TrainingOptions = TrainingOptions
+    ScoringOptions = ScoringOptions
+    model_tasks = ("site_forecast",)
+    needs_labels = False
+    every_time = False
+    looks_back = False
+
+    @staticmethod
+    def reach_days(training: Options) -> float:
+        """Return 0: windows and forecasts lie wholly within the days of their split."""
+        if not isinstance(training, TrainingOptions):
+            raise TypeError("training must be TrainingOptions")
+        return 0
+
+    @staticmethod
+    def step_days(training: Options) -> None:
+        """Return nothing: times may lie closer than those of a window, or be missing."""
+
+    @staticmethod
+    def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - the same is counted for all metrics
+        """Return nothing: no option changes what is counted."""
+        return {}
+
+    @staticmethod
+    def check(training: Options, scoring: Options) -> None:
+        """Raise :class:`ConfigError` if a metric needs a longer forecast than is made, or what is not forecast."""
+        from pipeline_lib.metrics import METRICS
+
+        if not (isinstance(training, TrainingOptions) and isinstance(scoring, ScoringOptions)):
+            raise TypeError("not the options of this task")
+        for name in scoring.metrics:
+            metric = METRICS.get(name)
+            lead = getattr(metric, "lead", None) or 0
+            if lead > training.leads:
+                raise ConfigError(f"is {training.leads}, and {name} needs {lead}", where="training.leads")
+            if getattr(metric, "of_prediction", False) and not training.nwp:
+                raise ConfigError(f"{name} compares with a prediction", where="training.nwp", fix="name its fields")
+            targets = getattr(metric, "targets", training.targets)
+            if targets != training.targets:
+                raise ConfigError(f"is {training.targets}, and {name} is of {targets}", where="training.targets")

@@ -1,0 +1,288 @@
+"""Series and fields of a dataset as arrays, and what each of their columns is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from pipeline_lib.data.rows import Index, TimesInRow, linked
+from pipeline_lib.errors import ConfigError, DataError
+from pipeline_lib.models.sites import Fields, Scale, Site
+from pipeline_lib.tasks.site_forecast.options import TrainingOptions
+
+Values = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+STATION = "station"
+_HOUR, _DAY = np.timedelta64(1, "h"), np.timedelta64(1, "D")
+_SERIES, _MAP, _VOLUME = (1, 2), 3, 4
+"""Axes of series, with and without stations, of maps and of maps at several levels."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Everything that forecasts at a site are made from and compared with.
+
+    Attributes
+    ----------
+    times
+        datetime64 (time,).
+    targets
+        float32 (time, target); missing values NaN.
+    series
+        float32 (time, series) that are seen.
+    fields, ahead
+        float32 (time, channel, row, column): fields of the past, and those of a prediction.
+    past, future
+        Which times lie in a row with all that is seen of the past there, and with all of the prediction.
+    """
+
+    times: NDArray[np.datetime64]
+    targets: Values
+    series: Values
+    fields: Values
+    ahead: Values
+    past: TimesInRow
+    future: TimesInRow
+
+    @classmethod
+    def of(
+        cls,
+        ds: xr.Dataset,
+        inputs: Sequence[str],
+        options: TrainingOptions,
+        means: Mapping[str, float],
+    ) -> Columns:
+        """Read the columns of a dataset.
+
+        Parameters
+        ----------
+        ds
+            Holds the inputs, and ``age`` if it is of several sequences.
+        inputs
+            Variables: the targets first, then other series and fields in any order.
+        options
+            Which of them is what.
+        means
+            Over the training days; what is seen where a field lacks a value.
+
+        Raises
+        ------
+        DataError
+            If a variable has other axes than it should.
+        ConfigError
+            If the station is not there, or a target is no series.
+        """
+        parts = _parted(ds, inputs, options)
+        targets = np.stack([_series(ds[name], options.station) for name in inputs[: options.targets]], axis=1)
+        series = np.concatenate([np.empty((len(targets), 0), np.float32), *_seen_series(ds, parts.series, options)], 1)
+        fields, ahead = _stacked(ds, parts.fields), _stacked(ds, parts.ahead)
+        foretold = _enough(ahead, options.missing)
+        whole = np.isfinite(series).all(axis=1) & _enough(fields, options.missing) & foretold
+        for values, names in ((fields, parts.fields), (ahead, parts.ahead)):
+            _fill(values, [means[name] for name in names for _ in range(_channels(ds[name]))])
+        past, future = (
+            TimesInRow(*linked(ds, there, step_minutes=options.step_minutes)) for there in (whole, foretold)
+        )
+        past.require_step(options.step_minutes, where=inputs[0])
+        return cls(ds["time"].values, targets, series, fields, ahead, past, future)
+
+    @property
+    def hour(self) -> Values:
+        """Sine and cosine of the time of day (time, 2)."""
+        turn = 2 * np.pi * ((self.times - self.times.astype("datetime64[D]")) / _DAY)
+        return np.stack([np.sin(turn), np.cos(turn)], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    series: tuple[str, ...]
+    fields: tuple[str, ...]
+    ahead: tuple[str, ...]
+
+
+def _parted(ds: xr.Dataset, inputs: Sequence[str], options: TrainingOptions) -> _Parts:
+    """Tell series, fields of the past and those of a prediction apart."""
+    missing = sorted(set(options.nwp) - set(inputs))
+    if missing:
+        raise ConfigError(f"{missing[0]!r} is not among the inputs", where="training.nwp", fix="name it in inputs")
+    for name in inputs[: options.targets]:
+        if ds[name].ndim not in _SERIES:
+            raise ConfigError(f"{name} is forecast and is no series", where="inputs", fix="name a series first")
+    seen = inputs[options.targets :] if options.accumulated else inputs
+    series = tuple(name for name in seen if ds[name].ndim in _SERIES)
+    rest = [name for name in seen if ds[name].ndim not in _SERIES and name not in options.nwp]
+    return _Parts(series, tuple(rest), options.nwp)
+
+
+def _series(variable: xr.DataArray, station: int | None) -> Values:
+    """Return a series (time,): of a station where there are stations."""
+    if variable.ndim == 1:
+        return variable.values.astype(np.float32)
+    _require_station(variable, station)
+    return variable.values[:, station].astype(np.float32)
+
+
+def _require_station(variable: xr.DataArray, station: int | None) -> None:
+    if variable.ndim != len(_SERIES) or variable.dims[1] != STATION:
+        raise DataError(f"has dimensions {variable.dims}", where=str(variable.name), fix="give (time, station)")
+    if station is None or station >= variable.sizes[STATION]:
+        raise ConfigError(
+            f"is {station}, {variable.name} has {variable.sizes[STATION]} stations",
+            where="training.station",
+            fix="give the place of one, counted from 0",
+        )
+
+
+def _seen_series(ds: xr.Dataset, names: Sequence[str], options: TrainingOptions) -> list[Values]:
+    """Return the series that are seen (time, some): the site's own of each variable first, then the neighbours'."""
+    own = [_series(ds[name], options.station)[:, None] for name in names]
+    others = []
+    for name in names:
+        if ds[name].ndim == 1:
+            continue
+        there = [number for number in range(ds[name].sizes[STATION]) if number != options.station]
+        chosen = there if options.neighbours is None else list(options.neighbours)
+        if not set(chosen) <= set(there):
+            raise ConfigError(f"{chosen} are not all other stations", where="training.neighbours")
+        others.append(ds[name].values[:, chosen].astype(np.float32))
+    return [*own, *others]
+
+
+def _channels(variable: xr.DataArray) -> int:
+    return variable.shape[1] if variable.ndim == _VOLUME else 1
+
+
+def _stacked(ds: xr.Dataset, names: Sequence[str]) -> Values:
+    """Return fields as channels (time, channel, row, column); a variable with levels makes a channel of each."""
+    if not names:
+        return np.empty((ds.sizes["time"], 0, 0, 0), np.float32)
+    grid = ds[names[0]].shape[-2:]
+    layers = []
+    for name in names:
+        if ds[name].ndim not in (_MAP, _VOLUME) or ds[name].shape[-2:] != grid:
+            raise DataError(
+                f"has shape {ds[name].shape}, the fields are {grid}", where=name, fix="put it on their grid"
+            )
+        layers.append(ds[name].values.astype(np.float32).reshape(ds.sizes["time"], -1, *grid))
+    return np.concatenate(layers, axis=1)
+
+
+def _enough(values: Values, missing: float) -> Mask:
+    """Return at which times no larger share of fields (time, channel, row, column) is missing."""
+    flat = values.reshape(len(values), -1)
+    return np.asarray((~np.isfinite(flat)).sum(axis=1) <= missing * flat.shape[1])
+
+
+def _fill(values: Values, means: Sequence[float]) -> None:
+    """Put the mean of its channel in place of each missing value."""
+    for channel, mean in enumerate(means):
+        part = values[:, channel]
+        part[~np.isfinite(part)] = mean
+
+
+def site_of(ds: xr.Dataset, inputs: Sequence[str], options: TrainingOptions, scales: Mapping[str, Scale]) -> Site:
+    """Return what models see and forecast, with the scale of each column."""
+    parts = _parted(ds, inputs, options)
+    own = [scales[name] for name in parts.series]
+    others = [
+        scales[name]
+        for name, part in zip(parts.series, _counts(ds, parts.series, options), strict=True)
+        for _ in range(part)
+    ]
+    return Site(
+        seen=options.seen,
+        leads=options.leads,
+        accumulated=options.accumulated,
+        targets=tuple(scales[name] for name in inputs[: options.targets]),
+        series=tuple(own + others),
+        fields=_fields(ds, parts.fields, scales),
+        ahead=_fields(ds, parts.ahead, scales),
+        point=nearest_point(ds, parts.ahead[0], options.station) if parts.ahead else None,
+        speed=options.speed,
+    )
+
+
+def _counts(ds: xr.Dataset, names: Sequence[str], options: TrainingOptions) -> list[int]:
+    """Number of neighbours' series of each variable."""
+    every = [0 if ds[name].ndim == 1 else ds[name].sizes[STATION] - 1 for name in names]
+    return every if options.neighbours is None else [min(n, len(options.neighbours)) for n in every]
+
+
+def _fields(ds: xr.Dataset, names: Sequence[str], scales: Mapping[str, Scale]) -> Fields:
+    if not names:
+        return Fields()
+    rows, columns = ds[names[0]].shape[-2:]
+    channels = tuple(scales[name] for name in names for _ in range(_channels(ds[name])))
+    return Fields(rows=rows, columns=columns, scales=channels)
+
+
+def nearest_point(ds: xr.Dataset, field: str, station: int | None) -> tuple[int, int]:
+    """Return row and column of the grid point of a field that is nearest to a station.
+
+    Where the station is tell the coordinates ``station_row`` and ``station_column``, in grid points, or
+    ``station_latitude`` and ``station_longitude``, in degrees.
+
+    Raises
+    ------
+    DataError
+        If neither pair is there, or the field has no latitudes and longitudes to compare with.
+    """
+    grid, place = ds[field].shape[-2:], 0 if station is None else station
+    if {"station_row", "station_column"} <= set(ds.coords):
+        row, column = (int(np.rint(ds[name].values[place])) for name in ("station_row", "station_column"))
+        inside = 0 <= row < grid[0] and 0 <= column < grid[1]
+    elif {"station_latitude", "station_longitude", "latitude", "longitude"} <= set(ds.coords):
+        north, east = float(ds["station_latitude"][place]), float(ds["station_longitude"][place])
+        latitude, longitude = ds["latitude"].values, ds["longitude"].values
+        row, column = int(abs(latitude - north).argmin()), int(abs(longitude - east).argmin())
+        inside = latitude.min() <= north <= latitude.max() and longitude.min() <= east <= longitude.max()
+    else:
+        raise DataError(
+            "does not say where the station is on its grid",
+            where=field,
+            fix="give coordinates station_row and station_column, or station_latitude and station_longitude",
+        )
+    if not inside:
+        raise DataError(f"does not reach station {place}", where=field, fix="take a larger box, or another station")
+    return row, column
+
+
+def available(times: NDArray[np.datetime64], options: TrainingOptions) -> Mask:
+    """Return the starts (time,) at which the run is there that the fields of the last lead are of.
+
+    The fields of a time are of the last run before it, or at it. Runs start at midnight and every ``nwp_run_hours``
+    from there, and come ``nwp_delay_hours`` late: earlier runs are there whenever the last one is.
+    """
+    if not options.nwp:
+        return np.ones(len(times), bool)
+    last = times + options.leads * np.timedelta64(round(options.step_minutes * 60), "s")
+    midnight = last.astype("datetime64[D]")
+    hours = (last - midnight) / _HOUR
+    run_hour = hours // options.nwp_run_hours * options.nwp_run_hours
+    # In seconds: delays need not be whole hours.
+    seconds = np.round((run_hour + options.nwp_delay_hours) * 3600).astype("timedelta64[s]")
+    return np.asarray(midnight + seconds <= times)
+
+
+def starts_of(columns: Columns, options: TrainingOptions, *, whole_future: bool, stride: int = 1) -> Index:
+    """Return the times from which forecasts start.
+
+    Parameters
+    ----------
+    columns
+        What is seen: all of it is there, in a row.
+    options
+        How much, and when a prediction is there.
+    whole_future
+        Whether the times of all leads must be there; those of a prediction must always be.
+    stride
+        As ``training.stride``.
+    """
+    starts = columns.past.starts(seen=options.seen, leads=0, stride=stride)
+    if not options.accumulated and (whole_future or options.nwp):
+        starts = starts[columns.future.after[starts] >= options.leads]
+    return starts[available(columns.times[starts], options)]

@@ -1,0 +1,139 @@
+"""Figures of forecasts at a site: errors by lead with intervals, and a stretch of the series with its forecasts."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from pipeline_lib.metrics import METRICS
+from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
+from pipeline_lib.report.figures.bands import draw_band
+from pipeline_lib.report.style import INK, message_figure, new_figure, panel_grid
+from pipeline_lib.tasks.lead_metrics import LeadMetric
+from pipeline_lib.tasks.site_forecast.names import VARIABLE
+
+_HEIGHT = 2.8
+_COLUMNS = 2
+_MOST_PANELS = 4
+_LONGEST = 200
+"""Times of the example series at most."""
+_LEADS = 3
+"""Leads of the example: the first, a middle and the last."""
+
+Values = NDArray[np.float64]
+
+
+def draw_errors(context: ReportContext, *, name: str = "error_by_lead") -> ReportFigure:
+    """Draw scores against lead, with the intervals of the leads that the leaderboard lists."""
+    title = "Errors by lead"
+    drawn = [c for c in context.valid if any(run.counts is not None for run in c.runs)]
+    metrics = [(m, metric) for m in context.metrics if (metric := _whole(m)) is not None][:_MOST_PANELS]
+    if not drawn or not metrics:
+        return ReportFigure(name, title, "No model has a score by lead.", message_figure("No score to draw"))
+    columns = min(_COLUMNS, len(metrics))
+    rows = -(-len(metrics) // columns)
+    figure = new_figure(_HEIGHT * rows)
+    panels = panel_grid(figure, rows, columns)
+    for ax, (word, metric) in zip(panels, metrics, strict=False):
+        for competitor in drawn:
+            found = np.stack([_by_lead(metric, run.counts) for run in competitor.runs if run.counts is not None])
+            if np.isfinite(found).any():
+                draw_band(ax, _leads(competitor), found, competitor)
+                _draw_intervals(ax, context, competitor, word)
+        unit = "" if metric.unit == "1" else f" [{metric.unit}]"
+        ax.set_title((metric.__doc__ or "").splitlines()[0].rstrip(".") + unit, fontsize="small")
+        ax.set_xlabel("Steps ahead")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.grid(visible=True, axis="y")
+    for ax in panels[len(metrics) :]:
+        ax.set_visible(False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    caption = (
+        "Scores against the number of steps ahead, in the unit of the series, from counts summed over the starts of all"
+        " forecasts. Lines are means over seeds, bands reach from the best to the worst seed, bars are the intervals of"
+        " the leaderboard, at the leads that it lists."
+    )
+    return ReportFigure(name, title, caption, figure)
+
+
+def draw_example(context: ReportContext, *, name: str = "example") -> ReportFigure:
+    """Draw the truth and its forecasts, a panel for each of some leads, over the liveliest stretch of the test."""
+    title = "A stretch of the series"
+    products = [(c, product) for c in context.valid if c.runs and (product := context.product(c.runs[0])) is not None]
+    if not products or context.dataset is None:
+        return ReportFigure(name, title, "There are no forecasts.", message_figure("No forecast to draw"))
+    first = products[0][1]
+    truth = _truth(context.dataset, first)
+    leads = first["lead"].values
+    chosen = np.unique(leads[np.linspace(0, len(leads) - 1, min(_LEADS, len(leads))).round().astype(int)])
+    times = _liveliest(truth, first["time"].values)
+    minutes = json.loads(first[VARIABLE].attrs["rules"])["step_minutes"]
+    figure = new_figure(_HEIGHT * 0.8 * len(chosen))
+    panels = panel_grid(figure, len(chosen), 1, sharex=True)
+    for ax, lead in zip(panels, chosen, strict=True):
+        ahead = int(lead) * np.timedelta64(round(minutes * 60), "s")
+        meant = times + ahead
+        ax.plot(meant, truth.reindex(time=meant).values, color=INK, linewidth=1.2, label="Truth")
+        for competitor, product in products:
+            values = product[VARIABLE].isel(target=0).sel(lead=lead).reindex(time=times).values
+            ax.plot(meant, values, color=competitor.colour, linewidth=0.8, label=competitor.title)
+        ax.set_title(f"{lead * minutes:g} minutes ahead" if lead else "The sum that follows", fontsize="small")
+        ax.set_ylabel(f"[{truth.attrs.get('units', '1')}]")
+    panels[-1].tick_params(axis="x", labelrotation=20)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    caption = (
+        f"The truth and forecasts of it, each at the time that it is of, over the {len(times)} starts of the test in"
+        " which the truth varies most; by the first seed of each model. Of two targets, the first."
+    )
+    return ReportFigure(name, title, caption, figure)
+
+
+def _whole(name: str) -> type[LeadMetric] | None:
+    """Return a metric that is an average over leads."""
+    metric = METRICS.get(name)
+    return metric if isinstance(metric, type) and issubclass(metric, LeadMetric) and metric.lead is None else None
+
+
+def _by_lead(metric: type[LeadMetric], counts: xr.Dataset) -> Values:
+    summed = {str(name): values.sum("time").values[None] for name, values in counts.data_vars.items()}
+    values: Values = metric.by_lead(summed)[0]
+    return values
+
+
+def _leads(competitor: Competitor) -> NDArray[np.int64]:
+    counts = next(run.counts for run in competitor.runs if run.counts is not None)
+    return np.asarray(counts["lead"].values, np.int64)
+
+
+def _draw_intervals(ax: Axes, context: ReportContext, competitor: Competitor, word: str) -> None:
+    for number, lead in enumerate(_leads(competitor), start=1):
+        cell = context.board.cell(competitor.name, f"{word}_lead_{number}")
+        if cell is not None and np.isfinite(cell.interval).all():
+            ax.vlines(lead, *cell.interval, color=competitor.colour, linewidth=2.4, alpha=0.5)
+
+
+def _truth(dataset: xr.Dataset, product: xr.Dataset) -> xr.DataArray:
+    """Return what is forecast (time,), of two targets the first."""
+    told = product[VARIABLE].attrs
+    variable = dataset[json.loads(told["inputs"])[0]]
+    if variable.ndim > 1:
+        variable = variable[:, json.loads(told["rules"])["station"]]
+    loaded: xr.DataArray = variable.load()
+    return loaded
+
+
+def _liveliest(truth: xr.DataArray, starts: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """Return starts in a row over which the truth varies most."""
+    pieces = [starts[i : i + _LONGEST] for i in range(0, max(len(starts) - _LONGEST // 2, 1), _LONGEST)]
+
+    def spread(piece: NDArray[np.datetime64]) -> float:
+        values = truth.reindex(time=piece).values
+        values = values[np.isfinite(values)]
+        return float(values.std()) if values.size else -1.0
+
+    return max(pieces, key=spread)

@@ -1,0 +1,69 @@
+"""Options of forecasts at a site."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline_lib.score.options import MetricOptions
+from pipeline_lib.train.options import LoopOptions
+
+Loss = Literal["squared", "absolute", "log_squared", "likelihood"]
+"""See :mod:`pipeline_lib.tasks.site_forecast.problem`."""
+
+
+class TrainingOptions(LoopOptions):
+    """What a forecast at a site sees and foretells, and how a network for it is trained."""
+
+    batch_size: int = Field(default=64, gt=0)
+    """Windows per step."""
+    windows: int | None = Field(default=None, gt=0)
+    """Windows per epoch, drawn anew each time; null takes every window of the training days."""
+    targets: int = Field(default=1, ge=1, le=2)
+    """Variables to forecast: so many of the first inputs, series all. Two are the components of a vector."""
+    station: int | None = Field(default=None, ge=0)
+    """Place of the site along the stations of the series, counted from 0; null where series have none."""
+    neighbours: tuple[int, ...] | None = None
+    """Stations whose series are seen besides, by place; null takes all there are."""
+    nwp: tuple[str, ...] = ()
+    """Inputs that are fields of a numerical weather prediction, at the times for which they were predicted; those first
+    that foretell the targets. They are seen at the leads too, as far as the run was there at the start."""
+    speed: bool = False
+    """Whether the target is the length of the vector of the first two fields of ``nwp``."""
+    nwp_run_hours: float = Field(default=24.0, gt=0, le=24)
+    """Hours between runs of the prediction, the first at midnight; each time's fields are of the last run before it."""
+    nwp_delay_hours: float = Field(default=0.0, ge=0)
+    """Hours from a run's nominal time until it is there. A forecast starts only when all runs that it sees are."""
+    accumulated: bool = False
+    """Whether each value of the target is a sum over times that follow, given at the time of the start, as of rain: one
+    value is forecast then, and the target's own past is not seen."""
+    seen: int = Field(default=12, gt=0)
+    """Times of the past that a forecast starts from."""
+    leads: int = Field(default=12, gt=0)
+    """Time steps that are forecast; 1 of an accumulated value."""
+    step_minutes: float = Field(default=6.0, gt=0)
+    """Minutes between two times of a window; what does not lie in a row of this step is in no window."""
+    stride: int = Field(default=1, gt=0)
+    """Steps from the start of one forecast of the test to that of the next, counted in each row of times."""
+    missing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the values of a field that may be missing at a time; the network sees the training mean there. Series
+    must be there, and a time that lacks more than this is as if it were not there."""
+    loss: Loss = "squared"
+    """``squared`` or ``absolute`` error; ``log_squared``: squared error of log(1 + value), for sums of rain; or
+    ``likelihood``, the negative logarithm of a Gaussian's."""
+
+    @model_validator(mode="after")
+    def _one_sum(self) -> TrainingOptions:
+        if self.accumulated and (self.leads != 1 or self.nwp):
+            raise ValueError("an accumulated value is one: set leads: 1, and no nwp")
+        if self.speed and (self.targets != 1 or len(self.nwp) < 2):
+            raise ValueError("the length of a vector is one target, of two fields: correct targets and nwp")
+        return self
+
+
+class ScoringOptions(MetricOptions):
+    """What is scored, and how."""
+
+    metrics: list[str] = Field(default=["site_rmse", "site_mae", "site_bias"], min_length=1)
+    """Registered metrics, in the order of the leaderboard."""

@@ -1,0 +1,216 @@
+"""What forecasts at a site may see and start from: against plain loops, with gaps and with late predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline_lib.errors import ConfigError, DataError
+from pipeline_lib.learning.site_forecaster import SiteForecaster
+from pipeline_lib.tasks.site_forecast.columns import Columns, available, nearest_point, site_of, starts_of
+from pipeline_lib.tasks.site_forecast.options import TrainingOptions
+from pipeline_lib.tasks.site_forecast.windows import SiteWindows
+
+TIMES, STATIONS, SIDE = 14, 3, 4
+START = np.datetime64("2016-05-01T00:00", "ns")
+HALF_HOUR = np.timedelta64(30, "m")
+INPUTS = ["ff", "pressure", "cloud", "nwp_u", "nwp_v"]
+MEANS = dict.fromkeys(INPUTS, 0.5)
+SCALES = dict.fromkeys(INPUTS, (0.5, 2.0))
+OPTIONS = {"station": 1, "nwp": ("nwp_u", "nwp_v"), "speed": True, "seen": 3, "leads": 2, "step_minutes": 30}
+
+
+def dataset() -> xr.Dataset:
+    """Each value tells what it is: 1000 times the number of its variable, and where it stands."""
+    shapes = {
+        "ff": (TIMES, STATIONS),
+        "pressure": (TIMES,),
+        "cloud": (TIMES, 2, SIDE, SIDE),
+        "nwp_u": (TIMES, SIDE, SIDE),
+        "nwp_v": (TIMES, SIDE, SIDE),
+    }
+    dims = {"ff": ("time", "station"), "pressure": ("time",), "cloud": ("time", "level", "row", "column")}
+    values = {
+        name: (dims.get(name, ("time", "row", "column")), 1000.0 * number + np.arange(np.prod(shape)).reshape(shape))
+        for number, (name, shape) in enumerate(shapes.items())
+    }
+    coords = {
+        "time": START + np.arange(TIMES) * HALF_HOUR,
+        "station_row": ("station", [0.2, 2.6, 1.0]),
+        "station_column": ("station", [0.0, 1.4, 3.0]),
+    }
+    return xr.Dataset(values, coords)
+
+
+class Nothing(SiteForecaster):
+    """A forecaster that only takes inputs apart."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+
+def windows(ds: xr.Dataset, **options: object) -> SiteWindows:
+    training = TrainingOptions(**{**OPTIONS, **options})
+    columns = Columns.of(ds, INPUTS, training, MEANS)
+    site = site_of(ds, INPUTS, training, SCALES)
+    return SiteWindows(columns, starts_of(columns, training, whole_future=True), site)
+
+
+def test_what_is_packed_is_unpacked_and_nothing_of_the_future_but_the_prediction():
+    ds = dataset()
+    made = windows(ds)
+    assert made.starts.tolist() == list(range(2, TIMES - 2))
+    batch = made.cut(np.arange(made.windows))
+    assert batch.inputs.shape == (made.windows, made.site.values)
+    seen = Nothing(made.site).unpack(batch.inputs)
+    for number, start in enumerate(made.starts):
+        past, known = slice(start - 2, start + 1), slice(start - 2, start + 3)
+        expected = np.stack(
+            [ds.ff[past, 1], ds.pressure[past], ds.ff[past, 0], ds.ff[past, 2]], axis=1
+        )  # the site's own series first
+        np.testing.assert_array_equal(seen.series[number], expected)
+        np.testing.assert_array_equal(seen.fields[number], ds.cloud[past])
+        np.testing.assert_array_equal(seen.ahead[number, :, 0], ds.nwp_u[known])
+        np.testing.assert_array_equal(seen.ahead[number, :, 1], ds.nwp_v[known])
+        np.testing.assert_array_equal(batch.target[number, :, 0], ds.ff[start + 1 : start + 3, 1])
+        turn = 2 * np.pi * start / 48
+        np.testing.assert_allclose(seen.hour[number], [np.sin(turn), np.cos(turn)], atol=1e-6)
+        u, v = (ds[name].values[known, 3, 1] for name in ("nwp_u", "nwp_v"))
+        np.testing.assert_allclose(
+            Nothing(made.site).nearest(Nothing(made.site).unpack(batch.inputs))[number, :, 0], np.hypot(u, v), rtol=1e-6
+        )
+    few = windows(ds, neighbours=(2,))
+    assert Nothing(few.site).unpack(few.cut(np.arange(1)).inputs).series.shape == (1, 3, 3)
+
+
+def test_nothing_after_the_start_but_the_prediction_changes_what_is_seen():
+    ds, rng = dataset(), np.random.default_rng(0)
+    made = windows(ds)
+    before = made.seen_at(made.starts[:1])
+    for name in ("ff", "pressure", "cloud"):
+        ds[name].values[3:] = rng.random(ds[name].values[3:].shape)
+    for name in ("nwp_u", "nwp_v"):
+        ds[name].values[5:] = rng.random(ds[name].values[5:].shape)
+    torch.testing.assert_close(windows(ds).seen_at(made.starts[:1]), before, rtol=0, atol=0)
+
+
+gaps = st.lists(
+    st.sampled_from(["", "", "", "", "ff", "neighbour", "cloud", "nwp", "time"]), min_size=4, max_size=TIMES
+)
+
+
+@given(gaps, st.integers(1, 3), st.integers(1, 3), st.booleans())
+def test_starts_are_those_that_a_loop_finds(lacking, seen, leads, whole_future):
+    ds = dataset().isel(time=slice(len(lacking)))
+    for i, what in enumerate(lacking):
+        if what == "ff":
+            ds.ff.values[i, 1] = np.nan
+        if what == "neighbour":
+            ds.ff.values[i, 2] = np.nan
+        if what == "cloud":
+            ds.cloud.values[i, 1, 0, 3] = np.nan
+        if what == "nwp":
+            ds.nwp_v.values[i, 3, 3] = np.nan
+    there = [i for i, what in enumerate(lacking) if what != "time"]
+    training = TrainingOptions(**{**OPTIONS, "seen": seen, "leads": leads})
+    expected = []
+    for start in there:
+        past, future = range(start - seen + 1, start + 1), range(start + 1, start + 1 + leads)
+        if all(i in there and not lacking[i] for i in past) and all(i in there and lacking[i] != "nwp" for i in future):
+            expected.append(there.index(start))
+    cut = ds.isel(time=there)
+    if len(there) < 2 or not (np.diff(there) == 1).any():
+        return
+    columns = Columns.of(cut, INPUTS, training, MEANS)
+    assert starts_of(columns, training, whole_future=whole_future).tolist() == expected
+
+
+def test_a_field_may_lack_as_much_as_is_asked_for_and_is_seen_as_its_mean_there():
+    ds = dataset()
+    ds.cloud.values[6, 0, 0, :2] = np.nan
+    assert 6 not in windows(ds).starts
+    made = windows(ds, missing=0.1)
+    assert 6 in made.starts
+    seen = Nothing(made.site).unpack(made.seen_at(np.array([6])))
+    assert seen.fields[0, -1, 0, 0, :2].tolist() == [0.5, 0.5]
+
+
+@given(
+    st.integers(0, 47), st.integers(1, 12), st.sampled_from([3.0, 6.0, 12.0, 24.0]), st.sampled_from([0, 1.5, 4, 7, 25])
+)
+def test_a_prediction_is_seen_only_once_it_is_there(half_hour, leads, run_hours, delay):
+    training = TrainingOptions(**{**OPTIONS, "leads": leads}, nwp_run_hours=run_hours, nwp_delay_hours=delay)
+    start = START + np.timedelta64(1, "D") + half_hour * HALF_HOUR
+    runs = [START + np.timedelta64(round(60 * run_hours * n), "m") for n in range(round(96 / run_hours))]
+    late = np.timedelta64(round(60 * delay), "m")
+    ok = True
+    for step in range(1, leads + 1):
+        last = max(run for run in runs if run <= start + step * HALF_HOUR)
+        ok &= bool(last + late <= start)
+    assert available(np.array([start]), training).tolist() == [ok]
+
+
+def test_a_sum_that_follows_is_not_seen_and_belongs_to_the_start():
+    ds = dataset().rename(pressure="rain")
+    inputs = ["rain", "cloud"]
+    training = TrainingOptions(accumulated=True, leads=1, seen=2, step_minutes=30)
+    columns = Columns.of(ds, inputs, training, MEANS)
+    made = SiteWindows(
+        columns,
+        starts_of(columns, training, whole_future=True),
+        site_of(ds, inputs, training, dict.fromkeys(inputs, (0.0, 1.0))),
+    )
+    assert made.starts.tolist() == list(range(1, TIMES))
+    batch = made.cut(np.array([0]))
+    assert batch.target.tolist() == [[[float(ds.rain[1])]]]
+    assert made.site.series == ()
+    assert not np.isin(batch.inputs.numpy(), ds.rain.values.astype(np.float32)).any()
+
+
+def test_the_nearest_point_by_grid_points_or_by_degrees():
+    ds = dataset()
+    assert nearest_point(ds, "nwp_u", 1) == (3, 1)
+    north, east = 42 + np.arange(SIDE) * 0.025, 6 + np.arange(SIDE) * 0.025
+    real = ds.drop_vars(["station_row", "station_column"]).rename(row="latitude", column="longitude")
+    real = real.assign_coords(
+        latitude=north,
+        longitude=east,
+        station_latitude=("station", [42.01, 42.06, 43.0]),
+        station_longitude=("station", [6.0, 6.04, 6.0]),
+    )
+    assert nearest_point(real, "nwp_u", 1) == (2, 2)
+    with pytest.raises(DataError, match="does not reach station 2"):
+        nearest_point(real, "nwp_u", 2)
+    with pytest.raises(DataError, match="does not say where the station is"):
+        nearest_point(ds.drop_vars("station_row"), "nwp_u", 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"station": None}, "training.station: is None, ff has 3 stations"),
+        ({"station": 3}, "training.station: is 3, ff has 3 stations"),
+        ({"neighbours": (1,)}, r"are not all other stations"),
+        ({"nwp": ("nwp_u", "wind")}, "'wind' is not among the inputs"),
+        ({"targets": 2, "speed": False, "seen": 1}, "step"),
+    ],
+)
+def test_what_does_not_go_together_is_told(options, told):
+    if options.get("targets"):
+        ds = dataset().drop_vars("pressure").rename(cloud="pressure")
+        with pytest.raises(ConfigError, match="pressure is forecast and is no series"):
+            Columns.of(ds, ["ff", "pressure", "nwp_u"], TrainingOptions(**{**OPTIONS, **options, "nwp": ()}), MEANS)
+        return
+    with pytest.raises(ConfigError, match=told):
+        windows(dataset(), **options)
+
+
+def test_options_that_contradict_each_other_are_refused():
+    with pytest.raises(ValueError, match="an accumulated value is one"):
+        TrainingOptions(accumulated=True, leads=2)
+    with pytest.raises(ValueError, match="the length of a vector"):
+        TrainingOptions(speed=True, nwp=("u",))
