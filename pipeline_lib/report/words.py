@@ -89,12 +89,12 @@ def _values(context: ReportContext, metric: str, info: MetricInfo) -> list[Marku
     sentence = Markup("On {:,} {} that no model was trained on, {}").format(
         count, word.removesuffix("s") if count == 1 else word, Markup("; ").join(parts)
     )
-    if rest:
-        low, high = rest[-1][1], rest[0][1]
-        if low is not None and high is not None:
-            sentence += Markup("; the other {} lie between {} and {}").format(
-                len(rest), number(low, "value", info.unit), number(high, "value", info.unit)
-            )
+    ends = [cell for cell in (rest[0][1], rest[-1][1]) if cell is not None] if rest else []
+    if len(ends) == 2:
+        low, high = sorted(ends, key=lambda cell: cell.number("value"))
+        sentence += Markup("; the other {} lie between {} and {}").format(
+            len(rest), number(low, "value", info.unit), number(high, "value", info.unit)
+        )
     seeds = sorted({int(cell.text["seed_count"] or 0) for _, cell in found if cell is not None} - {0, 1})
     if seeds:
         sentence += Markup(" (models with randomness: mean over {} seeds)").format(" or ".join(map(str, seeds)))

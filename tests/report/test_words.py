@@ -62,6 +62,8 @@ def test_the_last_of_many_are_summed_up_and_one_alone_is_named():
     many = [(name, f"0.{9 - i}1", "", "", i + 1) for i, name in enumerate("abcdef")]
     assert "D 0.610; the other 2 lie between 0.410 and 0.510." in words(*many)
     assert "D 0.610; E 0.510." in words(*many[:5])
+    lower = [(name, f"0.{i}1", "", "", i + 1) for i, name in enumerate("abcdef")]
+    assert "the other 2 lie between 0.410 and 0.510." in words(*lower)
 
 
 def test_a_tie_is_a_tie():
