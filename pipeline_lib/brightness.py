@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 from pipeline_lib.errors import ConfigError, DataError
 
+GAPS_AS = "gaps_as"
+"""Attribute of frames: what networks see where a value is missing, if that is not 0."""
+
 Field = TypeVar("Field", bound=Any)
 """A number, or an array of any library."""
 

@@ -45,21 +45,21 @@ def shares(source: Source, fetched: Manifest) -> dict[str, str]:
     for period in source.periods(source.time.start, min(last, source.time.end or last)):
         expected = expected_times(*source.days(period), source.time.step_hours)
         there = _complete(times, expected, source.block.form)
-        if there.size:
+        if there is not None:
             found[period] = _digest(ds.sel(time=there))
     return found
 
 
-def _complete(times: np.ndarray, expected: np.ndarray, form: Form) -> np.ndarray:
-    """Return the times of a period if it is complete, none otherwise.
+def _complete(times: np.ndarray, expected: np.ndarray, form: Form) -> np.ndarray | None:
+    """Return the times of a period if it is complete, ``None`` otherwise.
 
-    Of frames and stations any may be missing: a period is complete once its last time step or a later one has come.
+    Of frames and stations any may be missing, all of them too: a period is complete once its last time step or a later
+    one has come.
     """
     if form in GAPPY:
         within = (times >= expected[0]) & (times < expected[-1].astype("datetime64[D]") + np.timedelta64(1, "D"))
-        there: np.ndarray = times[within & (times[-1] >= expected[-1])]
-        return there
-    return expected if np.isin(expected, times).all() else expected[:0]
+        return times[within] if times[-1] >= expected[-1] else None
+    return expected if np.isin(expected, times).all() else None
 
 
 def _open(fetched: Manifest, source: Source) -> xr.Dataset:

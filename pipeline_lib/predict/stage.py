@@ -15,7 +15,7 @@ from pipeline_lib import __version__
 from pipeline_lib.data.blocks import checked, in_blocks
 from pipeline_lib.data.canonical import canonicalise
 from pipeline_lib.data.datasets import concat_times
-from pipeline_lib.data.grids import grid_step
+from pipeline_lib.data.grids import grid_step, space_axes
 from pipeline_lib.data.projected import AXES as PLANE
 from pipeline_lib.data.projected import PROJECTION
 from pipeline_lib.data.variables import VariableSpec
@@ -220,7 +220,7 @@ def _asked(variables: Sequence[str], trained: Manifest) -> list[str]:
 
 def _check_grid(ds: xr.Dataset, trained: Manifest, where: str) -> None:
     """Refuse another resolution or projection than that of training: a network knows sizes in cells only."""
-    axes = [str(dim) for dim in next(iter(ds.data_vars.values())).dims[-2:]]
+    axes = space_axes(ds)
     for axis, expected in zip(axes, trained.content.get("grid_step", ()), strict=False):
         step, unit = grid_step(ds[axis].values), "metres" if axis in PLANE else "degrees"
         if abs(step - expected) > GRID_TOLERANCE * expected:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import xarray as xr
 from pydantic import Field, model_validator
 
-from pipeline_lib.brightness import TemperatureScale
+from pipeline_lib.brightness import GAPS_AS, TemperatureScale
 from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options as BaseOptions
 from pipeline_lib.preparations.registry import PREPARATIONS
@@ -78,5 +78,6 @@ class TemperatureFrames:
         scale = TemperatureScale(options.lowest, options.highest)
         top = scale.to_share(frames).clip(0.0, 1.0).astype("float32")
         top.attrs = {"units": "1", "long_name": "brightness temperature as share of its range", **scale.attributes()}
+        top.attrs[GAPS_AS] = 1.0  # warm as a clear sky; 0 would be the coldest of clouds
         kept = {name: ds[name].astype("float32", keep_attrs=True) for name in options.keep}
         return xr.Dataset({CLOUD_TOP: top, **kept})

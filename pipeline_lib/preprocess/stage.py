@@ -16,7 +16,7 @@ from pipeline_lib.data.blocks import checked, in_blocks
 from pipeline_lib.data.canonical import canonicalise
 from pipeline_lib.data.datasets import concat_times
 from pipeline_lib.data.forms import GAPPY, Form
-from pipeline_lib.data.grids import grid_step
+from pipeline_lib.data.grids import grid_step, space_axes
 from pipeline_lib.data.periods import bounds, expected_times
 from pipeline_lib.data.projected import PROJECTION
 from pipeline_lib.data.variables import VariableSpec
@@ -120,8 +120,8 @@ def _facts(ds: xr.Dataset, delivered: xr.Dataset, delivery: Delivery) -> dict[st
     return {
         "form": form,
         "times": int(ds.sizes["time"]),
-        "shape": [int(ds.sizes[d]) for d in _space(ds)],
-        "grid_step": [grid_step(ds[axis].values) for axis in _space(ds)] if form in ("maps", "frames") else [],
+        "shape": [int(ds.sizes[d]) for d in space_axes(ds)],
+        "grid_step": [grid_step(ds[axis].values) for axis in space_axes(ds)] if form in ("maps", "frames") else [],
         **_projection(ds),
         "units": {str(name): str(ds[name].attrs["units"]) for name in ds.data_vars},
         "variables": {name: spec.model_dump(mode="json", exclude={"name"}) for name, spec in variables},
@@ -129,14 +129,9 @@ def _facts(ds: xr.Dataset, delivered: xr.Dataset, delivery: Delivery) -> dict[st
     }
 
 
-def _space(ds: xr.Dataset) -> list[str]:
-    """All dimensions but time, in the order of the first variable that has them."""
-    return [str(dim) for dim in next(iter(ds.data_vars.values())).dims if dim != "time"]
-
-
 def _projection(ds: xr.Dataset) -> dict[str, str]:
     """Return the projection of the axes, where it is known."""
-    told = [ds[axis].attrs[PROJECTION] for axis in _space(ds) if PROJECTION in ds[axis].attrs]
+    told = [ds[axis].attrs[PROJECTION] for axis in space_axes(ds) if PROJECTION in ds[axis].attrs]
     return {"projection": str(told[0])} if told else {}
 
 

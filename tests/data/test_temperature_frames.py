@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline_lib.brightness import TemperatureScale
+from pipeline_lib.brightness import GAPS_AS, TemperatureScale
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.preparations.temperature_frames import TemperatureFrames
 
@@ -34,6 +34,7 @@ def test_the_range_becomes_zero_to_one_and_gaps_stay() -> None:
     scale = TemperatureScale.of_attributes(top.attrs)
     assert scale == TemperatureScale(180, 320)
     assert scale.span == 140
+    assert top.attrs[GAPS_AS] == 1  # no cloud, where nothing is known
 
 
 @given(lowest=st.floats(100, 250), span=st.floats(1, 200), share=st.floats(0, 1))

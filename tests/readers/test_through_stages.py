@@ -149,6 +149,15 @@ def test_a_day_of_frames_is_complete_when_its_last_one_has_come(tmp_path: Path, 
         assert set(shares(source, read_manifest(raw))) == complete
 
 
+def test_a_day_without_frames_is_complete_once_a_later_one_has_come(tmp_path: Path, files: list[Path]) -> None:
+    """Who waits for it would wait for ever."""
+    time = {"start": "2010-08-25", "end": "2010-08-27", "step_hours": 1 / 12, "daily_from": "2010-08-01"}
+    source = radar(tmp_path, pinned(files[:3]), time=time).source("src")
+    raw = tmp_path / "raw" / "all.json"
+    fetch_source(source, part="all", output=raw, code="c")
+    assert set(shares(source, read_manifest(raw))) == {"2010-08-25"}
+
+
 @pytest.mark.filterwarnings("ignore:Shell command not executed")
 def test_intake_says_what_the_entry_is_and_opens_it(tmp_path: Path, files: list[Path]) -> None:
     import intake

@@ -37,7 +37,7 @@ def train(folder: Path, output: Path, *arguments: str, **variables: str) -> subp
     words = ["train", folder / EXPERIMENT, "--model", "eddynet", "--seed", "0"]
     words += ["--datasets", *(source / f"dataset/{month}.json" for month in MONTHS)]
     words += ["--labels", *(label_set / f"{month}.json" for month in MONTHS)]
-    words += ["--statistics", folder / "results/tiny/statistics.json", "--threads", "2", "--output", output]
+    words += ["--statistics", folder / "results/tiny/statistics.json", "--threads", "1", "--output", output]
     return subprocess.run(
         [sys.executable, "-m", "pipeline_lib", *map(str, words), *arguments],
         env={**environment(), **variables},

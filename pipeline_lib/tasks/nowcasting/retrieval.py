@@ -15,6 +15,7 @@ from dask.delayed import delayed
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.errors import DataError, StoreError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.retrieval.features import features_of
@@ -63,15 +64,16 @@ def _pairs(
     ds: xr.Dataset, frames: str, options: RetrievalOptions, each: int
 ) -> Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Give features and rates of some pixels of each frame, drawn by its number."""
-    given, rain = ds[frames].load(), ds[options.target].load()
-    below = None if options.surface is None else ds[options.surface].load()
-    for number in range(ds.sizes["time"]):
-        features = features_of(given.values[number], None if below is None else below.values[number])
-        rates = rain.values[number].astype(np.float64)
-        known = np.flatnonzero(np.isfinite(features).all(axis=-1) & np.isfinite(rates))
-        rng = np.random.default_rng([options.seed, number])
-        chosen = rng.choice(known, min(each, known.size), replace=False)
-        yield features.reshape(-1, features.shape[-1])[chosen], rates.ravel()[chosen]
+    for part, given in time_blocks(ds[frames]):
+        rain = ds[options.target].isel(time=part).values.astype(np.float64)
+        below = None if options.surface is None else ds[options.surface].isel(time=part).values
+        for place, number in enumerate(range(part.start, part.stop)):
+            features = features_of(given[place], None if below is None else below[place])
+            rates = rain[place]
+            known = np.flatnonzero(np.isfinite(features).all(axis=-1) & np.isfinite(rates))
+            rng = np.random.default_rng([options.seed, number])
+            chosen = rng.choice(known, min(each, known.size), replace=False)
+            yield features.reshape(-1, features.shape[-1])[chosen], rates.ravel()[chosen]
 
 
 def load_retrieval(trained: Manifest) -> tuple[Retrieval, RetrievalOptions] | None:
@@ -184,10 +186,12 @@ def _lazily(stage: _Stage, forecasts: Any, starts: Index) -> tuple[Any, Any]:  #
     rates: list[da.Array] = []
     bound: list[da.Array] = []
     first = 0
-    for count in forecasts.chunks[0]:
+    # The chunks themselves: a part of the array would be computed anew, by a network that has run already.
+    chunks = forecasts.to_delayed(optimize_graph=False).ravel()  # type: ignore[no-untyped-call]
+    for made, count in zip(chunks, forecasts.chunks[0], strict=True):
         part = starts[first : first + count]
         shape = (count, *forecasts.shape[1:])
-        blocks = of_forecasts(forecasts[first : first + count], part), of_truth(part)
+        blocks = of_forecasts(made, part), of_truth(part)
         for block, found in zip(blocks, (rates, bound), strict=True):
             found.append(da.from_delayed(block, shape, dtype=forecasts.dtype))  # type: ignore[no-untyped-call]
         first += count

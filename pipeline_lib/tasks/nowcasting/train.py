@@ -62,6 +62,7 @@ def _train(request: TrainingRequest, training: TrainingOptions) -> None:
         title = request.network_model.card.title
         raise ConfigError(f"{title} continues no frames", where="models", fix="choose a model of this task")
     _check_range(request, training, network, windows)
+    retrieval, beside = _retrieval(request, training)  # a mistake in it is told before hours of training
     outcome = Outcome.of_fit(network)
     if next(network.parameters(), None) is not None:
         outcome = _descent(request, training, network, windows)
@@ -72,7 +73,6 @@ def _train(request: TrainingRequest, training: TrainingOptions) -> None:
     plain = training.model_dump(mode="json")
     rules = {name: plain[name] for name in ("step_minutes", "stride", "missing", "loss", "online")}
     found = {"train": windows[0].windows, "validation": windows[1].windows}
-    retrieval, beside = _retrieval(request, training)
     keep(
         request,
         network,

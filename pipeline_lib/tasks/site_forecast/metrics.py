@@ -31,8 +31,10 @@ def _bias(counts: Counts) -> Values:
 
 
 def _skill(counts: Counts) -> Values:
-    foretold = ratio(counts["nwp_squared_error"], counts["values"])
-    return 1 - ratio(_rmse(counts), np.sqrt(foretold))
+    ours, theirs = (
+        np.sqrt(ratio(counts[name], counts["nwp_values"])) for name in ("squared_error_where_nwp", "nwp_squared_error")
+    )
+    return 1 - ratio(ours, theirs)
 
 
 def _log_loss(counts: Counts) -> Values:

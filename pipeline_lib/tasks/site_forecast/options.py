@@ -33,8 +33,9 @@ class TrainingOptions(LoopOptions):
     """Whether the target is the length of the vector of the first two fields of ``nwp``."""
     nwp_run_hours: float = Field(default=24.0, gt=0, le=24)
     """Hours between runs of the prediction, the first at midnight; each time's fields are of the last run before it."""
-    nwp_delay_hours: float = Field(default=0.0, ge=0)
-    """Hours from a run's nominal time until it is there. A forecast starts only when all runs that it sees are."""
+    nwp_delay_hours: float | None = Field(default=None, ge=0)
+    """Hours from a run's nominal time until it is there, asked for with ``nwp``. A forecast starts only when all runs
+    that it sees are."""
     accumulated: bool = False
     """Whether each value of the target is a sum over times that follow, given at the time of the start, as of rain: one
     value is forecast then, and the target's own past is not seen."""
@@ -59,6 +60,8 @@ class TrainingOptions(LoopOptions):
             raise ValueError("an accumulated value is one: set leads: 1, and no nwp")
         if self.speed and (self.targets != 1 or len(self.nwp) < 2):
             raise ValueError("the length of a vector is one target, of two fields: correct targets and nwp")
+        if self.nwp and self.nwp_delay_hours is None:
+            raise ValueError("with nwp, nwp_delay_hours is needed: how late do its runs come?")
         return self
 
 

@@ -17,8 +17,10 @@ from pipeline_lib.tasks.site_forecast.columns import Columns, nearest_point, sta
 from pipeline_lib.tasks.site_forecast.names import DISTRIBUTION, VARIABLE
 from pipeline_lib.tasks.site_forecast.options import ScoringOptions, TrainingOptions
 
-_ASKED = ("targets", "station", "accumulated", "leads", "step_minutes", "nwp_run_hours", "nwp_delay_hours")
-"""Options that say what is forecast and from when; those of what is seen may differ between competitors."""
+_ASKED = (
+    "targets", "station", "accumulated", "leads", "step_minutes", "nwp", "speed", "nwp_run_hours", "nwp_delay_hours",
+)  # fmt: skip
+"""Options that say what is forecast, from when, and beside which prediction; others of what is seen may differ."""
 
 Values = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -46,10 +48,10 @@ def score_stores(
     Returns
     -------
     xarray.Dataset
-        With dimensions (time, lead) the number of true ``values`` (times at which all targets are there), the sums of
-        ``squared_error``, ``absolute_error`` and ``error`` over targets, the same of what a prediction says at the
-        nearest grid point (``nwp_squared_error``), and ``log_loss``, the negative logarithm of the density, over
-        ``densities`` values. What is missing is counted in ``missing``.
+        With dimensions (time, lead) the number of true ``values`` (times at which all targets are there) and the sums
+        of ``squared_error``, ``absolute_error`` and ``error`` over targets; of a prediction at the nearest grid point
+        ``nwp_values``, ``nwp_squared_error`` and the forecast's own ``squared_error_where_nwp``; ``log_loss``, the
+        negative logarithm of the density, over ``densities`` values. What is missing is counted in ``missing``.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def score_stores(
     """
     told = product[VARIABLE].attrs
     inputs, rules = json.loads(told["inputs"]), TrainingOptions.model_validate(json.loads(told["rules"]))
-    columns = Columns.of(dataset, inputs, rules, dict.fromkeys(inputs, 0.0))
+    columns = Columns.of(dataset, inputs, rules, dict.fromkeys(inputs, np.nan))  # nothing stands for what is missing
     starts = _starts(product, columns, rules, where)
     steps = product["lead"].values.astype(np.int64)
     truth = columns.targets[starts[:, None] + steps].astype(np.float64)
@@ -74,7 +76,10 @@ def score_stores(
         row, column = nearest_point(dataset, rules.nwp[0], rules.station)
         foretold = columns.ahead[starts[:, None] + steps, :, row, column].astype(np.float64)
         said = np.hypot(foretold[..., :1], foretold[..., 1:2]) if rules.speed else foretold[..., : rules.targets]
-        counts["nwp_squared_error"] = _errors(said, truth, valid)["squared_error"]
+        both = valid & np.isfinite(said).all(axis=-1)
+        for name, values in (("nwp_squared_error", said), ("squared_error_where_nwp", found)):
+            counts[name] = _errors(values, truth, both)["squared_error"]
+        counts["nwp_values"] = both.astype(np.float64)
     if DISTRIBUTION in product:
         parameters = chosen[DISTRIBUTION].values.astype(np.float64)
         counts["log_loss"] = np.where(valid, _log_loss(parameters, np.where(valid[..., None], truth, 0.0)), 0.0)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from dask.delayed import delayed
 
 from pipeline_lib.errors import ConfigError, DataError, ScoreError, StoreError
 from pipeline_lib.io.manifest import Artefact, read_manifest
+from pipeline_lib.io.zarr_store import write_zarr
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.retrieval.features import features_of
 from pipeline_lib.retrieval.options import RetrievalOptions
@@ -234,3 +238,27 @@ def test_what_was_stored_in_another_form_is_told(stores, tmp_path):
             continue
         with pytest.raises(StoreError, match=rf"{file.name}: holds no retrieval as they are today; train it again"):
             load_retrieval(trained)
+
+
+def test_a_network_runs_once_for_forecast_and_rain(stores, tmp_path):
+    product, dataset = stores
+    stored = fit_retrieval(dataset, "cloud_top", OPTIONS).to_plain()
+    trained = kept(tmp_path / "model.json", stored, OPTIONS.model_dump(mode="json"))
+    rows = Rows.of(dataset, "cloud_top", step_minutes=30, missing=0.1)
+    whole = product[["forecast"]].isel(time=[0, 3, 4, 7])
+    runs = []
+
+    def network(part):
+        runs.append(part)
+        return whole.forecast.values[part]
+
+    shape = (2, *whole.forecast.shape[1:])
+    lazy, places = delayed(network, pure=False), (slice(0, 2), slice(2, 4))
+    parts = [da.from_delayed(lazy(part), shape, dtype="float32") for part in places]
+    made = whole.assign(forecast=whole.forecast.copy(data=da.concatenate(parts)))
+    for product_of in (made, whole):
+        add_retrieved(product_of, "forecast", trained, dataset, rows)
+    with dask.config.set(scheduler="synchronous"):
+        write_zarr(made, tmp_path / "product.zarr", attrs={})
+    assert sorted(runs, key=str) == sorted(places, key=str)
+    xr.testing.assert_equal(xr.open_zarr(tmp_path / "product.zarr").load(), whole)

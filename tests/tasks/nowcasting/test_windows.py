@@ -39,6 +39,18 @@ def test_a_window_is_what_was_seen_and_what_follows():
     assert windows(frames, [2, 4]).describe(batch.samples) == "2010-08-26T00:10:00; 2010-08-26T00:20:00"
 
 
+def test_what_a_network_sees_in_a_gap_is_for_the_frames_to_say():
+    frames = np.full((6, 2, SIDE, SIDE), 0.5)
+    frames[:, :, 0, 0] = np.nan
+    warm = dataclasses.replace(windows(frames, [2]), gaps_as=1.0)
+    seen = warm.seen_at(np.array([2])).numpy()
+    assert (seen[:, :, 0, 0, 0] == 1).all()
+    assert (seen[:, :, 1, 0, 0] == 0).all()  # the mean of what is normalised
+    assert (seen[..., 1:, :] == 0.5).all()
+    assert np.isnan(warm.frames[:, :, 0, 0]).all()
+    assert warm.identity != windows(frames, [2]).identity
+
+
 def test_noise_is_seen_but_nothing_is_asked_about_it():
     frames = np.full((6, 1, SIDE, SIDE), 0.5)
     frames[:, 0, 0, 0], frames[:, 0, 0, 1] = 0.2, 0.0

@@ -22,6 +22,7 @@ INPUTS = ["ff", "pressure", "cloud", "nwp_u", "nwp_v"]
 MEANS = dict.fromkeys(INPUTS, 0.5)
 SCALES = dict.fromkeys(INPUTS, (0.5, 2.0))
 OPTIONS = {"station": 1, "nwp": ("nwp_u", "nwp_v"), "speed": True, "seen": 3, "leads": 2, "step_minutes": 30}
+OPTIONS["nwp_delay_hours"] = 0
 
 
 def dataset() -> xr.Dataset:
@@ -143,7 +144,7 @@ def test_a_field_may_lack_as_much_as_is_asked_for_and_is_seen_as_its_mean_there(
     st.integers(0, 47), st.integers(1, 12), st.sampled_from([3.0, 6.0, 12.0, 24.0]), st.sampled_from([0, 1.5, 4, 7, 25])
 )
 def test_a_prediction_is_seen_only_once_it_is_there(half_hour, leads, run_hours, delay):
-    training = TrainingOptions(**{**OPTIONS, "leads": leads}, nwp_run_hours=run_hours, nwp_delay_hours=delay)
+    training = TrainingOptions(**{**OPTIONS, "leads": leads, "nwp_run_hours": run_hours, "nwp_delay_hours": delay})
     start = START + np.timedelta64(1, "D") + half_hour * HALF_HOUR
     runs = [START + np.timedelta64(round(60 * run_hours * n), "m") for n in range(round(96 / run_hours))]
     late = np.timedelta64(round(60 * delay), "m")

@@ -34,6 +34,7 @@ def stores(targets: int) -> tuple[xr.Dataset, xr.Dataset]:
     dataset = xr.Dataset({**wind, **fields}, coords)
     dataset[names[-1]].values[7] = np.nan
     rules = {"targets": targets, "nwp": ["nwp_u", "nwp_v"], "speed": targets == 1, "seen": SEEN, "leads": LEADS}
+    rules |= {"nwp_delay_hours": 0, "missing": 0.3}
     attrs = {"inputs": json.dumps([*names, "nwp_u", "nwp_v"]), "rules": json.dumps({**rules, "step_minutes": 60})}
     forecast = rng.normal(5, 2, (TIMES, LEADS, targets)).astype(np.float32)
     product = xr.Dataset(
@@ -124,6 +125,23 @@ def test_what_cannot_be_scored_is_told():
     product.forecast[3, 0] = np.nan
     with pytest.raises(InvalidRunError, match="from 2016-05-01T03:00:00 has no value 1 steps later"):
         scored(product, dataset, ["site_rmse"])
+
+
+def test_skill_is_of_the_times_at_which_the_prediction_says_something():
+    product, dataset = stores(1)
+    whole = scored(product, dataset, ["nwp_skill_lead_1", "site_rmse_lead_1"])
+    dataset["nwp_u"].values[[5, 10, 11], 1, 0] = np.nan
+    counts, _, found = scored(product, dataset, ["nwp_skill_lead_1", "site_rmse_lead_1"])
+    said = np.hypot(dataset.nwp_u.values[:, 1, 0], dataset.nwp_v.values[:, 1, 0])
+    pairs = [
+        (product.forecast.values[i, 0, 0] - dataset.u.values[i + 1], said[i + 1] - dataset.u.values[i + 1])
+        for i in np.searchsorted(dataset.time.values, counts.time.values)
+        if np.isfinite(said[i + 1]) and np.isfinite(dataset.u.values[i + 1])
+    ]
+    ours, theirs = np.sqrt(np.mean(np.square(pairs), axis=0))
+    assert found["nwp_skill_lead_1"] == pytest.approx(1 - ours / theirs, rel=1e-4)
+    assert counts.nwp_values.sum() < counts["values"].sum()
+    assert found["site_rmse_lead_1"] == pytest.approx(whole[2]["site_rmse_lead_1"])  # the truth is whole
 
 
 def test_options_must_go_together():
