@@ -56,7 +56,7 @@ report: install  ## Snakemake's own report: report-snakemake.zip
 	$(SNAKEMAKE) --report report-snakemake.zip
 
 test: export PYTHONDONTWRITEBYTECODE =  # it starts hundreds of processes; only the first should compile the package
-test: install-dev  ## The test suite (about 20 minutes on two cores)
+test: install-dev  ## The test suite (about a quarter of an hour on two cores)
 	$(RUN) python -m pytest -n $${GYRE_TEST_WORKERS:-3} --dist loadfile --durations=25
 
 test-slow: install-dev  ## Tests that take minutes
