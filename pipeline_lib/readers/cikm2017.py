@@ -35,7 +35,7 @@ _READ_BYTES = 16 * 2**20
 
 @READERS.register("cikm2017")
 class Cikm2017:
-    """Reflectivity in dBZ at each height, and the rain of a sample at each of its frames."""
+    """Reflectivity in dBZ at each height, and the rain of a sample at its last frame, NaN at the others."""
 
     @staticmethod
     def check(file: Path, variables: Sequence[str]) -> None:
@@ -70,8 +70,15 @@ class Cikm2017:
             )
             for place, height in enumerate(HEIGHTS_M)
         }
-        rain = np.repeat([_rain(*line) for line in lines], FRAMES)
-        series = {RAIN: ("time", rain, {"units": "kg m-2", "long_name": "rain from one to two hours after the sample"})}
+        rain = np.full((len(lines), FRAMES), np.nan)
+        rain[:, -1] = [_rain(*line) for line in lines]
+        series = {
+            RAIN: (
+                "time",
+                rain.ravel(),
+                {"units": "kg m-2", "long_name": "rain from one to two hours after the sample"},
+            )
+        }
         return {files[0].name: xr.Dataset(variables | series, axes)}
 
 

@@ -23,7 +23,7 @@ _MINUTES = 60
 _RELATION = Z_RELATIONS["marshall_palmer"]
 _VARIABLES = {
     "reflectivity": Described(("level", "row", "column"), "dBZ", "radar reflectivity"),
-    "rain": Described((), "kg m-2", "rain at the site in the time asked for after the sequence"),
+    "rain": Described((), "kg m-2", "rain at the site in the time asked for after the volume"),
 }
 
 
@@ -70,7 +70,7 @@ class SiteRain:
     def run(options: Options, *, times: int) -> xr.Dataset:
         """Return ``reflectivity`` (time, level, row, column), ``rain`` and ``age`` (time,).
 
-        The rain is the same at all times of a sequence. The site is the cell ``side // 2`` of both axes.
+        The rain of each time is that of the hour asked for after it. The site is the cell ``side // 2`` of both axes.
         """
         import numpy as np
 
@@ -84,12 +84,9 @@ class SiteRain:
             weaker = np.exp(-((heights[:, None] / depth) ** 2))
             rates = np.stack([summed(cells, peaks * factor, options) for factor in weaker], axis=1)
             at_site = summed(cells, peaks, options)[:, options.side // 2, options.side // 2]
-            asked = at_site[options.length - 1 + options.first : options.length + options.last]
-            total = float(np.trapezoid(asked) * options.minutes / _MINUTES)
-            return {
-                "reflectivity": _reflectivity(rates[: options.length], options.floor),
-                "rain": np.full(options.length, total),
-            }
+            asked = np.lib.stride_tricks.sliding_window_view(at_site, options.last - options.first + 1)
+            rain = np.trapezoid(asked[options.first :], axis=1)[: options.length] * options.minutes / _MINUTES
+            return {"reflectivity": _reflectivity(rates[: options.length], options.floor), "rain": rain}
 
         return drawn(options, times, sequence, _VARIABLES)
 

@@ -137,7 +137,7 @@ def keep(
     *,
     task: str,
     sizes: Mapping[str, Any],
-    scaling: Sequence[tuple[float, float]],
+    scaling: Mapping[str, tuple[float, float]],
     classes: Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
     beside: Mapping[str, Any] | None = None,
@@ -157,7 +157,7 @@ def keep(
     sizes
         What the network was built with.
     scaling
-        What was subtracted from each input and what it was then divided by, in their units.
+        What was subtracted from each input that is seen and what it was then divided by, in their units and order.
     classes
         Names of the output channels.
     facts
@@ -174,7 +174,10 @@ def keep(
         model=request.model,
         options=request.model_options.model_dump(mode="json"),
         task=task,
-        inputs=_inputs(request, scaling),
+        inputs=tuple(
+            InputVariable(name=name, units=request.statistics[name]["units"], mean=mean, scale=scale)
+            for name, (mean, scale) in scaling.items()
+        ),
         classes=tuple(classes),
         sizes=dict(sizes),
         parameters=sum(p.numel() for p in network.parameters()),
@@ -194,10 +197,8 @@ def keep(
     )
 
 
-def _inputs(request: TrainingRequest, scaling: Sequence[tuple[float, float]]) -> tuple[InputVariable, ...]:
-    """Return the inputs in order, each with its unit and what normalises it."""
-    statistics = request.statistics
-    return tuple(
-        InputVariable(name=name, units=statistics[name]["units"], mean=mean, scale=scale)
-        for name, (mean, scale) in zip(request.inputs, scaling, strict=True)
-    )
+def standard_scaling(
+    statistics: Mapping[str, Mapping[str, Any]], names: Sequence[str]
+) -> dict[str, tuple[float, float]]:
+    """Return mean and standard deviation of variables over the training days."""
+    return {name: (float(statistics[name]["mean"]), float(statistics[name]["std"])) for name in names}

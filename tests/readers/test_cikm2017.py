@@ -29,7 +29,7 @@ def test_frames_and_rain_of_each_sample(file: Path) -> None:
     for place, height in enumerate((500, 1500, 2500, 3500)):
         expected = np.where(stored[:, place] < 0, np.nan, stored[:, place] * 95 / 255 - 10)
         np.testing.assert_allclose(ds[f"reflectivity_{height}m"], expected, rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(ds.rain, [13.4] * 15 + [np.nan] * 15)
+    np.testing.assert_array_equal(ds.rain, [np.nan] * 14 + [13.4] + [np.nan] * 15)
     steps = np.diff(ds.time.values) / np.timedelta64(1, "m")
     np.testing.assert_array_equal(steps, [6] * 14 + [36] + [6] * 14)
     assert ds.time.values[15] == np.datetime64("2000-01-01T02:00")

@@ -11,7 +11,7 @@ import xarray as xr
 from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
-from tests.workflow.project import make_in_forks, simulated, write_files
+from tests.workflow.project import gyre, make_in_forks, simulated, write_files
 
 SEEN, LEADS, STATION = 4, 3, 2
 WIND = {
@@ -146,3 +146,16 @@ def test_sums_are_forecast_from_the_volumes_of_their_own_sequence(sums):
     errors = test.forecast.values[:, 0, 0] - ds.rain.sel(time=test.time).values
     assert table["deeprain", "site_rmse"] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-5)
     assert np.isfinite(table["linear_regression", "site_mae"])
+
+
+def test_a_file_from_outside_need_not_hold_the_rain_that_is_asked_for(sums, tmp_path):
+    ds = xr.open_dataset(sums / "data/sums/raw/site_rain.nc").isel(time=slice(8))
+    ds.drop_vars("rain").to_netcdf(tmp_path / "radar.nc")
+    model = sums / "results/sums/deeprain/seed0/model.json"
+    done = gyre("predict", "--model", model, "--input", tmp_path / "radar.nc", "--output", tmp_path / "rain.zarr")
+    assert done.returncode == 0, done.stderr
+    found = xr.open_zarr(tmp_path / "rain.zarr")
+    stored = opened(sums / "results/sums/deeprain/seed0/products/2000-01.json", "product")
+    assert found.sizes["time"] == 4
+    np.testing.assert_array_equal(found.forecast, stored.forecast[:4])
+    assert found.forecast.attrs["units"] == "kg m-2"

@@ -108,6 +108,6 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
         problem = WindowProblem(training, train, validation, seed=request.seed)
         data = {"train data": train.identity, "validation data": validation.identity}
         outcome = descend(request, Filler(network), problem, training, data=data, inner="network")
-    scaling = [(values["mean"], values["std"])] * len(request.inputs)
+    scaling = dict.fromkeys(request.inputs, (values["mean"], values["std"]))
     facts = {**_facts(request, training), "climatology": {"mean": mean.tolist()}}
     keep(request, network, outcome, task="assimilation", sizes=sizes, scaling=scaling, facts=facts)

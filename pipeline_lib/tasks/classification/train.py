@@ -13,7 +13,7 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.tasks.classification.classes import classes_of
 from pipeline_lib.tasks.classification.images import ImageBatches, Images, pixels_of
 from pipeline_lib.tasks.classification.options import TrainingOptions
-from pipeline_lib.train.outcome import descend, fresh_network, keep
+from pipeline_lib.train.outcome import descend, fresh_network, keep, standard_scaling
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.request import TrainingRequest
 from pipeline_lib.train.share import Share
@@ -104,7 +104,7 @@ def train(request: TrainingRequest) -> None:
         outcome,
         task="classification",
         sizes=sizes,
-        scaling=[(request.statistics[name]["mean"], request.statistics[name]["std"]) for name in request.inputs],
+        scaling=standard_scaling(request.statistics, request.inputs),
         classes=tuple(map(str, range(training.classes))),
         facts={"target": training.target},
     )

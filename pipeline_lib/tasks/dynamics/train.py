@@ -72,7 +72,7 @@ def train_forecaster(
     if check is not None:
         check(network)
     outcome = _outcome(request, training, network, *trajectories)
-    scaling = [(values["mean"], values["std"])] * len(request.inputs)
+    scaling = dict.fromkeys(request.inputs, (values["mean"], values["std"]))
     keep(request, network, outcome, task=task, sizes=sizes, scaling=scaling, facts=facts)
 
 

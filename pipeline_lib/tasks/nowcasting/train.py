@@ -79,7 +79,7 @@ def _train(request: TrainingRequest, training: TrainingOptions) -> None:
         outcome,
         task="nowcasting",
         sizes=sizes,
-        scaling=list(scaling_of(request.inputs, request.statistics).values()),
+        scaling=scaling_of(request.inputs, request.statistics),
         facts={**rules, "windows": found, "known_cells": packed_cells(known), **retrieval},
         beside=beside,
     )

@@ -84,7 +84,7 @@ def train(request: TrainingRequest) -> None:
     problem = SegmentationProblem(training, train, validation, seed=request.seed)
     data = {"variables": list(inputs), "train data": train.identity, "validation data": validation.identity}
     outcome = descend(request, network, problem, training, data=data)
-    scaling = list(zip(normalisation.mean, normalisation.scale, strict=True))
+    scaling = dict(zip(inputs, zip(normalisation.mean, normalisation.scale, strict=True), strict=True))
     keep(request, network, outcome, task="segmentation", sizes=sizes, scaling=scaling, classes=CLASSES)
 
 

@@ -278,11 +278,14 @@ def starts_of(columns: Columns, options: TrainingOptions, *, whole_future: bool,
     options
         How much, and when a prediction is there.
     whole_future
-        Whether the times of all leads must be there; those of a prediction must always be.
+        Whether the times of all leads must be there, or the sum if the target is one; those of a prediction must
+        always be.
     stride
         As ``training.stride``.
     """
     starts = columns.past.starts(seen=options.seen, leads=0, stride=stride)
-    if not options.accumulated and (whole_future or options.nwp):
+    if options.accumulated and whole_future:
+        starts = starts[np.isfinite(columns.targets[starts]).all(axis=1)]
+    elif whole_future or options.nwp:
         starts = starts[columns.future.after[starts] >= options.leads]
     return starts[available(columns.times[starts], options)]

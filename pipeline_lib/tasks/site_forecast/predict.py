@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
-from pipeline_lib.learning.model_store import ModelSpec, load_model
+from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import resolve_device
 from pipeline_lib.learning.site_forecaster import SiteForecaster
 from pipeline_lib.models.sites import Site
@@ -54,17 +55,31 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         raise TypeError(f"{model.spec.model} forecasts at no site")
     rules = TrainingOptions.model_validate(trained.content["rules"])
     inputs = model.spec.inputs
-    columns = Columns.of(ds, [v.name for v in inputs], rules, {v.name: v.mean for v in inputs})
-    site = site_of(ds, [v.name for v in inputs], rules, {v.name: (v.mean, v.scale) for v in inputs})
+    names = [v.name for v in inputs]
+    scales = {v.name: (v.mean, v.scale) for v in inputs}
+    if rules.accumulated:
+        target = trained.content["target"]
+        ds, names = _with_target(ds, target, trained.content["target_units"]), [target, *names]
+        scales[target] = model.network.site.targets[0]
+    columns = Columns.of(ds, names, rules, {name: mean for name, (mean, _) in scales.items()})
+    site = site_of(ds, names, rules, scales)
     _check_site(site, model.network.site)
     starts = starts_of(columns, rules, whole_future=False, stride=rules.stride)
     if not starts.size:
         what = f"there is no time with {rules.seen} in a row, and a prediction, if one is seen"
-        raise DataError(what, where=inputs[0].name, fix="give more times")
+        raise DataError(what, where=names[-1], fix="give more times")
     logger.info("%s: %d forecasts", columns.past.told(), len(starts))
     windows = SiteWindows(columns, starts, site)
     output = _outputs(model.network, windows, resolve_device(device))
-    return _described(output, ds, windows, model.spec, trained.content["rules"])
+    return _described(output, ds, windows, names, trained.content["rules"])
+
+
+def _with_target(ds: xr.Dataset, name: str, units: str) -> xr.Dataset:
+    """Return a dataset with a series for what is forecast and not seen, empty if it has none."""
+    if name in ds:
+        return ds
+    unknown = np.full(ds.sizes["time"], np.nan, dtype=np.float32)
+    return ds.assign({name: ("time", unknown, {"units": units})})
 
 
 def _check_site(found: Site, trained: Site) -> None:
@@ -80,9 +95,9 @@ def _check_site(found: Site, trained: Site) -> None:
 
 
 def _described(
-    output: NDArray[np.float32], ds: xr.Dataset, windows: SiteWindows, spec: ModelSpec, rules: dict[str, Any]
+    output: NDArray[np.float32], ds: xr.Dataset, windows: SiteWindows, inputs: Sequence[str], rules: dict[str, Any]
 ) -> xr.Dataset:
-    names = [variable.name for variable in spec.inputs[: len(windows.site.targets)]]
+    names = list(inputs[: len(windows.site.targets)])
     stored = ds[names[0]].dtype
     forecast = output[..., : len(names)].astype(stored, copy=False)
     out = xr.Dataset(
@@ -98,10 +113,10 @@ def _described(
     out.attrs["title"] = "Forecasts at a site"
     what = ", ".join(str(ds[name].attrs.get("long_name", name)) for name in names)
     out[VARIABLE].attrs = {
-        "units": spec.inputs[0].units,
+        "units": ds[names[0]].attrs["units"],
         "long_name": f"forecast of: {what}",
         "coverage_content_type": "modelResult",
-        "inputs": json.dumps([variable.name for variable in spec.inputs]),
+        "inputs": json.dumps(list(inputs)),
         "rules": json.dumps(rules, sort_keys=True),
     }
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "last time that was seen"}

@@ -7,7 +7,7 @@ from pipeline_lib.learning.site_forecaster import FittedForecaster, SiteForecast
 from pipeline_lib.tasks.site_forecast.options import TrainingOptions
 from pipeline_lib.tasks.site_forecast.problem import SiteProblem
 from pipeline_lib.tasks.site_forecast.windows import read_windows
-from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
+from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep, standard_scaling
 from pipeline_lib.train.request import TrainingRequest
 
 RULES = (
@@ -65,16 +65,23 @@ def train(request: TrainingRequest) -> None:
         data = {"train data": windows[0].identity, "validation data": windows[1].identity}
         outcome = descend(request, network, problem, training, data=data)
     told = training.model_dump(mode="json")
-    statistics = request.statistics
+    seen = request.inputs[training.targets :] if training.accumulated else request.inputs
     keep(
         request,
         network,
         outcome,
         task="site_forecast",
         sizes=sizes,
-        scaling=[(statistics[name]["mean"], statistics[name]["std"]) for name in request.inputs],
+        scaling=standard_scaling(request.statistics, seen),
         facts={
             "rules": {name: told[name] for name in RULES},
             "windows": {"train": windows[0].windows, "validation": windows[1].windows},
+            **(_answer(request) if training.accumulated else {}),
         },
     )
+
+
+def _answer(request: TrainingRequest) -> dict[str, str]:
+    """Return what a sum that is forecast and not seen is called: files from outside need not hold it."""
+    target = request.inputs[0]
+    return {"target": target, "target_units": request.statistics[target]["units"]}

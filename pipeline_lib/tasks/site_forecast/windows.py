@@ -18,6 +18,7 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.models.sites import Site
 from pipeline_lib.tasks.site_forecast.columns import Columns, Values, site_of, starts_of
 from pipeline_lib.tasks.site_forecast.options import TrainingOptions
+from pipeline_lib.train.outcome import standard_scaling
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.request import TrainingRequest
 from pipeline_lib.train.windows import named_times
@@ -107,7 +108,7 @@ def read_windows(
     """
     start, end = request.train if split == "train" else request.validation
     ds = open_days(request.of("dataset"), start, end)
-    scales = {name: (float(values["mean"]), float(values["std"])) for name, values in request.statistics.items()}
+    scales = standard_scaling(request.statistics, request.inputs)
     columns = Columns.of(ds, request.inputs, training, {name: mean for name, (mean, _) in scales.items()})
     starts = starts_of(columns, training, whole_future=True)
     windows = SiteWindows(columns, starts, site_of(ds, request.inputs, training, scales))

@@ -170,6 +170,10 @@ def test_a_sum_that_follows_is_not_seen_and_belongs_to_the_start():
     assert batch.target.tolist() == [[[float(ds.rain[1])]]]
     assert made.site.series == ()
     assert not np.isin(batch.inputs.numpy(), ds.rain.values.astype(np.float32)).any()
+    ds.rain.values[3:6] = np.nan
+    told = Columns.of(ds, inputs, training, MEANS)
+    assert starts_of(told, training, whole_future=True).tolist() == [1, 2, *range(6, TIMES)]
+    assert starts_of(told, training, whole_future=False).tolist() == list(range(1, TIMES))
 
 
 def test_the_nearest_point_by_grid_points_or_by_degrees():
