@@ -14,7 +14,7 @@ from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.io.yaml import load_yaml
 from pipeline_lib.plan import load_plan
 from pipeline_lib.retrieval.rain import Retrieval
-from tests.workflow.project import edit_yaml, gyre, make_in_forks, simulated, write_files
+from tests.workflow.project import edit_yaml, gyre, make_in_forks, simulated, snakemake, write_files
 
 SEEN, LEADS, LENGTH = 2, 3, 8
 PREPARATION = {
@@ -138,6 +138,17 @@ def test_another_retrieval_trains_again_and_fetches_nothing(clouds, tmp_path, mo
     whole = {"source": "tiny-clouds", "period": "2000-01"}
     assert plan.key("preprocess", **whole) == other.key("preprocess", **whole)
     assert plan.key("score", **run) == other.key("score", **run)
+
+
+@pytest.mark.parametrize(("option", "name", "fix"), [("target", "rain", "rain_rate"), ("surface", "ages", "age")])
+def test_a_retrieval_of_what_the_source_does_not_make_is_told_before_anything_runs(tmp_path, option, name, fix):
+    wrong = {**EXPERIMENT["training"], "retrieval": {**RETRIEVAL, option: name}}
+    write_files(tmp_path, "clouds", {**EXPERIMENT, "training": wrong}, simulated(EXPERIMENT, **SIMULATION))
+    done = snakemake(tmp_path, "--dry-run", check=False)
+    assert done.returncode != 0
+    line = f"clouds: models.last_frame.training.retrieval.{option}: source tiny-clouds makes no variable {name!r}"
+    assert f"{line}; did you mean {fix!r}?" in done.stdout
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_file_without_rain_is_forecast_all_the_same(clouds, tmp_path):
