@@ -63,9 +63,9 @@ def product(
         values a forecast has some all the same; there is no truth to compare them with. A model that was trained to
         forecast online follows the frames before each start, see
         :func:`~pipeline_lib.tasks.nowcasting.online.follow`. One with a retrieval adds ``retrieved``, what it makes of
-        the forecast, and ``retrieved_from_truth``, what it makes of the true frames of this period. The coordinate
-        ``known`` (y, x) marks the cells that a frame should have, the attribute ``facts`` holds what the manifest says
-        of the frames.
+        the forecast, and ``retrieved_from_truth`` (valid_time, y, x), what it makes of each true frame of this period.
+        The coordinate ``known`` (y, x) marks the cells that a frame should have, the attribute ``facts`` holds what the
+        manifest says of the frames.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def product(
     else:
         forecasts = _forecasts(model.network, model.spec, ds, starts, on)
     out = _described(forecasts, ds, starts, model.spec, content)
-    add_retrieved(out, VARIABLE, trained, ds, rows)
+    add_retrieved(out, VARIABLE, trained, ds, tail=tail)
     known_attrs = {"long_name": "whether a frame should have a value here", "units": "1"}
     out = out.assign_coords({KNOWN: (out[VARIABLE].dims[2:], rows.known.astype(np.int8), known_attrs)})
     out.attrs = {"title": "Forecasts", "facts": facts}
