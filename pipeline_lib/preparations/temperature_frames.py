@@ -8,7 +8,7 @@ from typing import ClassVar
 import xarray as xr
 from pydantic import Field, model_validator
 
-from pipeline_lib.brightness import GAPS_AS, TemperatureScale
+from pipeline_lib.brightness import TemperatureScale
 from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options as BaseOptions
 from pipeline_lib.preparations.registry import PREPARATIONS
@@ -19,7 +19,7 @@ _KELVIN = "K"
 
 @PREPARATIONS.register("temperature_frames")
 class TemperatureFrames:
-    """Brightness temperature to ``cloud_top``, 0 at the lowest and 1 at the highest temperature of a range."""
+    """Brightness temperature to ``cloud_top``, 0 at the highest and 1 at the lowest temperature of a range."""
 
     needs: ClassVar[tuple[str, ...]] = ()
 
@@ -29,9 +29,10 @@ class TemperatureFrames:
         variable: str
         """Canonical name of the brightness temperature (K)."""
         lowest: float = Field(180.0, gt=0)
-        """Temperature that becomes 0, as do all below it, K."""
+        """Temperature that becomes 1, as do all below it, K."""
         highest: float = Field(320.0, gt=0)
-        """Temperature that becomes 1, as do all above it, K."""
+        """Temperature that becomes 0, as do all above it, K: what networks see in gaps and beyond the border, as a warm
+        clear sky."""
         keep: tuple[str, ...] = ()
         """Canonical names of variables that are stored beside the frames as they are: a rain rate, ``age``."""
 
@@ -77,7 +78,7 @@ class TemperatureFrames:
             )
         scale = TemperatureScale(options.lowest, options.highest)
         top = scale.to_share(frames).clip(0.0, 1.0).astype("float32")
-        top.attrs = {"units": "1", "long_name": "brightness temperature as share of its range", **scale.attributes()}
-        top.attrs[GAPS_AS] = 1.0  # warm as a clear sky; 0 would be the coldest of clouds
+        words = "coldness of the cloud top as share of a range of brightness temperature"
+        top.attrs = {"units": "1", "long_name": words, **scale.attributes()}
         kept = {name: ds[name].astype("float32", keep_attrs=True) for name in options.keep}
         return xr.Dataset({CLOUD_TOP: top, **kept})

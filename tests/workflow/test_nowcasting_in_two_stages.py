@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -62,14 +63,18 @@ EXPERIMENT = {
 }
 
 
-@pytest.fixture(scope="module")
-def clouds(tmp_path_factory) -> Path:
-    catalog = simulated(EXPERIMENT, **SIMULATION)
+def project(folder: Path, experiment: dict, **simulation: object) -> None:
+    catalog = simulated(experiment, **{**SIMULATION, **simulation})
     [entry] = catalog["sources"].values()
     variables = entry["metadata"]["gyre"]["variables"]
     variables["brightness_temperature"]["units"], variables["rain_rate"]["units"] = "K", "mm h-1"
+    write_files(folder, "clouds", experiment, catalog, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def clouds(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("clouds")
-    write_files(folder, "clouds", EXPERIMENT, catalog, device="cpu")
+    project(folder, EXPERIMENT)
     make_in_forks(folder, "results/clouds/report.html")
     return folder
 
@@ -157,6 +162,21 @@ def test_a_retrieval_of_what_the_source_does_not_make_is_told_before_anything_ru
     line = f"clouds: models.last_frame.training.retrieval.{option}: source tiny-clouds makes no variable {name!r}"
     assert f"{line}; did you mean {fix!r}?" in done.stdout
     assert not (tmp_path / "data").exists()
+
+
+def test_frames_in_kelvin_are_far_from_what_networks_see_beyond_the_border(clouds, tmp_path):
+    training = {**EXPERIMENT["training"], "retrieval": None}
+    kelvin = {**EXPERIMENT, "inputs": ["brightness_temperature"], "training": training}
+    kelvin["scoring"] = {"metrics": ["frame_mse"]}
+    project(
+        tmp_path, kelvin, preparation={"name": "as_is", "options": {"variables": ["brightness_temperature", "age"]}}
+    )
+    make_in_forks(tmp_path, *(f"results/clouds/{model}/seed0/model.json" for model in ("last_frame", "window")))
+    line = (
+        r"networks see 0 in gaps and beyond the border, and the mean, 2\d\d K, is \d+\.\d standard deviations from it"
+    )
+    assert len(re.findall(line, (tmp_path / "commands.log").read_text())) == 1  # persistence pads nothing
+    assert "networks see 0" not in (clouds / "commands.log").read_text()
 
 
 def test_a_file_without_rain_is_forecast_all_the_same(clouds, tmp_path):
