@@ -50,7 +50,7 @@ class TemperatureScale:
 
     def to_temperature(self, share: Field) -> Field:
         """Return the temperatures [K] of shares."""
-        temperature: Field = self.highest - share * self.span
+        temperature: Field = share * -self.span + self.highest
         return temperature
 
     def attributes(self) -> dict[str, float]:

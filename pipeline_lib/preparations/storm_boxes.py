@@ -80,7 +80,7 @@ class StormBoxes(MadeOfOne):
             fix = "give it the dimensions (time, level, rows, columns) or (time, rows, columns)"
             raise DataError(f"has dimensions {field.dims}", where=options.reflectivity, fix=fix)
         highest = field.max(str(field.dims[1])) if field.ndim == _VOLUMES else field
-        storm = xr.apply_ufunc(
+        storm: xr.DataArray = xr.apply_ufunc(
             _storms,
             highest,
             kwargs={"box": options.box, "threshold": options.threshold_dbz},
