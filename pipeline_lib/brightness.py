@@ -45,12 +45,12 @@ class TemperatureScale:
 
     def to_share(self, temperature: Field) -> Field:
         """Return the shares of temperatures [K], below 0 and above 1 for those outside the range."""
-        share: Field = (self.highest - temperature) / self.span
+        share: Field = (-temperature + self.highest) / self.span
         return share
 
     def to_temperature(self, share: Field) -> Field:
         """Return the temperatures [K] of shares."""
-        temperature: Field = share * -self.span + self.highest
+        temperature: Field = -share * self.span + self.highest
         return temperature
 
     def attributes(self) -> dict[str, float]:
