@@ -15,7 +15,6 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline_lib.brightness import GAPS_AS
 from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.errors import DataError, StoreError
@@ -52,8 +51,6 @@ class FrameWindows:
         Frames of a window that are seen and that are to be forecast.
     noise_below
         Values of the first channel below this one that are not 0 are noise: seen, but nothing is asked about them.
-    gaps_as
-        What is seen of the first channel where it lacks a value: no rain, or no cloud.
     """
 
     frames: NDArray[np.float32]
@@ -62,7 +59,6 @@ class FrameWindows:
     seen: int
     leads: int
     noise_below: float = 0.0
-    gaps_as: float = 0.0
 
     @property
     def windows(self) -> int:
@@ -85,7 +81,7 @@ class FrameWindows:
     @property
     def identity(self) -> str:
         """SHA-256 over all values: what a checkpoint remembers of its data."""
-        rules = self.frames.shape, self.seen, self.leads, self.noise_below, self.gaps_as
+        rules = self.frames.shape, self.seen, self.leads, self.noise_below
         digest = hashlib.sha256(repr(rules).encode())
         for array in (self.frames, self.times, self.starts):
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
@@ -101,10 +97,9 @@ class FrameWindows:
     def seen_at(self, starts: Index) -> Tensor:
         """Return the frames (batch, seen, channel, y, x) that forecasts from these frames see, without gaps.
 
-        A gap in a further channel is its mean, 0.
+        A gap is 0, as is what networks see beyond the border: no rain or no cloud, of further channels the mean.
         """
         past = np.asarray(self.frames[starts[:, None] + np.arange(1 - self.seen, 1)])
-        past[:, :, :1] = np.nan_to_num(past[:, :, :1], nan=self.gaps_as)
         return torch.from_numpy(np.nan_to_num(past, nan=0.0))
 
     def describe(self, samples: Tensor) -> str:
@@ -228,9 +223,9 @@ def read_windows(
     if not wet.any():
         fix = "choose more days, fewer frames, or other limits in training.missing and training.wet"
         raise DataError(f"no window of {training.seen} + {training.leads} frames is left: {told}", where=split, fix=fix)
-    noise_below, gaps_as = (float(ds[name].attrs.get(rule, 0.0)) for rule in (NOISE_BELOW, GAPS_AS))
+    noise_below = float(ds[name].attrs.get(NOISE_BELOW, 0.0))
     frames = mapped(ds, scaling_of(request.inputs, request.statistics), folder / f"{split}.frames")
-    windows = FrameWindows(frames, ds["time"].values, starts[wet], training.seen, training.leads, noise_below, gaps_as)
+    windows = FrameWindows(frames, ds["time"].values, starts[wet], training.seen, training.leads, noise_below)
     return windows, rows.known
 
 
