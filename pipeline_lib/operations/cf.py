@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from pipeline_lib.data.projected import AXES as PLANE
 from pipeline_lib.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -34,9 +35,15 @@ def check_series(ds: xr.Dataset, *, where: str) -> None:
     wrong = np.flatnonzero(steps <= np.timedelta64(0))
     if wrong.size:
         raise DataError(f"{ds.time.values[wrong[0] + 1]:.16} does not follow the time before it", where=where)
-    for name in ("latitude", "longitude"):
+    for name in sorted(str(name) for name in ds.indexes if np.issubdtype(ds[name].dtype, np.floating)):
         if not np.isfinite(ds[name].values).all():
             raise DataError(f"{name} is not finite", where=where)
+
+
+def in_order(ds: xr.Dataset) -> xr.Dataset:
+    """Return a dataset with the dimensions of its variables as CF recommends (section 2.4): time and space last."""
+    last = [name for name in ("time", *PLANE, "latitude", "longitude") if name in ds.dims]
+    return ds.transpose(*(name for name in ds.dims if name not in last), *last)
 
 
 def check_conventions(store: Path) -> bool:

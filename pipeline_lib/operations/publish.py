@@ -24,7 +24,7 @@ from pipeline_lib.io.atomic import write_text
 from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.manifest import Artefact, Manifest, exclusive, read_manifest
 from pipeline_lib.io.zarr_store import open_store, write_zarr
-from pipeline_lib.operations.cf import check_conventions, check_series
+from pipeline_lib.operations.cf import check_conventions, check_series, in_order
 from pipeline_lib.operations.generations import generations, in_charge
 from pipeline_lib.plan import Plan
 
@@ -132,7 +132,7 @@ def _write(
     plan: Plan, experiment: str, model: str, seed: int, products: Sequence[Manifest], manifest: Path, code: str
 ) -> None:
     parts = [open_store(product, f"{product.content['period']}.zarr", chunks={}) for product in products]
-    ds = concat_times(parts, where=[str(product.path) for product in products])
+    ds = in_order(concat_times(parts, where=[str(product.path) for product in products]))
     check_series(ds, where=str(manifest))
     store = f"{manifest.stem}.zarr"
     with Artefact(manifest, kind=KIND, code=code) as out:
