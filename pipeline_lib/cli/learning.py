@@ -13,6 +13,11 @@ DEVICES = ("auto", "cpu", "cuda")
 
 def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add this module's commands."""
+    _add_train(commands, common)
+    _add_predict(commands, common)
+
+
+def _add_train(commands: Commands, common: argparse.ArgumentParser) -> None:
     train = commands.add_parser("train", parents=[common], help="train one model with one seed")
     add_experiment(train)
     train.add_argument("--model", required=True, help="name of a model in the experiment")
@@ -38,6 +43,8 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_output(train)
     train.set_defaults(run=_train)
 
+
+def _add_predict(commands: Commands, common: argparse.ArgumentParser) -> None:
     predict = commands.add_parser(
         "predict",
         parents=[common],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @MODELS.register("linear_regression")
 class LinearRegression(SiteModel):
-    """Ridge regression on series and on means of fields over blocks."""
+    """Ridge regression on series, means of fields over blocks, and the nearest point of a prediction."""
 
     threads = 4
 
@@ -28,11 +28,13 @@ class LinearRegression(SiteModel):
         """Blocks along a side of a field; the regression sees their means."""
         penalty: float = Field(0.01, ge=0)
         """Of squared weights of normalised values, per window; 0 is ordinary least squares."""
+        least: float | None = None
+        """What a forecast is at least, in the unit of the target; null if it may be anything. Of rain 0."""
 
     card: ClassVar[ModelCard] = ModelCard(
         title="Linear regression",
-        summary="A linear function of everything that is seen, fields in means over blocks, found by least squares with"
-        " a penalty.",
+        summary="A linear function of everything that is seen, fields in means over blocks and a prediction at the"
+        " nearest point as well, found by least squares with a penalty.",
         task="site_forecast",
         citation="as in Kim, S., Hong, S., Joh, M., Song, S.: DeepRain: ConvLSTM Network for Precipitation Prediction"
         " using Multichannel Radar Data (2017), arXiv:1711.02316",
@@ -45,7 +47,7 @@ class LinearRegression(SiteModel):
         limits=(
             "Means over blocks and the penalty are ours: on all 612,060 values of a CIKM sample a regression is neither"
             " quick nor determined.",
-            "It may forecast less than no rain.",
+            "It forecasts less than no rain unless `least` is set.",
         ),
     )
 
@@ -54,4 +56,4 @@ class LinearRegression(SiteModel):
         """Return the network before its fit."""
         from pipeline_lib.models.site_baselines import RidgeRegression
 
-        return RidgeRegression(site, blocks=options.blocks, penalty=options.penalty)
+        return RidgeRegression(site, **options.model_dump())

@@ -91,7 +91,7 @@ class CorrectedPoint(FittedForecaster):
 
 
 class RidgeRegression(FittedForecaster):
-    """A linear function of all that is seen, fields in means over blocks.
+    """A linear function of all that is seen: fields in means over blocks, a prediction at the nearest point as well.
 
     Parameters
     ----------
@@ -101,18 +101,23 @@ class RidgeRegression(FittedForecaster):
         Along each side of a field: so many means are taken.
     penalty
         Of the squared weights of normalised values, per window.
+    least
+        What a forecast is at least, in the unit of the targets; None if it may be anything.
     """
 
-    def __init__(self, site: Site, *, blocks: int, penalty: float) -> None:
+    def __init__(self, site: Site, *, blocks: int, penalty: float, least: float | None = None) -> None:
         super().__init__(site)
-        self.blocks, self.penalty = blocks, penalty
+        self.blocks, self.penalty, self.least = blocks, penalty, least
         channels = site.seen * len(site.fields.scales) + site.steps * len(site.ahead.scales)
         features = 1 + 2 + site.seen * len(site.series) + channels * blocks**2
+        if site.point is not None:
+            features += site.steps * len(site.targets)
         self.weights = nn.Parameter(torch.zeros(site.leads, len(site.targets), features))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return (batch, leads, targets)."""
-        return torch.einsum("bf,lkf->blk", self._features(inputs), self.weights)
+        found = torch.einsum("bf,lkf->blk", self._features(inputs), self.weights)
+        return found if self.least is None else found.clamp(min=self.least)
 
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Solve the normal equations of each lead and target."""
@@ -126,8 +131,11 @@ class RidgeRegression(FittedForecaster):
 
     def _features(self, inputs: Tensor) -> Tensor:
         """Return 1 and all that is seen, normalised (batch, features)."""
-        seen = self.normalised(self.unpack(inputs))
+        raw = self.unpack(inputs)
+        seen = self.normalised(raw)
         parts = [torch.ones_like(seen.hour[:, :1]), seen.hour, seen.series.flatten(1)]
+        if self.site.point is not None:
+            parts.append(((self.nearest(raw) - self.target_mean) / self.target_scale).flatten(1))
         for fields in (seen.fields, seen.ahead):
             if fields.shape[2]:
                 means = functional.adaptive_avg_pool2d(fields.flatten(1, 2), self.blocks)

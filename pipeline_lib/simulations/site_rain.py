@@ -85,7 +85,9 @@ class SiteRain:
             rates = np.stack([summed(cells, peaks * factor, options) for factor in weaker], axis=1)
             at_site = summed(cells, peaks, options)[:, options.side // 2, options.side // 2]
             asked = np.lib.stride_tricks.sliding_window_view(at_site, options.last - options.first + 1)
-            rain = np.trapezoid(asked[options.first :], axis=1)[: options.length] * options.minutes / _MINUTES
+            rain = np.asarray(
+                np.trapezoid(asked[options.first :][: options.length] * options.minutes / _MINUTES, axis=1)
+            )
             return {"reflectivity": _reflectivity(rates[: options.length], options.floor), "rain": rain}
 
         return drawn(options, times, sequence, _VARIABLES)

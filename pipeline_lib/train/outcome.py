@@ -146,20 +146,14 @@ def keep(
 
     Parameters
     ----------
-    request
-        What was asked for.
-    network
-        Whose weights they are.
-    outcome
-        How the training ended.
+    request, network, outcome
+        What was asked for, whose weights they are, and how the training ended.
     task
         Registered name.
-    sizes
-        What the network was built with.
+    sizes, classes
+        What the network was built with, and the names of its output channels.
     scaling
         What was subtracted from each input that is seen and what it was then divided by, in their units and order.
-    classes
-        Names of the output channels.
     facts
         Further plain facts for the manifest.
     beside
@@ -170,14 +164,15 @@ def keep(
     StoreError
         If the folder cannot be written.
     """
+    seen = tuple(
+        InputVariable(name=name, units=request.statistics[name]["units"], mean=mean, scale=scale)
+        for name, (mean, scale) in scaling.items()
+    )
     spec = ModelSpec(
         model=request.model,
         options=request.model_options.model_dump(mode="json"),
         task=task,
-        inputs=tuple(
-            InputVariable(name=name, units=request.statistics[name]["units"], mean=mean, scale=scale)
-            for name, (mean, scale) in scaling.items()
-        ),
+        inputs=seen,
         classes=tuple(classes),
         sizes=dict(sizes),
         parameters=sum(p.numel() for p in network.parameters()),

@@ -143,6 +143,28 @@ def test_ridge_regression_is_that_of_scikit_learn_on_means_over_blocks():
     seen = np.concatenate([flat[:, :2], blocks], axis=1)
     reference = Ridge(alpha=0.05 * 60).fit(seen, truth).predict(seen)
     np.testing.assert_allclose(net(values.double()).detach().numpy()[:, 0, 0], reference, rtol=1e-5)
+    dry = network("linear_regression", RAIN, blocks=3, penalty=0.05, least=1.5).double()
+    dry.load_state_dict(net.state_dict())
+    assert reference.min() < 1.5
+    np.testing.assert_allclose(dry(values.double()).detach().numpy()[:, 0, 0], np.maximum(reference, 1.5), rtol=1e-5)
+
+
+def test_ridge_regression_sees_the_nearest_point_of_a_prediction_too():
+    values, rng = inputs(WIND, 90), np.random.default_rng(0)
+    truth = rng.normal(5, 2, (90, 3))
+    net = network("linear_regression", WIND, blocks=1, penalty=0.05).double()
+    net.fit([(values, torch.from_numpy(truth)[..., None])])
+    hour, series, ahead = parts(values)
+    means, scales = np.transpose(SCALES)
+    seen = [
+        hour,
+        ((series - means) / scales).reshape(90, -1),
+        (np.linalg.norm(ahead[:, :, :, 3, 2], axis=2) - means[0]) / scales[0],
+        ((ahead.mean(axis=(3, 4)) - means[:2]) / scales[:2]).reshape(90, -1),
+    ]
+    flat = np.concatenate(seen, axis=1)
+    reference = Ridge(alpha=0.05 * 90).fit(flat, truth).predict(flat)
+    np.testing.assert_allclose(net(values.double()).detach().numpy()[..., 0], reference, rtol=1e-5)
 
 
 def test_the_gaussian_is_that_of_scipy():

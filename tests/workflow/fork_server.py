@@ -1,11 +1,13 @@
-"""Runs commands of the package, each in a fork of a process that has imported libraries and none of this package."""
+"""Runs commands of the package, each in a fork of a process that has imported and read what most of them need."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
 LIBRARIES = (
     "torch", "pytorch_lightning", "scipy.signal", "scipy.optimize", "scipy.ndimage",
@@ -14,12 +16,15 @@ LIBRARIES = (
     "pydantic", "jinja2", "sympy",
 )  # fmt: skip
 """What takes long to import. That each stage imports what it needs is shown by the projects that Snakemake makes."""
+OWN = ("pipeline_lib.config.loader", "pipeline_lib.plan")
+"""What every stage begins with."""
 
 
 def main() -> None:
     """Answer each line, ``[folder, log, words]`` as JSON, with the exit code of the command."""
-    for library in LIBRARIES:
-        import_module(library)
+    for module in (*LIBRARIES, *OWN):
+        import_module(module)
+    read_sources()
     for line in sys.stdin:
         folder, log, words = json.loads(line)
         child = os.fork()
@@ -27,6 +32,14 @@ def main() -> None:
             run(folder, log, words)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
         sys.stdout.flush()
+
+
+def read_sources() -> None:
+    """Read every module of the package for the fingerprints, which a fork then need not do again."""
+    own = import_module("pipeline_lib.fingerprint")
+    root = Path(own.__file__).parent
+    parts = (file.relative_to(root.parent).with_suffix("").parts for file in root.rglob("*.py"))
+    own.fingerprint(*(".".join(names).removesuffix(".__init__") for names in parts))
 
 
 def run(folder: str, log: str, words: list[str]) -> None:
@@ -37,7 +50,9 @@ def run(folder: str, log: str, words: list[str]) -> None:
         os.dup2(stream.fileno(), sys.stderr.fileno())
     from pipeline_lib.cli.app import main as command
 
-    sys.exit(command(words))
+    code = command(words)
+    gc.freeze()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ STATION = "station"
 _HOUR, _DAY = np.timedelta64(1, "h"), np.timedelta64(1, "D")
 _SERIES, _MAP, _VOLUME = (1, 2), 3, 4
 """Axes of series, with and without stations, of maps and of maps at several levels."""
+_NAMED = 5
+"""Stations that a message tells at most."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Columns:
         float32 (time, channel, row, column): fields of the past, and those of a prediction.
     past, future
         Which times lie in a row with all that is seen of the past there, and with all of the prediction.
+    neighbours
+        Stations whose series are seen besides, as :func:`stations` calls them.
     """
 
     times: NDArray[np.datetime64]
@@ -47,6 +51,7 @@ class Columns:
     ahead: Values
     past: TimesInRow
     future: TimesInRow
+    neighbours: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -77,7 +82,7 @@ class Columns:
             If the station is not there, or a target is no series.
         """
         parts = _parted(ds, inputs, options)
-        targets = np.stack([_series(ds[name], options.station) for name in inputs[: options.targets]], axis=1)
+        targets = np.stack([_series(ds, name, options.station) for name in inputs[: options.targets]], axis=1)
         series = np.concatenate([np.empty((len(targets), 0), np.float32), *_seen_series(ds, parts.series, options)], 1)
         fields, ahead = _stacked(ds, parts.fields), _stacked(ds, parts.ahead)
         foretold = _enough(ahead, options.missing)
@@ -88,7 +93,8 @@ class Columns:
             TimesInRow(*linked(ds, there, step_minutes=options.step_minutes)) for there in (whole, foretold)
         )
         past.require_step(options.step_minutes, where=inputs[0])
-        return cls(ds["time"].values, targets, series, fields, ahead, past, future)
+        others = _neighbours(ds, parts.series, options)
+        return cls(ds["time"].values, targets, series, fields, ahead, past, future, others)
 
     @property
     def hour(self) -> Values:
@@ -118,38 +124,49 @@ def _parted(ds: xr.Dataset, inputs: Sequence[str], options: TrainingOptions) -> 
     return _Parts(series, tuple(rest), options.nwp)
 
 
-def _series(variable: xr.DataArray, station: int | None) -> Values:
+def stations(ds: xr.Dataset) -> list[int]:
+    """Return what the stations of a dataset are called: their numbers, or their places if they have none."""
+    labels: list[int] = ds[STATION].values.tolist() if STATION in ds.coords else list(range(ds.sizes.get(STATION, 0)))
+    return labels
+
+
+def _series(ds: xr.Dataset, name: str, station: int | None) -> Values:
     """Return a series (time,): of a station where there are stations."""
+    variable = ds[name]
     if variable.ndim == 1:
         return variable.values.astype(np.float32)
-    _require_station(variable, station)
-    return variable.values[:, station].astype(np.float32)
-
-
-def _require_station(variable: xr.DataArray, station: int | None) -> None:
     if variable.ndim != len(_SERIES) or variable.dims[1] != STATION:
-        raise DataError(f"has dimensions {variable.dims}", where=str(variable.name), fix="give (time, station)")
-    if station is None or station >= variable.sizes[STATION]:
-        raise ConfigError(
-            f"is {station}, {variable.name} has {variable.sizes[STATION]} stations",
-            where="training.station",
-            fix="give the place of one, counted from 0",
-        )
+        raise DataError(f"has dimensions {variable.dims}", where=name, fix="give (time, station)")
+    return variable.values[:, _place(ds, station)].astype(np.float32)
+
+
+def _place(ds: xr.Dataset, station: int | None) -> int:
+    """Return the place of a station."""
+    there = stations(ds)
+    if station is None or station not in there:
+        told = ", ".join(map(str, there[:_NAMED])) + (", ..." if len(there) > _NAMED else "")
+        what = f"is {station}, the {len(there)} stations are {told}"
+        raise ConfigError(what, where="training.station", fix="choose one of them")
+    return there.index(station)
 
 
 def _seen_series(ds: xr.Dataset, names: Sequence[str], options: TrainingOptions) -> list[Values]:
     """Return the series that are seen (time, some): the site's own of each variable first, then the neighbours'."""
-    own = [_series(ds[name], options.station)[:, None] for name in names]
-    others = []
-    for name in names:
-        if ds[name].ndim == 1:
-            continue
-        there = [number for number in range(ds[name].sizes[STATION]) if number != options.station]
-        chosen = there if options.neighbours is None else list(options.neighbours)
-        if not set(chosen) <= set(there):
-            raise ConfigError(f"{chosen} are not all other stations", where="training.neighbours")
-        others.append(ds[name].values[:, chosen].astype(np.float32))
-    return [*own, *others]
+    own = [_series(ds, name, options.station)[:, None] for name in names]
+    places = [stations(ds).index(other) for other in _neighbours(ds, names, options)]
+    return [*own, *(ds[name].values[:, places].astype(np.float32) for name in names if ds[name].ndim > 1)]
+
+
+def _neighbours(ds: xr.Dataset, names: Sequence[str], options: TrainingOptions) -> tuple[int, ...]:
+    """Return the other stations whose series are seen."""
+    if all(ds[name].ndim == 1 for name in names):
+        return ()
+    there = [station for station in stations(ds) if station != options.station]
+    chosen = there if options.neighbours is None else options.neighbours
+    lacking = sorted(set(chosen) - set(there))
+    if lacking:
+        raise ConfigError(f"{lacking[0]} is no other station", where="training.neighbours", fix="leave it out")
+    return tuple(chosen)
 
 
 def _channels(variable: xr.DataArray) -> int:
@@ -187,12 +204,8 @@ def _fill(values: Values, means: Sequence[float]) -> None:
 def site_of(ds: xr.Dataset, inputs: Sequence[str], options: TrainingOptions, scales: Mapping[str, Scale]) -> Site:
     """Return what models see and forecast, with the scale of each column."""
     parts = _parted(ds, inputs, options)
-    own = [scales[name] for name in parts.series]
-    others = [
-        scales[name]
-        for name, part in zip(parts.series, _counts(ds, parts.series, options), strict=True)
-        for _ in range(part)
-    ]
+    own, neighbours = [scales[name] for name in parts.series], _neighbours(ds, parts.series, options)
+    others = [scales[name] for name in parts.series if ds[name].ndim > 1 for _ in neighbours]
     return Site(
         seen=options.seen,
         leads=options.leads,
@@ -204,12 +217,6 @@ def site_of(ds: xr.Dataset, inputs: Sequence[str], options: TrainingOptions, sca
         point=nearest_point(ds, parts.ahead[0], options.station) if parts.ahead else None,
         speed=options.speed,
     )
-
-
-def _counts(ds: xr.Dataset, names: Sequence[str], options: TrainingOptions) -> list[int]:
-    """Number of neighbours' series of each variable."""
-    every = [0 if ds[name].ndim == 1 else ds[name].sizes[STATION] - 1 for name in names]
-    return every if options.neighbours is None else [min(n, len(options.neighbours)) for n in every]
 
 
 def _fields(ds: xr.Dataset, names: Sequence[str], scales: Mapping[str, Scale]) -> Fields:
@@ -231,7 +238,7 @@ def nearest_point(ds: xr.Dataset, field: str, station: int | None) -> tuple[int,
     DataError
         If neither pair is there, or the field has no latitudes and longitudes to compare with.
     """
-    grid, place = ds[field].shape[-2:], 0 if station is None else station
+    grid, place = ds[field].shape[-2:], 0 if station is None else _place(ds, station)
     if {"station_row", "station_column"} <= set(ds.coords):
         row, column = (int(np.rint(ds[name].values[place])) for name in ("station_row", "station_column"))
         inside = 0 <= row < grid[0] and 0 <= column < grid[1]
@@ -247,7 +254,7 @@ def nearest_point(ds: xr.Dataset, field: str, station: int | None) -> tuple[int,
             fix="give coordinates station_row and station_column, or station_latitude and station_longitude",
         )
     if not inside:
-        raise DataError(f"does not reach station {place}", where=field, fix="take a larger box, or another station")
+        raise DataError(f"does not reach station {station}", where=field, fix="take a larger box, or another station")
     return row, column
 
 

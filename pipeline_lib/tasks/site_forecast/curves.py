@@ -15,6 +15,7 @@ from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.bands import draw_band
 from pipeline_lib.report.style import INK, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.lead_metrics import LeadMetric
+from pipeline_lib.tasks.site_forecast.columns import stations
 from pipeline_lib.tasks.site_forecast.names import VARIABLE
 
 _HEIGHT = 2.8
@@ -122,7 +123,7 @@ def _truth(dataset: xr.Dataset, product: xr.Dataset) -> xr.DataArray:
     told = product[VARIABLE].attrs
     variable = dataset[json.loads(told["inputs"])[0]]
     if variable.ndim > 1:
-        variable = variable[:, json.loads(told["rules"])["station"]]
+        variable = variable[:, stations(dataset).index(json.loads(told["rules"])["station"])]
     loaded: xr.DataArray = variable.load()
     return loaded
 

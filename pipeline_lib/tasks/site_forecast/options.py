@@ -23,9 +23,11 @@ class TrainingOptions(LoopOptions):
     targets: int = Field(default=1, ge=1, le=2)
     """Variables to forecast: so many of the first inputs, series all. Two are the components of a vector."""
     station: int | None = Field(default=None, ge=0)
-    """Place of the site along the stations of the series, counted from 0; null where series have none."""
+    """The site: the number of its station or, where stations have no numbers, its place among them, counted from 0;
+    null where series have no stations."""
     neighbours: tuple[int, ...] | None = None
-    """Stations whose series are seen besides, by place; null takes all there are."""
+    """Stations whose series are seen besides, called as the site is; null takes all there are. A trained model looks
+    for the very same ones."""
     nwp: tuple[str, ...] = ()
     """Inputs that are fields of a numerical weather prediction, at the times for which they were predicted; those first
     that foretell the targets. They are seen at the leads too, as far as the run was there at the start."""

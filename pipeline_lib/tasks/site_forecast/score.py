@@ -63,10 +63,8 @@ def score_stores(
     told = product[VARIABLE].attrs
     inputs, rules = json.loads(told["inputs"]), TrainingOptions.model_validate(json.loads(told["rules"]))
     columns = Columns.of(dataset, inputs, rules, dict.fromkeys(inputs, np.nan))  # nothing stands for what is missing
-    starts = _starts(product, columns, rules, where)
-    steps = product["lead"].values.astype(np.int64)
-    truth = columns.targets[starts[:, None] + steps].astype(np.float64)
-    times = columns.times[starts]
+    starts, steps = _starts(product, columns, rules, where), product["lead"].values.astype(np.int64)
+    truth, times = columns.targets[starts[:, None] + steps].astype(np.float64), columns.times[starts]
     chosen = product.sel(time=times)
     found = chosen[VARIABLE].values.astype(np.float64)
     valid = np.isfinite(truth).all(axis=-1)
@@ -75,11 +73,7 @@ def score_stores(
     if rules.nwp:
         row, column = nearest_point(dataset, rules.nwp[0], rules.station)
         foretold = columns.ahead[starts[:, None] + steps, :, row, column].astype(np.float64)
-        said = np.hypot(foretold[..., :1], foretold[..., 1:2]) if rules.speed else foretold[..., : rules.targets]
-        both = valid & np.isfinite(said).all(axis=-1)
-        for name, values in (("nwp_squared_error", said), ("squared_error_where_nwp", found)):
-            counts[name] = _errors(values, truth, both)["squared_error"]
-        counts["nwp_values"] = both.astype(np.float64)
+        counts |= _beside_prediction(found, foretold, truth, valid, rules)
     if DISTRIBUTION in product:
         parameters = chosen[DISTRIBUTION].values.astype(np.float64)
         counts["log_loss"] = np.where(valid, _log_loss(parameters, np.where(valid[..., None], truth, 0.0)), 0.0)
@@ -103,6 +97,17 @@ def _errors(found: Values, truth: Values, valid: NDArray[np.bool_]) -> dict[str,
         "absolute_error": np.sqrt((error**2).sum(axis=-1)),
         "error": error.sum(axis=-1),
     }
+
+
+def _beside_prediction(
+    found: Values, foretold: Values, truth: Values, valid: NDArray[np.bool_], rules: TrainingOptions
+) -> dict[str, Values]:
+    """Count what forecasts, and channels (start, lead, channel) of a prediction, are off where both say something."""
+    said = np.hypot(foretold[..., :1], foretold[..., 1:2]) if rules.speed else foretold[..., : rules.targets]
+    both = valid & np.isfinite(said).all(axis=-1)
+    compared = (("nwp_squared_error", said), ("squared_error_where_nwp", found))
+    counts = {name: _errors(values, truth, both)["squared_error"] for name, values in compared}
+    return {**counts, "nwp_values": both.astype(np.float64)}
 
 
 def _log_loss(parameters: Values, truth: Values) -> Values:

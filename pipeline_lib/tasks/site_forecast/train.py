@@ -64,7 +64,7 @@ def train(request: TrainingRequest) -> None:
         problem = SiteProblem(training, *windows, seed=request.seed)
         data = {"train data": windows[0].identity, "validation data": windows[1].identity}
         outcome = descend(request, network, problem, training, data=data)
-    told = training.model_dump(mode="json")
+    told = training.model_dump(mode="json") | {"neighbours": list(windows[0].columns.neighbours)}
     seen = request.inputs[training.targets :] if training.accumulated else request.inputs
     keep(
         request,

@@ -88,6 +88,20 @@ def test_what_is_packed_is_unpacked_and_nothing_of_the_future_but_the_prediction
     assert Nothing(few.site).unpack(few.cut(np.arange(1)).inputs).series.shape == (1, 3, 3)
 
 
+def test_stations_with_numbers_are_found_by_them_wherever_they_stand():
+    ds = dataset().assign_coords(station=[301, 12, 75])
+    turned = ds.isel(station=[2, 0, 1])
+    for neighbours in (None, (75, 301)):
+        first = windows(ds, station=12, neighbours=neighbours)
+        assert first.columns.neighbours == (neighbours or (301, 75))
+        again = windows(turned, station=12, neighbours=first.columns.neighbours)
+        torch.testing.assert_close(again.seen_at(again.starts), first.seen_at(first.starts), rtol=0, atol=0)
+        np.testing.assert_array_equal(again.truth_at(again.starts), first.truth_at(first.starts))
+        assert again.site == first.site
+    with pytest.raises(ConfigError, match=r"training.station: is 1, the 3 stations are 301, 12, 75"):
+        windows(ds, station=1)
+
+
 def test_nothing_after_the_start_but_the_prediction_changes_what_is_seen():
     ds, rng = dataset(), np.random.default_rng(0)
     made = windows(ds)
@@ -197,9 +211,9 @@ def test_the_nearest_point_by_grid_points_or_by_degrees():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"station": None}, "training.station: is None, ff has 3 stations"),
-        ({"station": 3}, "training.station: is 3, ff has 3 stations"),
-        ({"neighbours": (1,)}, r"are not all other stations"),
+        ({"station": None}, "training.station: is None, the 3 stations are 0, 1, 2"),
+        ({"station": 3}, "training.station: is 3, the 3 stations are 0, 1, 2"),
+        ({"neighbours": (1,)}, "training.neighbours: 1 is no other station"),
         ({"nwp": ("nwp_u", "wind")}, "'wind' is not among the inputs"),
         ({"targets": 2, "speed": False, "seen": 1}, "step"),
     ],
