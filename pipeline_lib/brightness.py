@@ -1,4 +1,8 @@
-"""Brightness temperature as the share of a range that networks work on."""
+"""Brightness temperature as the share of a range that networks work on: 0 where it is warmest, as under a clear sky.
+
+Networks see 0 in gaps and beyond the border. So 0 is no cloud, as it is no rain elsewhere; were it the lowest
+temperature, every frame would be surrounded by the coldest of clouds.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,18 @@ from typing import Any, TypeVar
 
 from pipeline_lib.errors import ConfigError, DataError
 
-GAPS_AS = "gaps_as"
-"""Attribute of frames: what networks see where a value is missing, if that is not 0."""
-
 Field = TypeVar("Field", bound=Any)
 """A number, or an array of any library."""
 
 
 @dataclass(frozen=True)
 class TemperatureScale:
-    """The range of temperatures that the shares 0 to 1 stand for.
+    """The range of temperatures that the shares 1 to 0 stand for.
 
     Parameters
     ----------
     lowest, highest
-        Temperatures of the shares 0 and 1 [K].
+        Temperatures of the shares 1 and 0 [K].
 
     Raises
     ------
@@ -44,12 +45,12 @@ class TemperatureScale:
 
     def to_share(self, temperature: Field) -> Field:
         """Return the shares of temperatures [K], below 0 and above 1 for those outside the range."""
-        share: Field = (temperature - self.lowest) / self.span
+        share: Field = (-temperature + self.highest) / self.span
         return share
 
     def to_temperature(self, share: Field) -> Field:
         """Return the temperatures [K] of shares."""
-        temperature: Field = share * self.span + self.lowest
+        temperature: Field = -share * self.span + self.highest
         return temperature
 
     def attributes(self) -> dict[str, float]:

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 from pipeline_lib.data.periods import bounds
 from pipeline_lib.errors import ConfigError, closest
+from pipeline_lib.label.registry import LABELLERS
+from pipeline_lib.models.registry import MODELS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from pipeline_lib.catalog import Source
     from pipeline_lib.config.experiment import DateRange
     from pipeline_lib.config.loader import LoadedExperiment
@@ -25,8 +29,8 @@ def check_source(source: Source, experiment: LoadedExperiment) -> None:
     Raises
     ------
     ConfigError
-        If a split lies outside the source's time span, operations start amid a period, the source makes no such input,
-        or states are not as far apart as a competitor's options say.
+        If a split lies outside the source's time span, operations start amid a period, the source does not make an
+        input or another variable that is named or needed, or states are not as far apart as a competitor's options say.
     """
     split = experiment.spec.split
     for name in ("train", "validation", "test"):
@@ -46,15 +50,29 @@ def check_source(source: Source, experiment: LoadedExperiment) -> None:
             fix = f"take the first of a month, or set time.daily_from of {source.name}"
             raise ConfigError(f"{operations.start} is not the first day of a period", where=where, fix=fix)
     produced = source.dataset_variables()
-    for variable in experiment.spec.inputs:
-        if variable not in produced:
-            raise ConfigError(
-                f"source {source.name} makes no variable {variable!r}",
-                where=f"{experiment.name}: inputs",
-                fix=closest(variable, produced),
-            )
+    for place, variables in _variables(experiment):
+        for variable in variables:
+            if variable not in produced:
+                raise ConfigError(
+                    f"source {source.name} makes no variable {variable!r}",
+                    where=f"{experiment.name}: {place}",
+                    fix=closest(variable, produced),
+                )
     for name in experiment.spec.names:
         _check_step(source, experiment, name)
+
+
+def _variables(experiment: LoadedExperiment) -> Iterator[tuple[str, Sequence[str]]]:
+    """Give the variables of the dataset that an experiment names, or what it names needs, each with its place."""
+    spec = experiment.spec
+    yield "inputs", spec.inputs
+    if spec.labels is not None:
+        yield "labels.labeller", LABELLERS.get(spec.labels.labeller).needs
+    for name in spec.names:
+        yield f"models.{name}", getattr(MODELS.get(spec.entry(name).model), "needs", ())
+        for place, variables in experiment.task.variables(experiment.training(name), experiment.scoring).items():
+            # What is scored is one for all competitors.
+            yield place if place.startswith("scoring.") else f"models.{name}.{place}", variables
 
 
 def _check_step(source: Source, experiment: LoadedExperiment, name: str) -> None:

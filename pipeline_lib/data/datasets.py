@@ -12,11 +12,11 @@ from pipeline_lib.data.forms import GAPPY
 from pipeline_lib.data.periods import day_of, overlaps
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
-from pipeline_lib.io.zarr_store import open_store
+from pipeline_lib.io.zarr_store import open_store, time_axes
 
 
 def concat_times(parts: Sequence[xr.Dataset], *, where: Sequence[str]) -> xr.Dataset:
-    """Join datasets along time, in order of time.
+    """Join datasets along time, in order of time; what lies along another axis of times is joined along that.
 
     Raises
     ------
@@ -25,14 +25,21 @@ def concat_times(parts: Sequence[xr.Dataset], *, where: Sequence[str]) -> xr.Dat
     """
     if not parts:
         raise DataError("no period is given", where="manifests")
+    times = time_axes(parts[0])
     for part, name in zip(parts, where, strict=True):
-        for axis in sorted(map(str, set(parts[0].dims) - {"time"})):
+        for axis in sorted(map(str, set(parts[0].dims) - set(times))):
             if not np.array_equal(part[axis].values, parts[0][axis].values):
                 raise DataError(f"{axis} differs from that of {where[0]}", where=name, fix="regrid it first")
-    ordered = sorted((part for part in parts if part.sizes["time"]), key=lambda part: part.time.values[0])
+    joined = [_joined([part.drop_dims(set(times) - {axis}) for part in parts], axis) for axis in times]
+    return xr.merge(joined, join="exact", compat="override", combine_attrs="override") if joined[1:] else joined[0]
+
+
+def _joined(parts: Sequence[xr.Dataset], axis: str) -> xr.Dataset:
+    """Join datasets along the one axis of times that they have; empty ones add nothing."""
+    ordered = sorted((part for part in parts if part.sizes[axis]), key=lambda part: part[axis].values[0])
     if len(ordered) < 2:
         return ordered[0] if ordered else parts[0]
-    return xr.concat(ordered, dim="time", join="exact", combine_attrs="override").sortby("time")
+    return xr.concat(ordered, dim=axis, join="exact", combine_attrs="override").sortby(axis)
 
 
 def open_days(manifests: Sequence[Manifest], start: date, end: date, *, every_day: bool = True) -> xr.Dataset:

@@ -26,6 +26,8 @@ _COMPRESSOR = ZstdCodec(level=1, checksum=True)
 """Half to a fifth of the default level's time, at up to a third more bytes; the checksum lets any reader notice a
 flipped bit."""
 
+_DATES = "M"
+"""Kind of numpy's types for dates."""
 _TIME_ENCODING = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "dtype": "int64"}
 
 
@@ -34,12 +36,18 @@ def time_chunk(*, times: int, cell_bytes: int) -> int:
     return max(1, min(times, CHUNK_BYTES // max(1, cell_bytes)))
 
 
+def time_axes(ds: xr.Dataset) -> tuple[str, ...]:
+    """Return the dimensions that are times: ``time``, and others whose coordinates hold dates."""
+    return tuple(str(d) for d in ds.dims if d == "time" or (d in ds.coords and ds[d].dtype.kind == _DATES))
+
+
 def encoding_for(ds: xr.Dataset) -> dict[str, dict[str, Any]]:
     """Return the Zarr encoding of each variable: whole maps, chunked in time only, compressed, no packing."""
     encoding: dict[str, dict[str, Any]] = {}
+    times = time_axes(ds)
     for name, variable in ds.variables.items():
-        if name == "time":
-            encoding["time"] = {**_TIME_ENCODING, "compressors": (_COMPRESSOR,)}
+        if name in times:
+            encoding[str(name)] = {**_TIME_ENCODING, "compressors": (_COMPRESSOR,)}
             continue
         options: dict[str, Any] = {
             "_FillValue": np.nan if variable.dtype.kind == "f" and name in ds.data_vars else None,
@@ -47,10 +55,11 @@ def encoding_for(ds: xr.Dataset) -> dict[str, dict[str, Any]]:
         }
         if "_FillValue" in variable.attrs:
             options["_FillValue"] = variable.attrs["_FillValue"]
-        if "time" in variable.dims:
-            others = {d: n for d, n in zip(variable.dims, variable.shape, strict=True) if d != "time"}
+        along = next((d for d in variable.dims if d in times), None)
+        if along is not None:
+            others = {d: n for d, n in zip(variable.dims, variable.shape, strict=True) if d != along}
             cell_bytes = int(np.prod(list(others.values()))) * variable.dtype.itemsize
-            steps = time_chunk(times=ds.sizes["time"], cell_bytes=cell_bytes)
+            steps = time_chunk(times=ds.sizes[along], cell_bytes=cell_bytes)
             options["chunks"] = tuple(others.get(d, steps) for d in variable.dims)
         encoding[str(name)] = options
     return encoding
@@ -89,9 +98,12 @@ def write_zarr(ds: xr.Dataset, path: Path, *, attrs: Mapping[str, Any] | None = 
             new(write_empty_chunks=True)
             return
         new(write_empty_chunks=True, compute=False)
+        fill: dict[str, Any] = {"mode": "r+", "consolidated": True, "write_empty_chunks": True}
+        others = [name for name in ds.data_vars if name not in lazy and ds[name].chunks is not None]
+        if others:
+            chunked[others].drop_vars(chunked[others].coords).to_zarr(path, **fill)
         for begin, part in _stretches(lazy, math.lcm(*(encoding[str(name)]["chunks"][0] for name in lazy.data_vars))):
-            span = {"time": slice(begin, begin + part.sizes["time"])}
-            part.to_zarr(path, mode="r+", region=span, consolidated=True, write_empty_chunks=True)
+            part.to_zarr(path, region={"time": slice(begin, begin + part.sizes["time"])}, **fill)
 
 
 def _stretches(lazy: xr.Dataset, chunk: int) -> Iterator[tuple[int, xr.Dataset]]:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import xarray as xr
 
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.preparations.made_of_one import require
 from pipeline_lib.preparations.registry import PREPARATIONS
 
 
@@ -42,5 +43,12 @@ class AsIs:
 
     @staticmethod
     def prepare(ds: xr.Dataset, options: Options) -> xr.Dataset:
-        """Return the variables in the format that is asked for."""
+        """Return the variables in the format that is asked for.
+
+        Raises
+        ------
+        DataError
+            If one is not there.
+        """
+        require(ds, options.variables)
         return ds[list(options.variables)].astype(options.dtype, keep_attrs=True)

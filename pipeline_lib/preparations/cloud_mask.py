@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import ClassVar
-
 import xarray as xr
 from pydantic import Field
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.preparations.made_of_one import MadeOfOne
 from pipeline_lib.preparations.registry import PREPARATIONS
 
 CLOUD = "cloud"
@@ -20,10 +18,10 @@ _CLASS, _TEMPERATURE = "1", "K"
 
 
 @PREPARATIONS.register("cloud_mask")
-class CloudMask:
+class CloudMask(MadeOfOne):
     """Cloud types, or brightness temperatures, to ``cloud``: 1 cloud, 0 clear."""
 
-    needs: ClassVar[tuple[str, ...]] = ()
+    made = CLOUD
 
     class Options(BaseOptions):
         """Options of this preparation."""
@@ -40,37 +38,17 @@ class CloudMask:
         """Canonical names of variables that are stored beside the mask as they are, such as ``age``."""
 
     @staticmethod
-    def produces(options: Options) -> tuple[str, ...]:
-        """Names of the dataset's variables."""
-        return (CLOUD, *options.keep)
-
-    @staticmethod
-    def narrowed(
-        options: Options,
-        wanted: Collection[str],
-        contract: Collection[str],  # noqa: ARG004 - the mask is made of one variable
-    ) -> tuple[Options, tuple[str, ...]]:
-        """Take the variable that the mask is made of, and what is kept beside it and wanted."""
-        kept = tuple(name for name in options.keep if name in wanted)
-        return options.model_copy(update={"keep": kept}), tuple(dict.fromkeys((options.variable, *kept)))
-
-    @staticmethod
-    def prepare(ds: xr.Dataset, options: Options) -> xr.Dataset:
-        """Return ``cloud`` (time, ...), float32, NaN where there are no data, and the variables kept beside it.
+    def make(field: xr.DataArray, options: Options) -> xr.DataArray:
+        """Return ``cloud`` (time, ...), float32, NaN where there are no data.
 
         Raises
         ------
         DataError
-            If there is no such variable, it is in other units than its kind, or options are of the other kind.
+            If it is in other units than its kind, or options are of the other kind.
         """
-        for name in (options.variable, *options.keep):
-            if name not in ds:
-                raise DataError(f"has no variable {name!r}", where="preparation.options")
-        frames = ds[options.variable]
-        cloudy = _cloudy(frames, options)
-        mask = cloudy.where(frames.notnull()).astype("float32")
+        mask = _cloudy(field, options).where(field.notnull()).astype("float32")
         mask.attrs = {"units": "1", "long_name": "cloud mask: 1 cloud, 0 clear"}
-        return xr.Dataset({CLOUD: mask, **{name: ds[name].astype("float32", keep_attrs=True) for name in options.keep}})
+        return mask
 
 
 def _cloudy(frames: xr.DataArray, options: CloudMask.Options) -> xr.DataArray:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -12,6 +11,7 @@ from pydantic import Field, field_validator
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.preparations.made_of_one import MadeOfOne
 from pipeline_lib.preparations.registry import PREPARATIONS
 from pipeline_lib.skill.regimes import BOX_CELLS
 
@@ -22,7 +22,7 @@ _VOLUMES = 4
 
 
 @PREPARATIONS.register("storm_boxes")
-class StormBoxes:
+class StormBoxes(MadeOfOne):
     """Reflectivity to ``storm``, 1 where any echo of a box exceeds a threshold, beside the fields that foretell it.
 
     Every cell is the middle of a box, so that boxes overlap: fields keep their grid, each box has the same
@@ -30,7 +30,7 @@ class StormBoxes:
     (recalled: 6 km x 6 km), are every so many of these.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ()
+    made, of = STORM, "reflectivity"
 
     class Options(BaseOptions):
         """Options of this preparation."""
@@ -63,56 +63,36 @@ class StormBoxes:
             return names
 
     @staticmethod
-    def produces(options: Options) -> tuple[str, ...]:
-        """Names of the dataset's variables."""
-        return (STORM, *options.keep)
-
-    @staticmethod
-    def narrowed(
-        options: Options,
-        wanted: Collection[str],
-        contract: Collection[str],  # noqa: ARG004 - each variable is made of one
-    ) -> tuple[Options, tuple[str, ...]]:
-        """Take the reflectivity, and what is wanted of the others."""
-        kept = tuple(name for name in options.keep if name in wanted)
-        return options.model_copy(update={"keep": kept}), tuple(dict.fromkeys((options.reflectivity, *kept)))
-
-    @staticmethod
-    def prepare(ds: xr.Dataset, options: Options) -> xr.Dataset:
-        """Return ``storm`` (time, rows, columns), 0 or 1, and the variables that are kept.
+    def make(field: xr.DataArray, options: Options) -> xr.DataArray:
+        """Return ``storm`` (time, rows, columns), 0 or 1.
 
         Boxes are cut at the border of the frame. A box is missing where none of its cells holds an echo or its absence.
 
         Raises
         ------
         DataError
-            If a variable is not there, or the reflectivity is none or lies on no grid.
+            If it is no reflectivity or lies on no grid.
         """
-        absent = [name for name in (options.reflectivity, *options.keep) if name not in ds]
-        if absent:
-            raise DataError(f"has no variable {absent[0]!r}", where="preparation.options")
-        echo = ds[options.reflectivity]
-        if (units := echo.attrs.get("units")) != _DBZ:
+        if (units := field.attrs.get("units")) != _DBZ:
             fix = "set its units in the catalog entry, or take another variable"
             raise DataError(f"is in {units!r}, not in {_DBZ}", where=options.reflectivity, fix=fix)
-        if echo.ndim not in (_VOLUMES - 1, _VOLUMES):
+        if field.ndim not in (_VOLUMES - 1, _VOLUMES):
             fix = "give it the dimensions (time, level, rows, columns) or (time, rows, columns)"
-            raise DataError(f"has dimensions {echo.dims}", where=options.reflectivity, fix=fix)
-        highest = echo.max(str(echo.dims[1])) if echo.ndim == _VOLUMES else echo
-        storm = xr.apply_ufunc(
+            raise DataError(f"has dimensions {field.dims}", where=options.reflectivity, fix=fix)
+        highest = field.max(str(field.dims[1])) if field.ndim == _VOLUMES else field
+        storm: xr.DataArray = xr.apply_ufunc(
             _storms,
             highest,
             kwargs={"box": options.box, "threshold": options.threshold_dbz},
             dask="parallelized",
             output_dtypes=["float64"],
-        )
+        ).astype(options.dtype)
         storm.attrs = {
             "units": "1",
             "long_name": f"any echo of the box above {options.threshold_dbz:g} dBZ",
             BOX_CELLS: options.box,
         }
-        made = xr.Dataset({STORM: storm, **{name: ds[name] for name in options.keep}})
-        return made.astype(options.dtype, keep_attrs=True)
+        return storm
 
 
 def _storms(highest: NDArray[np.floating], *, box: int, threshold: float) -> NDArray[np.float64]:

@@ -43,6 +43,11 @@ class Task(Protocol):
         ...
 
     @staticmethod
+    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:
+        """Return the variables that options name, by place within the experiment; the source must make them."""
+        ...
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:
         """Return the scoring options on which the counts of a run depend; a change of others counts nothing again."""
         ...

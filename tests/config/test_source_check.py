@@ -42,6 +42,27 @@ def test_the_shipped_experiments_go_together_with_their_sources(name):
             r"^lorenz63-forecast: inputs: source lorenz63 makes no variable 'stat'",
         ),
         (
+            "persiann",
+            "training: {retrieval: {target: rain}}",
+            r"^persiann: models.last_frame.training.retrieval.target: source cold-clouds-rain makes no variable "
+            r"'rain'; did you mean 'rain_rate'",
+        ),
+        (
+            "persiann",
+            "training: {retrieval: {surface: land}}",
+            r"^persiann: models.last_frame.training.retrieval.surface: source \S+ makes no variable 'land'",
+        ),
+        (
+            "ode-schemes",
+            "training: {target: digit}",
+            r"^ode-schemes: models.\w+.training.target: source digits makes no variable 'digit'",
+        ),
+        (
+            "wind-vector",
+            "training: {nwp: [nwp_u, nwp_w]}",
+            r"^wind-vector: models.\w+.training.nwp: source [\w-]+ makes no variable 'nwp_w'; did you mean 'nwp_[uv]'",
+        ),
+        (
             "lorenz63-forecast",
             "split: {test: [2001-01-01, 2001-02-01]}",
             r"^lorenz63-forecast: split.test: 2001-01-01 .* is not within the source's 2000-01-01 to 2000-07-18",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pipeline_lib.data.datasets import open_days
+from pipeline_lib.data.datasets import concat_times, open_days
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 from pipeline_lib.io.zarr_store import write_zarr
@@ -43,3 +43,32 @@ def test_a_day_without_data_is_a_gap_of_frames_and_an_error_of_anything_else(tmp
     with pytest.raises(DataError, match="holds no data for 2010-08-26"):
         open_days([maps], date(2010, 8, 25), date(2010, 8, 27))
     assert len(open_days([maps], date(2010, 8, 25), date(2010, 8, 27), every_day=False).time) == 8
+
+
+def test_each_axis_of_times_is_joined_along_itself(tmp_path):
+    """Forecasts by their start and true frames by their time; one period has no start."""
+
+    def part(number, starts):
+        own = HOURS[4 * number : 4 * number + 4]
+        made = xr.Dataset(
+            {
+                "forecast": (("time", "y"), np.full((starts, 2), float(number))),
+                "truth": (("valid_time", "y"), np.arange(8.0).reshape(4, 2) + number),
+            },
+            {"time": own[:starts], "valid_time": own, "y": [0.0, 1.0], "known": ("y", [1, 0])},
+            {"title": str(number)},
+        )
+        write_zarr(made.chunk(), tmp_path / f"{number}.zarr")
+        return xr.open_zarr(tmp_path / f"{number}.zarr", chunks={})
+
+    parts = [part(2, 3), part(0, 2), part(1, 0)]
+    joined = concat_times(parts, where=["c", "a", "b"])
+    np.testing.assert_array_equal(joined.time, HOURS[[0, 1, 8, 9, 10]])
+    np.testing.assert_array_equal(joined.valid_time, HOURS[:12])
+    np.testing.assert_array_equal(joined.forecast[:, 0], [0, 0, 2, 2, 2])
+    np.testing.assert_array_equal(joined.truth, np.concatenate([part.truth for part in (parts[1], parts[2], parts[0])]))
+    np.testing.assert_array_equal(joined.known, [1, 0])
+    assert joined.valid_time.encoding["units"] == joined.time.encoding["units"]
+    assert joined.truth.chunks is not None
+    with pytest.raises(DataError, match="b: y differs from that of a"):
+        concat_times([parts[0], parts[1].assign_coords(y=[0.0, 2.0])], where=["a", "b"])

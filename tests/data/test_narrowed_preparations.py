@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from pipeline_lib.errors import DataError
 from pipeline_lib.preparations.registry import PREPARATIONS
 from tests.workflow.project import eddy_maps
 
@@ -16,6 +17,14 @@ def states() -> xr.Dataset:
     names = ("state", "small", "label")
     return xr.Dataset(
         {name: (("time", "site"), rng.standard_normal((12, 4)), {"units": "1"}) for name in names}, {"time": times}
+    )
+
+
+def echoes() -> xr.Dataset:
+    rng = np.random.default_rng(1)
+    units = {"echo": "dBZ", "kelvin": "K", "label": "1"}
+    return xr.Dataset(
+        {n: (("time", "y", "x"), 50 + 200 * rng.random((3, 5, 6)), {"units": u}) for n, u in units.items()}
     )
 
 
@@ -37,6 +46,20 @@ def maps() -> xr.Dataset:
             ("cloud", "label"),
             {"state", "label"},
         ),
+        (
+            "storm_boxes",
+            {"reflectivity": "echo", "keep": ["label", "echo"], "dtype": "float64"},
+            echoes,
+            ("storm", "echo"),
+            {"echo"},
+        ),
+        (
+            "temperature_frames",
+            {"variable": "kelvin", "keep": ["label"]},
+            echoes,
+            ("cloud_top",),
+            {"kelvin"},
+        ),
         ("gridded_ssh", {}, maps, ("ugos", "adt"), {"adt", "ugos", "vgos"}),
     ],
 )
@@ -48,3 +71,18 @@ def test_variables_are_the_same_from_fewer_of_the_source(name, options, source, 
     whole, part = preparation.prepare(ds, asked), preparation.prepare(ds[list(needed)], narrowed)
     for variable in wanted:
         xr.testing.assert_identical(part[variable], whole[variable])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("as_is", {"variables": ["label", "kelvni"]}),
+        ("cloud_mask", {"variable": "kelvin", "colder_than": 200, "keep": ["kelvni"]}),
+        ("temperature_frames", {"variable": "kelvni"}),
+        ("storm_boxes", {"reflectivity": "kelvni"}),
+    ],
+)
+def test_a_variable_that_is_not_there_is_told_in_one_line(name, options):
+    preparation = PREPARATIONS.get(name)
+    with pytest.raises(DataError, match=r"^preparation\.options: has no variable 'kelvni'$"):
+        preparation.prepare(echoes(), preparation.Options.model_validate(options))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline_lib.brightness import GAPS_AS, TemperatureScale
+from pipeline_lib.brightness import TemperatureScale
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.preparations.temperature_frames import TemperatureFrames
 
@@ -27,14 +27,13 @@ def prepared(ds: xr.Dataset, **options: Any) -> xr.Dataset:
     return TemperatureFrames.prepare(ds, TemperatureFrames.Options(variable="seen", **options))
 
 
-def test_the_range_becomes_zero_to_one_and_gaps_stay() -> None:
-    top = prepared(frames([180, 215, 320, 150, 330, np.nan])).cloud_top
-    np.testing.assert_allclose(top.values.ravel(), [0, 0.25, 1, 0, 1, np.nan])
+def test_the_range_becomes_one_to_zero_and_gaps_stay() -> None:
+    top = prepared(frames([180, 285, 320, 150, 330, np.nan])).cloud_top
+    np.testing.assert_allclose(top.values.ravel(), [1, 0.25, 0, 1, 0, np.nan])
     assert top.dtype == np.float32
     scale = TemperatureScale.of_attributes(top.attrs)
     assert scale == TemperatureScale(180, 320)
     assert scale.span == 140
-    assert top.attrs[GAPS_AS] == 1  # no cloud, where nothing is known
 
 
 @given(lowest=st.floats(100, 250), span=st.floats(1, 200), share=st.floats(0, 1))

@@ -47,8 +47,17 @@ def test_what_is_written_in_order_is_computed_so_and_the_same_to_the_byte(tmp_pa
     frames = da.from_array(values, chunks=(blocks, -1, -1)).map_blocks(seen, dtype="float32", meta=values[:0])
     dims = ("time", "y", "x")
     ds = xr.Dataset(
-        {"made": (dims, frames, {"units": "1"}), "more": (dims, 2 * frames), "known": (dims[1:], values.sum(axis=0))},
-        {"time": np.datetime64("2005-04-01", "ns") + np.arange(length) * np.timedelta64(1, "h"), "y": [0.0, 1.0]},
+        {
+            "made": (dims, frames, {"units": "1"}),
+            "more": (dims, 2 * frames),
+            "known": (dims[1:], values.sum(axis=0)),
+            "true": (("valid_time", *dims[1:]), 3 * da.from_array(values, chunks=(2, -1, -1))),
+        },
+        {
+            "valid_time": np.datetime64("2005-05-01", "ns") + np.arange(length) * np.timedelta64(1, "h"),
+            "time": np.datetime64("2005-04-01", "ns") + np.arange(length) * np.timedelta64(1, "h"),
+            "y": [0.0, 1.0],
+        },
     )
     found = {}
     for in_order in (False, True):

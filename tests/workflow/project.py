@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
@@ -177,9 +178,10 @@ def environment() -> dict[str, str]:
 def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run Snakemake on a project folder; stderr is folded into stdout."""
     command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "1"]
-    done = subprocess.run(
-        [*command, *arguments], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    with tempfile.NamedTemporaryFile("r", suffix=".log") as log:
+        words = [*command, *arguments]
+        code = _in_fork(Path.cwd(), Path(log.name), words)
+        done = subprocess.CompletedProcess(words, code, stdout=log.read())
     assert not check or done.returncode == 0, done.stdout
     return done
 
@@ -210,17 +212,22 @@ def make_in_forks(folder: Path, *targets: str) -> None:
 
     That a project was made so, the engine does not know: tests of what it makes again use :func:`snakemake`.
     """
-    server = _fork_server()
-    assert server.stdin is not None
-    assert server.stdout is not None
     log = folder / "commands.log"
     log.touch()
     found = commands(folder, *targets)
     assert found
     for words in found:
-        server.stdin.write(json.dumps([str(folder), str(log), words]) + "\n")
-        server.stdin.flush()
-        assert server.stdout.readline() == "0\n", log.read_text()
+        assert _in_fork(folder, log, ["gyre", *words]) == 0, log.read_text()
+
+
+def _in_fork(folder: Path, log: Path, words: Sequence[str]) -> int:
+    """Run a command in a folder and return its exit code; what it prints is added to a file."""
+    server = _fork_server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(json.dumps([str(folder), str(log), environment(), words]) + "\n")
+    server.stdin.flush()
+    return int(server.stdout.readline())
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.io.yaml import load_yaml
 from pipeline_lib.plan import load_plan
 from pipeline_lib.retrieval.rain import Retrieval
-from tests.workflow.project import edit_yaml, gyre, make_in_forks, simulated, write_files
+from tests.workflow.project import edit_yaml, gyre, make_in_forks, simulated, snakemake, write_files
 
-SEEN, LEADS, LENGTH = 2, 3, 8
+SEEN, LEADS, LENGTH = 2, 3, 10
+"""Of the frames of a sequence, six are the last of January and four the first of February."""
 PREPARATION = {
     "name": "temperature_frames",
     "options": {"variable": "brightness_temperature", "keep": ["rain_rate", "age"]},
@@ -61,14 +63,18 @@ EXPERIMENT = {
 }
 
 
-@pytest.fixture(scope="module")
-def clouds(tmp_path_factory) -> Path:
-    catalog = simulated(EXPERIMENT, **SIMULATION)
+def project(folder: Path, experiment: dict, **simulation: object) -> None:
+    catalog = simulated(experiment, **{**SIMULATION, **simulation})
     [entry] = catalog["sources"].values()
     variables = entry["metadata"]["gyre"]["variables"]
     variables["brightness_temperature"]["units"], variables["rain_rate"]["units"] = "K", "mm h-1"
+    write_files(folder, "clouds", experiment, catalog, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def clouds(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("clouds")
-    write_files(folder, "clouds", EXPERIMENT, catalog, device="cpu")
+    project(folder, EXPERIMENT)
     make_in_forks(folder, "results/clouds/report.html")
     return folder
 
@@ -89,15 +95,10 @@ def test_a_product_holds_what_is_retrieved_from_forecast_and_truth(clouds, model
         assert product.retrieved.attrs["units"] == "mm h-1"
         forecast = product.forecast.values.astype(float)
         np.testing.assert_allclose(product.retrieved, retrieval.rates(forecast), rtol=1e-6, atol=1e-6)
+        # Of each frame of the period once, whether a forecast reaches it or not.
+        np.testing.assert_array_equal(product.valid_time, ds.time)
         truth = retrieval.rates(ds.cloud_top.values)
-        for start, time in enumerate(product.time.values):
-            place = int(np.searchsorted(ds.time.values, time))
-            for lead in range(1, LEADS + 1):
-                found = product.retrieved_from_truth.values[start, lead - 1]
-                if int(ds.age[place]) + lead < LENGTH and place + lead < len(ds.time):
-                    np.testing.assert_allclose(found, truth[place + lead], rtol=1e-6, atol=1e-6)
-                else:
-                    assert np.isnan(found).all()
+        np.testing.assert_allclose(product.retrieved_from_truth, truth, rtol=1e-6, atol=1e-6)
     # All competitors have the same one.
     other = read_manifest(clouds / "results/clouds/last_frame/seed0/model.json", kind="model", verify="deep")
     assert json.loads(other.file("retrieval.json").read_text()) == stored
@@ -108,14 +109,26 @@ def test_rain_and_its_bound_are_scored_against_the_true_rain(clouds):
     ds = xr.concat(
         [opened(clouds / f"data/tiny-clouds/dataset/{p}.json", "dataset") for p in ("2000-01", "2000-02")], "time"
     ).sel(time=slice("2000-01-31T12", None))
-    ages, top = ds.age.values.astype(int), ds.cloud_top.values.astype(float)
+    ages, top, rain = ds.age.values.astype(int), ds.cloud_top.values.astype(float), ds.rain_rate.values.astype(float)
     starts = [
-        i for i in range(SEEN - 1, len(ages) - LEADS) if ages[i] >= SEEN - 1 + 4 * (i < 4) and ages[i] + LEADS < LENGTH
+        i
+        for i in range(SEEN - 1, len(ages) - LEADS)
+        if ages[i - SEEN + 1] == ages[i] - SEEN + 1 and ages[i] + LEADS < LENGTH
     ]
-    assert len(starts) == 8  # four of each of the two whole days; the half day before is too short
-    errors = np.stack([140 * (top[[i + lead for i in starts]] - top[starts]) for lead in range(1, LEADS + 1)])
-    expected = np.sqrt((errors**2).mean(axis=(1, 2, 3))).mean()
-    assert table["last_frame", "temperature_rmse"] == pytest.approx(expected, rel=1e-5)
+    february = int((ds.time.values < np.datetime64("2000-02-01")).sum())
+    over = [i for i in starts if i < february <= i + LEADS]
+    assert len(over) == 3  # forecasts of January that reach into February, where the next period holds the bound
+    futures = np.array(starts) + np.arange(1, LEADS + 1)[:, None]
+
+    def rmse(error):
+        return np.sqrt((error**2).mean(axis=(1, 2, 3))).mean()
+
+    assert table["last_frame", "temperature_rmse"] == pytest.approx(rmse(140 * (top[futures] - top[starts])), rel=1e-5)
+    trained = read_manifest(clouds / "results/clouds/last_frame/seed0/model.json", kind="model", verify="deep")
+    retrieval = Retrieval.from_plain(json.loads(trained.file("retrieval.json").read_text()))
+    retrieved = retrieval.rates(ds.cloud_top.values)
+    for kind, found in (("retrieved", retrieved[starts]), ("bound", retrieved[futures])):
+        assert table["last_frame", f"{kind}_rmse"] == pytest.approx(rmse(found - rain[futures]), rel=1e-5)
     for score in ("csi_1", "rmse"):
         bounds = [table[model, f"bound_{score}"] for model in ("last_frame", "window")]
         assert bounds[0] == bounds[1]
@@ -138,6 +151,32 @@ def test_another_retrieval_trains_again_and_fetches_nothing(clouds, tmp_path, mo
     whole = {"source": "tiny-clouds", "period": "2000-01"}
     assert plan.key("preprocess", **whole) == other.key("preprocess", **whole)
     assert plan.key("score", **run) == other.key("score", **run)
+
+
+@pytest.mark.parametrize(("option", "name", "fix"), [("target", "rain", "rain_rate"), ("surface", "ages", "age")])
+def test_a_retrieval_of_what_the_source_does_not_make_is_told_before_anything_runs(tmp_path, option, name, fix):
+    wrong = {**EXPERIMENT["training"], "retrieval": {**RETRIEVAL, option: name}}
+    write_files(tmp_path, "clouds", {**EXPERIMENT, "training": wrong}, simulated(EXPERIMENT, **SIMULATION))
+    done = snakemake(tmp_path, "--dry-run", check=False)
+    assert done.returncode != 0
+    line = f"clouds: models.last_frame.training.retrieval.{option}: source tiny-clouds makes no variable {name!r}"
+    assert f"{line}; did you mean {fix!r}?" in done.stdout
+    assert not (tmp_path / "data").exists()
+
+
+def test_frames_in_kelvin_are_far_from_what_networks_see_beyond_the_border(clouds, tmp_path):
+    training = {**EXPERIMENT["training"], "retrieval": None}
+    kelvin = {**EXPERIMENT, "inputs": ["brightness_temperature"], "training": training}
+    kelvin["scoring"] = {"metrics": ["frame_mse"]}
+    project(
+        tmp_path, kelvin, preparation={"name": "as_is", "options": {"variables": ["brightness_temperature", "age"]}}
+    )
+    make_in_forks(tmp_path, *(f"results/clouds/{model}/seed0/model.json" for model in ("last_frame", "window")))
+    line = (
+        r"networks see 0 in gaps and beyond the border, and the mean, 2\d\d K, is \d+\.\d standard deviations from it"
+    )
+    assert len(re.findall(line, (tmp_path / "commands.log").read_text())) == 1  # persistence pads nothing
+    assert "networks see 0" not in (clouds / "commands.log").read_text()
 
 
 def test_a_file_without_rain_is_forecast_all_the_same(clouds, tmp_path):

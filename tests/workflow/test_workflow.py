@@ -158,6 +158,7 @@ def test_a_half_made_store_is_not_taken_for_complete(own):
         ({"training": {"ptach": 32}}, r"training\.ptach: unknown key; did you mean 'patch'"),
         ({"scoring": {"objects": {"min_iuo": 1}}}, r"scoring\.objects\.min_iuo: unknown key; did you mean 'min_iou'"),
         ({"inputs": ["adt_highpass"]}, r"makes no variable 'adt_highpass'; did you mean 'adt_high_pass'"),
+        ({"scoring": {"sea_variable": "atd"}}, r"scoring\.sea_variable: .* no variable 'atd'; did you mean 'adt'"),
         ({"task": "segmantation"}, r"unknown task 'segmantation'; did you mean 'segmentation'"),
         ({"api_key": "123"}, r"api_key.*secret"),
         ({"seeds": []}, r"seeds: .*at least 1"),

@@ -38,6 +38,11 @@ class Assimilation:
         return training.step
 
     @staticmethod
+    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - whatever they are
+        """Return nothing: states are the inputs."""
+        return {}
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - none matters
         """Return nothing: counts hold all that metrics need."""
         return {}

@@ -32,6 +32,13 @@ class Classification:
         """Return nothing: time steps do not matter."""
 
     @staticmethod
+    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - of training
+        """Return the variable of the true classes."""
+        if not isinstance(training, TrainingOptions):
+            raise TypeError("training must be TrainingOptions")
+        return {"training.target": (training.target,)}
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - none matters
         """Return nothing: the same is counted of every image, whatever is shown of it."""
         return {}

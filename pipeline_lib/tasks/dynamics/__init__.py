@@ -39,6 +39,11 @@ class Dynamics:
         return training.step
 
     @staticmethod
+    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - whatever they are
+        """Return nothing: states are the inputs."""
+        return {}
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:
         """Return the fields that are scored; counts hold every lead, whatever is shown of them."""
         plain: dict[str, Any] = scoring.model_dump(mode="json", include={"fields"})

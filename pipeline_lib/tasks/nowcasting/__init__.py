@@ -35,6 +35,16 @@ class Nowcasting:
         """Return nothing: frames may lie closer than those of a window, or be missing."""
 
     @staticmethod
+    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - of training
+        """Return what is retrieved, and the surface that this takes."""
+        if not isinstance(training, TrainingOptions):
+            raise TypeError("training must be TrainingOptions")
+        if (wanted := training.retrieval) is None:
+            return {}
+        named = {"target": wanted.target, "surface": wanted.surface}
+        return {f"training.retrieval.{option}": (name,) for option, name in named.items() if name is not None}
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:
         """Return thresholds, scales and cells that are counted; other metrics of these count nothing again."""
         from pipeline_lib.tasks.nowcasting.counted import counted_by

@@ -13,7 +13,6 @@ import xarray as xr
 from dask.delayed import delayed
 from numpy.typing import NDArray
 
-from pipeline_lib.brightness import GAPS_AS
 from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.data.datasets import concat_times
 from pipeline_lib.data.trajectories import AGE_OF_STATE
@@ -63,9 +62,9 @@ def product(
         values a forecast has some all the same; there is no truth to compare them with. A model that was trained to
         forecast online follows the frames before each start, see
         :func:`~pipeline_lib.tasks.nowcasting.online.follow`. One with a retrieval adds ``retrieved``, what it makes of
-        the forecast, and ``retrieved_from_truth``, what it makes of the true frames of this period. The coordinate
-        ``known`` (y, x) marks the cells that a frame should have, the attribute ``facts`` holds what the manifest says
-        of the frames, and ``in_order`` whether the forecasts are cheapest when they are read in order.
+        the forecast, and ``retrieved_from_truth`` (valid_time, y, x), what it makes of each true frame of this period.
+        The coordinate ``known`` (y, x) marks the cells that a frame should have, the attribute ``facts`` holds what the
+        manifest says of the frames, and ``in_order`` whether the forecasts are cheapest when they are read in order.
 
     Raises
     ------
@@ -93,7 +92,7 @@ def product(
     else:
         forecasts = _forecasts(model.network, model.spec, ds, starts, on)
     out = _described(forecasts, ds, starts, model.spec, content)
-    add_retrieved(out, VARIABLE, trained, ds, rows)
+    add_retrieved(out, VARIABLE, trained, ds, tail=tail)
     known_attrs = {"long_name": "whether a frame should have a value here", "units": "1"}
     out = out.assign_coords({KNOWN: (out[VARIABLE].dims[2:], rows.known.astype(np.int8), known_attrs)})
     out.attrs = {"title": "Forecasts", "facts": facts, "in_order": content.get("online") is not None}
@@ -171,8 +170,7 @@ def _forecasts(
     network: Nowcaster, spec: ModelSpec, ds: xr.Dataset, starts: Index, device: torch.device
 ) -> da.Array | NDArray[Any]:
     """Forecasts (start, lead, y, x) from all starts; each batch reads its own frames when it is asked for."""
-    sizes, frames_of = spec.sizes, ds[spec.inputs[0].name]
-    dtype, gaps_as = frames_of.dtype, float(frames_of.attrs.get(GAPS_AS, 0.0))
+    sizes, dtype = spec.sizes, ds[spec.inputs[0].name].dtype
     shape = (sizes["leads"], sizes["height"], sizes["width"])
     if not starts.size:
         return np.empty((0, *shape), dtype)
@@ -183,7 +181,7 @@ def _forecasts(
         needed = np.unique(of[:, None] + np.arange(1 - sizes["seen"], 1))
         frames = stacked(ds.isel(time=needed), _scaling(spec))
         places = np.searchsorted(needed, of)
-        windows = FrameWindows(frames, times[needed], places, sizes["seen"], sizes["leads"], gaps_as=gaps_as)
+        windows = FrameWindows(frames, times[needed], places, sizes["seen"], sizes["leads"])
         return _made(network, windows, places, device).astype(dtype, copy=False)
 
     lazy = delayed(batch, pure=False)
@@ -220,9 +218,9 @@ def _online(
 ) -> da.Array:
     """Forecasts (start, lead, y, x) from all starts, made when they are read: the weights follow the frames."""
     described = ds[spec.inputs[0].name]
-    noise_below, gaps_as = (float(described.attrs.get(rule, 0.0)) for rule in (NOISE_BELOW, GAPS_AS))
+    noise_below = float(described.attrs.get(NOISE_BELOW, 0.0))
     sizes, frames = spec.sizes, StoredFrames(ds, _scaling(spec), ahead=_BATCH)
-    windows = FrameWindows(frames, ds["time"].values, starts, sizes["seen"], sizes["leads"], noise_below, gaps_as)
+    windows = FrameWindows(frames, ds["time"].values, starts, sizes["seen"], sizes["leads"], noise_below)
     scale = None
     if content["loss"] in WEIGHTED:
         scale = RainScale.of_attributes(described.attrs, where="the frames")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
@@ -16,13 +15,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pipeline_lib.data.blocks import time_blocks
+from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.errors import DataError, StoreError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.retrieval.features import features_of
 from pipeline_lib.retrieval.options import RetrievalOptions
 from pipeline_lib.retrieval.rain import Retrieval
-from pipeline_lib.tasks.nowcasting.names import BOUND, RETRIEVED
-from pipeline_lib.tasks.nowcasting.sequences import Index, Rows
+from pipeline_lib.tasks.nowcasting.names import BOUND, RETRIEVED, VALID_TIME
+from pipeline_lib.tasks.nowcasting.sequences import Index
 
 logger = logging.getLogger(__name__)
 
@@ -102,10 +102,11 @@ def surface_of(trained: Manifest) -> str | None:
     return None if told is None else told["options"]["surface"]
 
 
-def add_retrieved(product: xr.Dataset, forecast: str, trained: Manifest, ds: xr.Dataset, rows: Rows) -> None:
+def add_retrieved(product: xr.Dataset, forecast: str, trained: Manifest, ds: xr.Dataset, *, tail: int) -> None:
     """Put what a model's retrieval makes of the forecast, and of the true frames, into its product.
 
-    It is computed when it is read, as many starts at a time as the forecast is.
+    It is computed when it is read: of the forecast as many starts at a time as the forecast is, of the true frames as
+    many times as they are stored together.
 
     Parameters
     ----------
@@ -117,8 +118,8 @@ def add_retrieved(product: xr.Dataset, forecast: str, trained: Manifest, ds: xr.
         The model; without a retrieval nothing is done.
     ds
         The frames.
-    rows
-        Which of them lie in a row.
+    tail
+        How many of them, the first ones, are of the period before: they stand in its product.
 
     Raises
     ------
@@ -133,69 +134,71 @@ def add_retrieved(product: xr.Dataset, forecast: str, trained: Manifest, ds: xr.
     name = str(made.attrs["forecast_of"])
     if options.surface is not None:
         _require(ds, (options.surface,), like=name)
-    stage = _Stage(retrieval, options.surface, ds, name, rows, product.sizes["lead"])
-    starts = np.searchsorted(ds["time"].values, product["time"].values)
+    below = None if options.surface is None else ds[options.surface]
     told = {
         "units": UNITS,
         "coverage_content_type": "modelResult",
         "forecast_of": options.target,
         "retrieval": json.dumps(trained.content["retrieval"], sort_keys=True),
     }
-    words = f"{options.target} retrieved from the true frames of the times that are forecast"
-    rates, bound = _lazily(stage, made.data, starts)
-    product[RETRIEVED] = (made.dims, rates, {**told, "long_name": f"{options.target} retrieved from the forecast"})
-    product[BOUND] = (made.dims, bound, {**told, "long_name": words})
+    starts = np.searchsorted(ds["time"].values, product["time"].values)
+    words = f"{options.target} retrieved from the forecast"
+    product[RETRIEVED] = (made.dims, _of_forecasts(retrieval, made.data, below, starts), {**told, "long_name": words})
+    own = slice(tail, None)
+    true = _of_frames(retrieval, ds[name].isel(time=own), None if below is None else below.isel(time=own))
+    product[VALID_TIME] = (
+        VALID_TIME,
+        true["time"].values,
+        COORDINATE_ATTRS["time"] | {"long_name": "time of the frame"},
+    )
+    words = f"{options.target} retrieved from the true frames"
+    product[BOUND] = ((VALID_TIME, *made.dims[2:]), true.data, {**told, "long_name": words})
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """A retrieval and the frames of a period."""
+def _of_frames(retrieval: Retrieval, frames: xr.DataArray, below: xr.DataArray | None) -> xr.DataArray:
+    """Rates of frames (time, y, x), lazy if these are."""
 
-    retrieval: Retrieval
-    surface: str | None
-    ds: xr.Dataset
-    frames: str
-    rows: Rows
-    leads: int
+    def rates(*fields: NDArray[Any]) -> NDArray[Any]:
+        return retrieval.rates(*fields).astype(frames.dtype)
 
-    def of_forecasts(self, made: NDArray[Any], starts: Index) -> NDArray[Any]:
-        """Rates (start, lead, y, x) of forecasts of that shape."""
-        below = None if self.surface is None else self.ds[self.surface].isel(time=starts).values[:, None]
-        return self.retrieval.rates(made, below).astype(made.dtype)
-
-    def of_truth(self, starts: Index) -> NDArray[Any]:
-        """Rates (start, lead, y, x) of the true frames that follow; NaN beyond the end of a row."""
-        ahead = np.arange(1, self.leads + 1)
-        places = (starts[:, None] + ahead).clip(max=self.ds.sizes["time"] - 1)
-        needed = np.unique(places)
-        frames = self.ds[self.frames].isel(time=needed).values
-        below = None if self.surface is None else self.ds[self.surface].isel(time=needed).values
-        rates = self.retrieval.rates(frames, below).astype(frames.dtype)
-        found: NDArray[Any] = rates[np.searchsorted(needed, places)]
-        found[ahead > self.rows.after[starts][:, None]] = np.nan
-        return found
+    fields = [frames] if below is None else [frames, below]
+    cells = frames.dims[1:]
+    found: xr.DataArray = xr.apply_ufunc(
+        rates,
+        *fields,
+        input_core_dims=[cells] * len(fields),
+        output_core_dims=[cells],
+        dask="parallelized",
+        output_dtypes=[frames.dtype],
+    )
+    return found
 
 
-def _lazily(stage: _Stage, forecasts: Any, starts: Index) -> tuple[Any, Any]:  # noqa: ANN401 - arrays of dask or numpy
-    """Rates of the forecasts and of the truth, in the forecast's own chunks of starts."""
+def _of_forecasts(
+    retrieval: Retrieval,
+    forecasts: Any,  # noqa: ANN401 - an array of dask or numpy
+    below: xr.DataArray | None,
+    starts: Index,
+) -> Any:  # noqa: ANN401 - the same
+    """Rates of forecasts (start, lead, y, x) in their own chunks of starts."""
+
+    def rates(made: NDArray[Any], part: Index) -> NDArray[Any]:
+        surface = None if below is None else below.isel(time=part).values[:, None]
+        return retrieval.rates(made, surface).astype(made.dtype)
+
     if not isinstance(forecasts, da.Array):
-        if not len(starts):
-            return forecasts, forecasts
-        return stage.of_forecasts(forecasts, starts), stage.of_truth(starts)
-    of_forecasts, of_truth = delayed(stage.of_forecasts, pure=False), delayed(stage.of_truth, pure=False)
-    rates: list[da.Array] = []
-    bound: list[da.Array] = []
+        return rates(forecasts, starts) if len(starts) else forecasts
+    lazily = delayed(rates, pure=False)
+    blocks: list[da.Array] = []
     first = 0
     # The chunks themselves: a part of the array would be computed anew, by a network that has run already.
     chunks = forecasts.to_delayed(optimize_graph=False).ravel()  # type: ignore[no-untyped-call]
     for made, count in zip(chunks, forecasts.chunks[0], strict=True):
-        part = starts[first : first + count]
         shape = (count, *forecasts.shape[1:])
-        blocks = of_forecasts(made, part), of_truth(part)
-        for block, found in zip(blocks, (rates, bound), strict=True):
-            found.append(da.from_delayed(block, shape, dtype=forecasts.dtype))  # type: ignore[no-untyped-call]
+        block = lazily(made, starts[first : first + count])
+        blocks.append(da.from_delayed(block, shape, dtype=forecasts.dtype))  # type: ignore[no-untyped-call]
         first += count
-    return da.concatenate(rates), da.concatenate(bound)  # type: ignore[no-untyped-call]
+    return da.concatenate(blocks)  # type: ignore[no-untyped-call]
 
 
 def _require(ds: xr.Dataset, names: Iterable[str], *, like: str) -> None:

@@ -24,7 +24,7 @@ from pipeline_lib.skill.regimes import BOX_CELLS, regime_cells
 from pipeline_lib.skill.spectra import radial_spectrum
 from pipeline_lib.tasks.nowcasting import metrics  # noqa: F401 - counted in the stage's fingerprint
 from pipeline_lib.tasks.nowcasting.counted import Counted, counted_by, suffix
-from pipeline_lib.tasks.nowcasting.names import BOUND, KNOWN, RETRIEVED, VARIABLE
+from pipeline_lib.tasks.nowcasting.names import BOUND, KNOWN, RETRIEVED, VALID_TIME, VARIABLE
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions
 from pipeline_lib.tasks.nowcasting.retrieved import BOUND_COUNTS, RETRIEVED_COUNTS
 from pipeline_lib.tasks.nowcasting.sequences import Rows
@@ -98,7 +98,8 @@ def score_stores(
         parts.append(_counts(found, true, valid, near[at[:, 0] - 1], counted, scale))
         if rain is not None:
             true_rain = rain.isel(time=needed).values[at]
-            parts[-1] |= _rain_counts(product.isel(time=starts[part]), true_rain, valid, counted, where)
+            bound = _bound(product, near["time"].values, where).values[at]
+            parts[-1] |= _rain_counts(product.isel(time=starts[part]), true_rain, bound, valid, counted, where)
         first = near.isel(time=at[:, 0])[(slice(None), *options.interior.places)].assign_coords(time=times[part])
         samples.append(Sample.of(first, first.notnull(), method=method))
     counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -149,23 +150,19 @@ def _counts(
 
 
 def _rain_counts(
-    product: xr.Dataset, true: NDArray[Any], valid: Mask, counted: Counted, where: str
+    product: xr.Dataset, true: NDArray[Any], bound: NDArray[Any], valid: Mask, counted: Counted, where: str
 ) -> dict[str, Values]:
     """Count what rain retrieved from the forecast and from the true frames is scored by, against the true rain.
 
-    Cells with a true frame count, as ``valid`` (start, lead, y, x) says; of rain from the true frames what the periods
-    held.
+    Both count over the same cells: those with a true frame, as ``valid`` (start, lead, y, x) says, with a true rain,
+    and with rain retrieved from the true frame, which is missing where the surface below is.
     """
-    true = counted.cut(true)
-    both = valid & np.isfinite(true)
+    true, bound = counted.cut(true), counted.cut(bound).astype(np.float64)
+    cells = valid & np.isfinite(true) & np.isfinite(bound)
     found = counted.cut(product[RETRIEVED].values).astype(np.float64)
-    _require_finite(found, both, product["time"].values, where)
-    bound = counted.cut(product[BOUND].values).astype(np.float64)
+    _require_finite(found, cells, product["time"].values, where)
     sums: dict[str, Values] = {}
-    for start, values, cells in (
-        (RETRIEVED_COUNTS, found, both),
-        (BOUND_COUNTS, bound, both & np.isfinite(bound)),
-    ):
+    for start, values in ((RETRIEVED_COUNTS, found), (BOUND_COUNTS, bound)):
         counts = {**error_sums(values, true, cells), **moment_sums(values, true, cells)}
         for threshold in counted.retrieved or ():
             outcomes = contingency(values, true, [float(true.dtype.type(threshold))], cells)
@@ -180,6 +177,13 @@ def _retrieved(product: xr.Dataset, dataset: xr.Dataset, where: str) -> xr.DataA
         fix = "set training.retrieval and train again"
         raise ScoreError("retrieves nothing from its forecasts", where=where, fix=fix)
     return _truth(product[RETRIEVED], dataset, where)
+
+
+def _bound(product: xr.Dataset, times: NDArray[np.datetime64], where: str) -> xr.DataArray:
+    """Return what the product retrieves from the true frames of some times."""
+    if VALID_TIME not in product.dims or not np.isin(times, product[VALID_TIME].values).all():
+        raise ScoreError("lacks rain retrieved from true frames of the test", where=where, fix="predict again")
+    return product[BOUND].sel({VALID_TIME: times})
 
 
 def _leads_of_spectra(leads: int) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,12 @@ from pipeline_lib.tasks.nowcasting.sequences import packed_cells
 from pipeline_lib.tasks.nowcasting.windows import SplitFrames, find_windows
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
+
+logger = logging.getLogger(__name__)
+
+_NO_UNIT = "1"
+_FAR = 3.0
+"""Standard deviations from the mean to 0 from which on a border of zeros is told as strange; ours."""
 
 
 def train(request: TrainingRequest) -> None:
@@ -51,6 +58,7 @@ def train(request: TrainingRequest) -> None:
         title = request.network_model.card.title
         raise ConfigError(f"{title} continues no frames", where="models", fix="choose a model of this task")
     _check_range(request, training, network, splits)
+    _tell_far_from_zero(request, network)
     retrieval, beside = _retrieval(request, training)  # a mistake in it is told before hours of training
     outcome = Outcome.of_fit(network)
     if next(network.parameters(), None) is not None:
@@ -100,6 +108,26 @@ def _check_range(
                 where=request.inputs[0],
                 fix="scale them in the source's preparation, or take an identity link and another loss",
             )
+
+
+def _tell_far_from_zero(request: TrainingRequest, network: Nowcaster) -> None:
+    """Warn of frames in a unit of their own, such as kelvin, in which 0 is like nothing that they hold.
+
+    Shares, counts and masks have no unit, and 0 is none of what they are of.
+    """
+    name = request.inputs[0]
+    found = request.statistics[name]
+    away = abs(found["mean"]) / found["std"]
+    if found["units"] == _NO_UNIT or away <= _FAR or next(network.parameters(), None) is None:
+        return
+    logger.warning(
+        "%s: networks see 0 in gaps and beyond the border, and the mean, %.3g %s, is %.1f standard deviations from it;"
+        " scale the frames in the source's preparation",
+        name,
+        found["mean"],
+        found["units"],
+        away,
+    )
 
 
 def _descent(

@@ -17,7 +17,6 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline_lib.brightness import GAPS_AS
 from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.errors import DataError, StoreError
@@ -54,8 +53,6 @@ class FrameWindows:
         Frames of a window that are seen and that are to be forecast.
     noise_below
         Values of the first channel below this one that are not 0 are noise: seen, but nothing is asked about them.
-    gaps_as
-        What is seen of the first channel where it lacks a value: no rain, or no cloud.
     file
         What the frames are mapped from, see :func:`mapped`; other processes read it as long as this one has it open.
     """
@@ -66,7 +63,6 @@ class FrameWindows:
     seen: int
     leads: int
     noise_below: float = 0.0
-    gaps_as: float = 0.0
     file: IO[bytes] | None = None
 
     @property
@@ -93,7 +89,7 @@ class FrameWindows:
         """SHA-256 over all values, which must not lie in a store: what a checkpoint remembers of its data."""
         if isinstance(self.frames, StoredFrames):
             raise TypeError("frames in a store are not read as a whole")
-        rules = self.frames.shape, self.seen, self.leads, self.noise_below, self.gaps_as
+        rules = self.frames.shape, self.seen, self.leads, self.noise_below
         digest = hashlib.sha256(repr(rules).encode())
         for array in (self.frames, self.times, self.starts):
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
@@ -109,10 +105,9 @@ class FrameWindows:
     def seen_at(self, starts: Index) -> Tensor:
         """Return the frames (batch, seen, channel, y, x) that forecasts from these frames see, without gaps.
 
-        A gap in a further channel is its mean, 0.
+        A gap is 0, as is what networks see beyond the border: no rain or no cloud, of further channels the mean.
         """
         past = np.asarray(self.frames[starts[:, None] + np.arange(1 - self.seen, 1)])
-        past[:, :, :1] = np.nan_to_num(past[:, :, :1], nan=self.gaps_as)
         return torch.from_numpy(np.nan_to_num(past, nan=0.0))
 
     def describe(self, samples: Tensor) -> str:
@@ -268,11 +263,10 @@ class SplitFrames:
         StoreError
             If the folder cannot be written.
         """
-        described = self.ds[next(iter(self.scaling))].attrs
-        noise_below, gaps_as = (float(described.get(rule, 0.0)) for rule in (NOISE_BELOW, GAPS_AS))
+        noise_below = float(self.ds[next(iter(self.scaling))].attrs.get(NOISE_BELOW, 0.0))
         frames, file = mapped(self.ds, self.scaling, folder)
         seen, leads, times = self.training.seen, self.training.leads, self.ds["time"].values
-        return FrameWindows(frames, times, self.starts, seen, leads, noise_below, gaps_as, file)
+        return FrameWindows(frames, times, self.starts, seen, leads, noise_below, file)
 
 
 def find_windows(

@@ -34,6 +34,13 @@ class Segmentation:
         """Return nothing: time steps do not matter."""
 
     @staticmethod
+    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - of scoring
+        """Return the variable that marks the sea."""
+        if not isinstance(scoring, ScoringOptions):
+            raise TypeError("scoring must be ScoringOptions")
+        return {"scoring.sea_variable": (scoring.sea_variable,)}
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:
         """Return what the counts per date depend on: mask, objects and patches, not metrics or intervals."""
         plain: dict[str, Any] = scoring.model_dump(mode="json", include={"sea_variable", "objects", "patches"})

@@ -35,6 +35,13 @@ class SiteForecast:
         """Return nothing: times may lie closer than those of a window, or be missing."""
 
     @staticmethod
+    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - of training
+        """Return the fields of the prediction."""
+        if not isinstance(training, TrainingOptions):
+            raise TypeError("training must be TrainingOptions")
+        return {"training.nwp": training.nwp}
+
+    @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - the same is counted for all metrics
         """Return nothing: no option changes what is counted."""
         return {}

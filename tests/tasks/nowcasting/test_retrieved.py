@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from dask.delayed import delayed
 
+from pipeline_lib.data.datasets import concat_times
 from pipeline_lib.errors import ConfigError, DataError, ScoreError, StoreError
 from pipeline_lib.io.manifest import Artefact, read_manifest
 from pipeline_lib.io.zarr_store import write_zarr
@@ -23,7 +24,6 @@ from pipeline_lib.tasks.nowcasting import Nowcasting
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.nowcasting.retrieval import FILE, add_retrieved, fit_retrieval, load_retrieval
 from pipeline_lib.tasks.nowcasting.score import score_stores
-from pipeline_lib.tasks.nowcasting.sequences import Rows
 from tests.tasks.metrics_of import metrics_of
 
 FRAMES, LEADS, SIDE = 9, 3, 6
@@ -46,22 +46,18 @@ def stores() -> tuple[xr.Dataset, xr.Dataset]:
         {"cloud_top": (dims, top, {"units": "1"}), "rain_rate": (dims, rain, {"units": "mm h-1"})}, {"time": TIMES}
     )
     told = {"forecast_of": "cloud_top", "step_minutes": 30.0, "missing": 0.1, "seen": 1}
-    shape = (FRAMES, LEADS, SIDE, SIDE)
+    shape, of_rain = (FRAMES, LEADS, SIDE, SIDE), {"forecast_of": "rain_rate", "retrieval": "{}"}
+    made, retrieved = rng.random((2, *shape)).astype(np.float32)
+    bound = rng.random(top.shape).astype(np.float32)
+    bound[6, 2, 3] = np.nan  # as where the surface below is not known
     product = xr.Dataset(
         {
-            "forecast": (("time", "lead", "y", "x"), rng.random(shape).astype(np.float32), told),
-            **{
-                name: (
-                    ("time", "lead", "y", "x"),
-                    3 * rng.random(shape).astype(np.float32),
-                    {"forecast_of": "rain_rate", "retrieval": "{}"},
-                )
-                for name in ("retrieved", "retrieved_from_truth")
-            },
+            "forecast": (("time", "lead", "y", "x"), made, told),
+            "retrieved": (("time", "lead", "y", "x"), 3 * retrieved, of_rain),
+            "retrieved_from_truth": (("valid_time", "y", "x"), 3 * bound, of_rain),
         },
-        {"time": TIMES, "lead": np.arange(1, LEADS + 1)},
+        {"time": TIMES, "lead": np.arange(1, LEADS + 1), "valid_time": TIMES},
     )
-    product["retrieved_from_truth"][4, 2] = np.nan  # that frame was in another period
     return product, dataset
 
 
@@ -74,17 +70,18 @@ def scored(product, dataset, metrics=NAMES):
 def test_scores_of_retrieved_rain_are_those_of_plain_loops(stores):
     product, dataset = stores
     _, found = scored(product, dataset)
-    for kind, name in (("retrieved", "retrieved"), ("bound", "retrieved_from_truth")):
-        for lead in range(LEADS):
-            pairs = []
-            for start in range(FRAMES - LEADS):
-                truth = dataset.rain_rate.values[start + 1 + lead]
-                for cell in np.ndindex(SIDE, SIDE):
-                    guess = product[name].values[start, lead][cell]
-                    if np.isnan(truth[cell]) or cell == (0, 0) or np.isnan(guess):
-                        continue
-                    pairs.append((float(guess), float(truth[cell])))
-            p, o = np.array(pairs).T
+    bound = product.retrieved_from_truth.values
+    for lead in range(LEADS):
+        pairs = []
+        for start in range(FRAMES - LEADS):
+            frame = start + 1 + lead
+            for cell in np.ndindex(SIDE, SIDE):
+                three = (array[cell] for array in (product.retrieved.values[start, lead], bound[frame]))
+                numbers = [float(value) for value in (*three, dataset.rain_rate.values[frame][cell])]
+                if cell != (0, 0) and np.isfinite(numbers).all():
+                    pairs.append(numbers)
+        retrieved, from_truth, o = np.array(pairs).T
+        for kind, p in (("retrieved", retrieved), ("bound", from_truth)):
             a, b, c = (((p >= 1) == yes) & ((o >= 1) == event) for yes, event in ((1, 1), (1, 0), (0, 1)))
             a, b, c = a.sum(), b.sum(), c.sum()
             expected = {
@@ -205,23 +202,57 @@ def test_a_forecast_lies_above_the_surface_of_its_start(stores, tmp_path):
     options = OPTIONS.model_copy(update={"surface": "ice"})
     retrieval = fit_retrieval(dataset, "cloud_top", options)
     trained = kept(tmp_path / "model.json", retrieval.to_plain(), options.model_dump(mode="json"))
-    made = product[["forecast"]].isel(time=[0, 4, 7])
-    rows = Rows.of(dataset, "cloud_top", step_minutes=30, missing=0.1)
-    add_retrieved(made, "forecast", trained, dataset, rows)
-    for number, start in enumerate((0, 4, 7)):
+    made = product[["forecast"]].isel(time=[2, 4, 7])
+    add_retrieved(made, "forecast", trained, dataset, tail=2)
+    for number, start in enumerate((2, 4, 7)):
         for lead in range(LEADS):
             frame = made.forecast.values[number, lead][None]
-            found, bound = (made[name].values[number, lead] for name in ("retrieved", "retrieved_from_truth"))
+            found = made.retrieved.values[number, lead]
             np.testing.assert_allclose(found, retrieval.rates(frame, ice[start])[0], rtol=1e-6)
-            place = start + 1 + lead
-            if place < FRAMES:
-                true = retrieval.rates(dataset.cloud_top.values[place][None], ice[place])[0]
-                np.testing.assert_allclose(bound, true, rtol=1e-6)
-            else:
-                assert np.isnan(bound).all()
-    assert made.retrieved.dtype == made.forecast.dtype
+    # Once for each frame of the period, above the surface of its own time, and not for those of the period before.
+    np.testing.assert_array_equal(made.valid_time, TIMES[2:])
+    for number, place in enumerate(range(2, FRAMES)):
+        true = retrieval.rates(dataset.cloud_top.values[place][None], ice[place])[0]
+        np.testing.assert_allclose(made.retrieved_from_truth.values[number], true, rtol=1e-6)
+    assert made.retrieved.dtype == made.retrieved_from_truth.dtype == made.forecast.dtype
     with pytest.raises(DataError, match=r"training\.retrieval: there is no variable 'ice'"):
-        add_retrieved(made, "forecast", trained, dataset.drop_vars("ice"), rows)
+        add_retrieved(made, "forecast", trained, dataset.drop_vars("ice"), tail=2)
+
+
+def test_periods_bring_the_bound_of_each_others_leads(stores, tmp_path):
+    """Of periods side by side, one of them too short for a start, the counts are those of one long period."""
+    product, dataset = stores
+    stored = fit_retrieval(dataset, "cloud_top", OPTIONS).to_plain()
+    trained = kept(tmp_path / "model.json", stored, OPTIONS.model_dump(mode="json"))
+
+    def period(frames, starts):
+        made = product[["forecast"]].isel(time=starts)
+        add_retrieved(made, "forecast", trained, dataset.isel(time=frames), tail=0)
+        write_zarr(made, tmp_path / f"{frames.start}.zarr", attrs={})
+        return xr.open_zarr(tmp_path / f"{frames.start}.zarr")
+
+    parts = [period(slice(5, 9), slice(5, 9)), period(slice(0, 4), slice(0, 4)), period(slice(4, 5), slice(0, 0))]
+    joined = concat_times(parts, where=["c", "a", "b"])
+    np.testing.assert_array_equal(joined.valid_time, TIMES)
+    np.testing.assert_array_equal(joined.time, np.delete(TIMES, 4))
+    whole = product[["forecast"]].isel(time=np.delete(np.arange(FRAMES), 4))
+    add_retrieved(whole, "forecast", trained, dataset, tail=0)
+    options = ScoringOptions(metrics=NAMES)
+    counts, expected = (score_stores(each, None, dataset, options, where="model")[0] for each in (joined, whole))
+    xr.testing.assert_identical(counts, expected)
+    # As many pairs for the bound as for the forecast, at every lead whose frame has rain: all but the fifth frame.
+    np.testing.assert_array_equal(counts.bound_cells, counts.retrieved_cells)
+    frames = np.searchsorted(TIMES, counts.time)[:, None] + np.arange(1, LEADS + 1)
+    np.testing.assert_array_equal(counts.bound_cells > 0, frames != 4)
+
+
+def test_a_product_without_the_bound_of_a_time_is_predicted_again(stores):
+    product, dataset = stores
+    line = "model: lacks rain retrieved from true frames of the test; predict again"
+    for lacking in (product.isel(valid_time=slice(1, None)), product.drop_dims("valid_time")):
+        with pytest.raises(ScoreError, match=line):
+            scored(lacking, dataset)
+        scored(lacking, dataset, ["frame_mse"])
 
 
 def test_what_was_stored_in_another_form_is_told(stores, tmp_path):
@@ -244,7 +275,6 @@ def test_a_network_runs_once_for_forecast_and_rain(stores, tmp_path):
     product, dataset = stores
     stored = fit_retrieval(dataset, "cloud_top", OPTIONS).to_plain()
     trained = kept(tmp_path / "model.json", stored, OPTIONS.model_dump(mode="json"))
-    rows = Rows.of(dataset, "cloud_top", step_minutes=30, missing=0.1)
     whole = product[["forecast"]].isel(time=[0, 3, 4, 7])
     runs = []
 
@@ -257,7 +287,7 @@ def test_a_network_runs_once_for_forecast_and_rain(stores, tmp_path):
     parts = [da.from_delayed(lazy(part), shape, dtype="float32") for part in places]
     made = whole.assign(forecast=whole.forecast.copy(data=da.concatenate(parts)))
     for product_of in (made, whole):
-        add_retrieved(product_of, "forecast", trained, dataset, rows)
+        add_retrieved(product_of, "forecast", trained, dataset, tail=0)
     with dask.config.set(scheduler="synchronous"):
         write_zarr(made, tmp_path / "product.zarr", attrs={})
     assert sorted(runs, key=str) == sorted(places, key=str)

@@ -29,26 +29,14 @@ def windows(frames: np.ndarray, starts: list[int]) -> FrameWindows:
 def test_a_window_is_what_was_seen_and_what_follows():
     frames = np.arange(8)[:, None, None, None] + np.zeros((8, 2, SIDE, SIDE))
     frames[:, 1] += 100
-    frames[3, 0, 0, 0] = np.nan
+    frames[3, 0, 0, 0] = frames[3, 1, 0, 1] = np.nan
     batch = windows(frames, [2, 4]).cut(np.array([0, 1]))
     assert batch.inputs[:, :, 0, 1, 1].tolist() == [[0, 1, 2], [2, 3, 4]]
     assert batch.inputs[:, :, 1, 1, 1].tolist() == [[100, 101, 102], [102, 103, 104]]
     assert batch.target[:, :, 1, 1].tolist() == [[3, 4], [5, 6]]
-    assert batch.inputs[1, 1, 0, 0, 0] == 0  # a network sees no gap
+    assert batch.inputs[1, 1, 0, 0, 0] == batch.inputs[1, 1, 1, 0, 1] == 0  # a network sees no gap
     assert batch.target[0, 0, 0, 0].isnan()  # and is not asked about one
     assert windows(frames, [2, 4]).describe(batch.samples) == "2010-08-26T00:10:00; 2010-08-26T00:20:00"
-
-
-def test_what_a_network_sees_in_a_gap_is_for_the_frames_to_say():
-    frames = np.full((6, 2, SIDE, SIDE), 0.5)
-    frames[:, :, 0, 0] = np.nan
-    warm = dataclasses.replace(windows(frames, [2]), gaps_as=1.0)
-    seen = warm.seen_at(np.array([2])).numpy()
-    assert (seen[:, :, 0, 0, 0] == 1).all()
-    assert (seen[:, :, 1, 0, 0] == 0).all()  # the mean of what is normalised
-    assert (seen[..., 1:, :] == 0.5).all()
-    assert np.isnan(warm.frames[:, :, 0, 0]).all()
-    assert warm.identity != windows(frames, [2]).identity
 
 
 def test_noise_is_seen_but_nothing_is_asked_about_it():
