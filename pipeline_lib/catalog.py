@@ -27,7 +27,7 @@ from pipeline_lib.config.validation import validate
 from pipeline_lib.data.periods import bounds, period_of, periods_between
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError, ConfigErrors, DataError, FetchError, closest
-from pipeline_lib.fetch.base import FetchRequest, WantedFile
+from pipeline_lib.fetch.base import FetchRequest, WantedFile, may_lack
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.yaml import load_yaml, refuse_secrets, walk
@@ -150,7 +150,9 @@ class Source:
     def fetch_options(self, part: str) -> dict[str, Any]:
         """Return all that decides which files a part consists of, as plain values."""
         files = DRIVERS.get(self.driver).files(self.driver_options, self.request(part))
-        return {"driver": self.driver, "files": [_plain(file) for file in files]}
+        lacking = may_lack(self.driver_options)
+        rule = {"may_lack": lacking} if lacking else {}
+        return {"driver": self.driver, "files": [_plain(file) for file in files], **rule}
 
     def dataset_options(self, period: str) -> dict[str, Any]:
         """Return all that decides what the dataset of one month is made of, as plain values."""

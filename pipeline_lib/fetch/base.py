@@ -37,6 +37,14 @@ _LOGIN_IN_URL = re.compile(r"(://)[^/@\s]+@")
 _QUERY_IN_URL = re.compile(r"(://[^\s?]+\?)[^\s'\")]+")
 
 
+MayLack = Annotated[int, Field(ge=0)]
+"""Most files of a part that the provider need not have; for the option ``may_lack`` of a driver."""
+
+
+class AbsentError(FetchError):
+    """The provider answers that it has no such file; of a provider that does not answer nothing is known."""
+
+
 @dataclass(frozen=True)
 class FetchRequest:
     """What is wanted of a source.
@@ -98,7 +106,8 @@ class Driver(Protocol):
     """Brings files of one kind of provider.
 
     A driver may also have a static method ``version(options, wanted) -> str | None``: :mod:`pipeline_lib.fetch.news`,
-    and ``modules(options) -> list[str]``: further modules whose code decides what it brings.
+    and ``modules(options) -> list[str]``: further modules whose code decides what it brings. Its options may have
+    ``may_lack``, see :func:`may_lack`.
     """
 
     Options: ClassVar[type[Options]]
@@ -117,12 +126,19 @@ class Driver(Protocol):
 
         Raises
         ------
+        AbsentError
+            If the provider says that it has no such file.
         FetchError
             If it cannot be had, or is not what the catalog pins.
         OSError
             If the disk refuses.
         """
         ...
+
+
+def may_lack(options: Any) -> int:  # noqa: ANN401 - a driver's own Options
+    """Return how many files of a part the provider need not have, by the options of a driver; most take none."""
+    return int(getattr(options, "may_lack", 0))
 
 
 def check_placeholders(template: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pipeline_lib.errors import FetchError
-from pipeline_lib.fetch.base import PART, WantedFile, redact
+from pipeline_lib.fetch.base import PART, AbsentError, WantedFile, redact
 from pipeline_lib.fetch.checks import check_file, mismatch
 from pipeline_lib.fetch.transfer import transfer
 
@@ -64,6 +64,8 @@ def download(wanted: WantedFile, folder: Path, patience: Patience) -> Path:
 
     Raises
     ------
+    AbsentError
+        If the server says that it has no such file.
     FetchError
         If it cannot be had, or is not the file that the catalog pins (then kept as ``<name>.rejected``).
     OSError
@@ -222,7 +224,8 @@ class ResumingDownloader:
             raise _AgainError(f"the server answers {status}", float(after) if after.isdigit() else None)
         if status >= 400:
             fix = _ADVICE.get(status, "see the entry's homepage")
-            raise FetchError(f"the server answers {status} {response.reason}", where=redact(response.url), fix=fix)
+            kind = AbsentError if status in _ABSENT else FetchError
+            raise kind(f"the server answers {status} {response.reason}", where=redact(response.url), fix=fix)
         is_html = response.headers.get("Content-Type", "").lower().startswith("text/html")
         if is_html and not self.wanted.name.lower().endswith((".html", ".htm")):
             raise FetchError(

@@ -68,6 +68,11 @@ def offer(driver: type[Driver], options: Any, wanted: list[WantedFile]) -> Offer
     return Offer(versions, tuple(missing), tuple(preliminary))
 
 
+def enough(offered: Offer, most: int) -> bool:
+    """Whether a part can be fetched: the provider has files of it, and lacks at most so many."""
+    return bool(offered.versions) and len(offered.missing) <= most
+
+
 def differs(offered: Offer, fetched: Manifest, seen: Mapping[str, str]) -> bool:
     """Whether what the provider has may be other than what was fetched.
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline_lib.errors import StoreError
-from pipeline_lib.fetch.base import PART, Driver, FetchRequest, WantedFile
+from pipeline_lib.errors import FetchError, StoreError
+from pipeline_lib.fetch.base import PART, AbsentError, Driver, FetchRequest, WantedFile, may_lack
 from pipeline_lib.fetch.checks import REJECTED, check_readable, mismatch
 from pipeline_lib.fetch.mirror import find_in_mirror
 from pipeline_lib.fetch.news import current_version
@@ -27,6 +27,9 @@ PACKAGES = ("copernicusmarine", "h5netcdf", "h5py", "pooch", "requests")
 
 INCOMING = ".{part}.incoming"
 """Folder beside the manifest in which transfers lie until they are complete and checked."""
+
+ABSENT = "absent"
+"""Where a manifest names the files of its part that the provider does not have."""
 
 
 class FetchableSource(Protocol):
@@ -75,7 +78,9 @@ def fetch_source(
     """Bring the files of one part of a source here and write their manifest.
 
     Files come from what was fetched before (if the catalog pins their checksum), from the mirror, or by the driver, in
-    this order. Each is checked and one value of each variable is read before the part is declared complete.
+    this order. Each is checked and one value of each variable is read before the part is declared complete. Where the
+    source says ``may_lack``, up to so many files of which the provider says that there is none are left out; the
+    manifest names them.
 
     Parameters
     ----------
@@ -115,17 +120,16 @@ def fetch_source(
     wanted = DRIVERS.get(source.driver).files(source.driver_options, request)
     try:
         with Artefact(output, kind="raw", code=code, packages=PACKAGES) as out:
-            preliminary = _bring(source, request, wanted, out, output, mirror)
+            marked = _bring(source, request, wanted, out, output, mirror)
             out.options = options
-            out.content = {"source": source.name, "part": part, **source.provenance()}
-            if preliminary:
-                out.content |= {"preliminary": preliminary}
-            if before is not None and _same(before, out, [file.name for file in wanted]):
+            out.content = {"source": source.name, "part": part, **source.provenance(), **marked}
+            brought = [file.name for file in wanted if file.name not in marked.get(ABSENT, [])]
+            if before is not None and _same(before, out, brought):
                 raise _UnchangedError
     except _UnchangedError:
         logger.info("%s %s: still the same", source.name, part)
         return False
-    logger.info("%s %s: %d file(s) here and checked", source.name, part, len(wanted))
+    logger.info("%s %s: %d file(s) here and checked", source.name, part, len(brought))
     return True
 
 
@@ -136,24 +140,56 @@ def _bring(
     out: Artefact,
     output: Path,
     mirror: Path | None,
-) -> list[str]:
-    """Stage the wanted files, each checked; return the names of those that are preliminary."""
-    driver, preliminary = DRIVERS.get(source.driver), []
+) -> dict[str, list[str]]:
+    """Stage the wanted files, each checked; return the names of those that are preliminary, and of those not there."""
+    driver = DRIVERS.get(source.driver)
+    preliminary: list[str] = []
+    absent: list[str] = []
     incoming = output.parent / INCOMING.format(part=request.part)
     with _folder(incoming, wanted):
         for file in wanted:
-            staged = out.payload(file.name)
-            local = _still_here(output.parent / file.name, file) or (mirror and find_in_mirror(mirror, file))
-            if local:
+            earlier = output.parent / file.name
+            if local := _still_here(earlier, file) or (mirror and find_in_mirror(mirror, file)):
+                staged = out.payload(file.name)
                 shutil.copyfile(local, staged)
             else:
                 taken = _final_or_preliminary(driver, source.driver_options, file)
+                try:
+                    came = driver.fetch(source.driver_options, taken, incoming)
+                except AbsentError as error:
+                    _may_be_left_out(file, error, earlier, absent, may_lack(source.driver_options))
+                    absent.append(file.name)
+                    continue
                 if taken is not file:
                     preliminary.append(file.name)
-                driver.fetch(source.driver_options, taken, incoming).replace(staged)
+                staged = out.payload(file.name)
+                came.replace(staged)
             check_readable(source.reader, staged, request.variables)
             _report_reissue(output.parent / file.name, staged, file)
-    return preliminary
+    _tell_absent(absent, wanted, request)
+    return {name: names for name, names in (("preliminary", preliminary), (ABSENT, absent)) if names}
+
+
+def _may_be_left_out(file: WantedFile, error: AbsentError, earlier: Path, absent: Sequence[str], most: int) -> None:
+    """Raise if a part cannot do without a file that the provider does not have, as it did without those ``absent``."""
+    if not most or file.sha256 is not None:
+        raise error
+    if earlier.exists():
+        fix = f"delete {earlier} to go on without it"
+        raise FetchError("was fetched before, and the provider has it no more", where=file.name, fix=fix) from error
+    if len(absent) == most:
+        what = f"{error.what}, after {most} file(s) that are not there either: no more may lack"
+        raise FetchError(what, where=error.where, fix=f"{error.fix}, or raise may_lack") from error
+
+
+def _tell_absent(absent: Sequence[str], wanted: Sequence[WantedFile], request: FetchRequest) -> None:
+    """Warn of files that were left out; raise if there is no other: then rather the address is wrong."""
+    where = f"{request.source} {request.part}"
+    if len(absent) == len(wanted):
+        fix = f"check the address in the catalog, of {absent[0]} for one"
+        raise FetchError(f"the provider has none of {len(wanted)} files", where=where, fix=fix)
+    if absent:
+        logger.warning("%s: %d of %d files are not there: %s", where, len(absent), len(wanted), ", ".join(absent))
 
 
 def _final_or_preliminary(driver: type[Driver], options: Any, file: WantedFile) -> WantedFile:  # noqa: ANN401 - the driver's own Options

@@ -6,8 +6,10 @@ into a new store.
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +65,19 @@ def encoding_for(ds: xr.Dataset) -> dict[str, dict[str, Any]]:
     return encoding
 
 
-def write_zarr(ds: xr.Dataset, path: Path, *, attrs: Mapping[str, Any] | None = None) -> None:
+def write_zarr(ds: xr.Dataset, path: Path, *, attrs: Mapping[str, Any] | None = None, in_order: bool = False) -> None:
     """Write a dataset as a new Zarr 3 store, every chunk included.
 
     Lazily computed variables are computed with Dask, chunk by chunk.
+
+    Parameters
+    ----------
+    ds, path
+        What is written, and where.
+    attrs
+        Attributes of the store in place of those of ``ds``.
+    in_order
+        Compute blocks of time one after the other; Dask has an order of its own, and the bytes are the same.
     """
     encoding = encoding_for(ds)
     chunked = ds.copy()
@@ -77,10 +88,36 @@ def write_zarr(ds: xr.Dataset, path: Path, *, attrs: Mapping[str, Any] | None = 
         chunked[name].attrs = {k: v for k, v in chunked[name].attrs.items() if k != "_FillValue"}
     if attrs is not None:
         chunked.attrs = dict(attrs)
+    lazy = ds[[name for name in ds.data_vars if in_order and "time" in ds[name].dims and ds[name].chunks is not None]]
+    lazy = lazy.unify_chunks()
     with warnings.catch_warnings():
         # Consolidated metadata are an extension that every reader of today knows; stores are never appended to.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        chunked.to_zarr(path, mode="w", zarr_format=3, consolidated=True, encoding=encoding, write_empty_chunks=True)
+        new = partial(chunked.to_zarr, path, mode="w", zarr_format=3, consolidated=True, encoding=encoding)
+        if not lazy.data_vars:
+            new(write_empty_chunks=True)
+            return
+        new(write_empty_chunks=True, compute=False)
+        fill: dict[str, Any] = {"mode": "r+", "consolidated": True, "write_empty_chunks": True}
+        others = [name for name in ds.data_vars if name not in lazy and ds[name].chunks is not None]
+        if others:
+            chunked[others].drop_vars(chunked[others].coords).to_zarr(path, **fill)
+        for begin, part in _stretches(lazy, math.lcm(*(encoding[str(name)]["chunks"][0] for name in lazy.data_vars))):
+            part.to_zarr(path, region={"time": slice(begin, begin + part.sizes["time"])}, **fill)
+
+
+def _stretches(lazy: xr.Dataset, chunk: int) -> Iterator[tuple[int, xr.Dataset]]:
+    """Give where stretches of whole chunks begin, and what is in them, each block of Dask computed once, in order."""
+    held: list[xr.Dataset] = []
+    begin = end = 0
+    for length in lazy.chunks.get("time", ()):
+        held.append(lazy.isel(time=slice(end, end + length)).drop_vars(lazy.coords).compute())
+        end += length
+        whole = end - begin if end == lazy.sizes["time"] else (end - begin) // chunk * chunk
+        if whole:
+            joined = xr.concat(held, "time")
+            yield begin, joined.isel(time=slice(0, whole))
+            held, begin = [joined.isel(time=slice(whole, None))], begin + whole
 
 
 def open_store(manifest: Manifest, name: str, *, chunks: Mapping[str, int] | None = None) -> xr.Dataset:

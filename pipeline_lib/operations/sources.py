@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from pipeline_lib.catalog import WHOLE, Source
 from pipeline_lib.errors import FetchError, GyreError, StoreError
-from pipeline_lib.fetch.news import Offer, differs, offer, preliminary_files
+from pipeline_lib.fetch.base import may_lack
+from pipeline_lib.fetch.news import Offer, differs, enough, offer, preliminary_files
 from pipeline_lib.fetch.registry import DRIVERS
 from pipeline_lib.fetch.stage import fetch_source
 from pipeline_lib.io.atomic import write_json
@@ -115,20 +116,24 @@ class SourceDesk:
                 continue
             self._offers[part] = offered
             found.parts[part] = self._state(offered, here, part)
-            if offered.preliminary and not offered.missing:
+            if offered.preliminary and self._enough(offered):
                 found.preliminary.append(part)
         return found
 
     def _is_asked(self, part: str, here: Manifest, since: date) -> bool:
         return part == WHOLE or bool(preliminary_files(here)) or self.source.days(part)[1] >= since
 
+    def _enough(self, offered: Offer) -> bool:
+        return enough(offered, may_lack(self.source.driver_options))
+
     def _state(self, offered: Offer, here: Manifest | None, part: str) -> State:
-        if offered.missing:
-            if here is not None:
-                logger.warning("%s %s: the provider has no %s any more", self.source.name, part, offered.missing[0])
-            return "absent" if here is None else "unasked"
         if here is None:
-            return "new"
+            return "new" if self._enough(offered) else "absent"
+        gone = [name for name in offered.missing if name in here.files]
+        if gone or not self._enough(offered):
+            name = (*gone, *offered.missing)[0]
+            logger.warning("%s %s: the provider has no %s any more", self.source.name, part, name)
+            return "unasked"
         return "changed" if differs(offered, here, self._seen["versions"].get(part, {})) else "same"
 
     # ---- bringing ----------------------------------------------------------------------------------------

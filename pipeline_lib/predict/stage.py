@@ -29,6 +29,8 @@ from pipeline_lib.tasks.registry import TASKS, stage_module
 
 FACTS = "facts"
 """Attribute of a product, not stored, in which a task hands over what the manifest is to say of it."""
+IN_ORDER = "in_order"
+"""Attribute of a product, not stored, in which a task says that values follow from those before."""
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "dask", "scipy", "sympy")
@@ -179,7 +181,7 @@ def _product(
 
 def _write(product: xr.Dataset, path: Path, attrs: Mapping[str, Any]) -> None:
     with dask.config.set(scheduler="synchronous"):  # a network uses all threads itself
-        write_zarr(product, path, attrs=attrs)
+        write_zarr(product, path, attrs=attrs, in_order=bool(product.attrs.get(IN_ORDER, False)))
 
 
 def _outside(sources: Sequence[Path], trained: Manifest, names: Mapping[str, str], reader: str) -> xr.Dataset:

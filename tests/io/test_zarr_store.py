@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -30,6 +31,42 @@ def store(tmp_path_factory):
 def test_plain_xarray_reads_what_was_written(store):
     path, ds = store
     xr.testing.assert_identical(xr.open_zarr(path).load(), ds.assign_attrs({}))
+
+
+@pytest.mark.parametrize(("length", "blocks", "steps"), [(23, 5, 4), (23, 4, 5), (8, 8, 3), (7, 2, 20), (0, 1, 4)])
+def test_what_is_written_in_order_is_computed_so_and_the_same_to_the_byte(tmp_path, monkeypatch, length, blocks, steps):
+    monkeypatch.setattr("pipeline_lib.io.zarr_store.CHUNK_BYTES", steps * 6 * 4)
+    values = np.random.default_rng(0).normal(size=(length, 2, 3)).astype("float32")
+    values[1:2, 0, 0] = np.nan
+    asked = []
+
+    def seen(block: np.ndarray, block_info: dict | None = None) -> np.ndarray:
+        asked.append(block_info[0]["array-location"][0][0] if block_info else -1)
+        return block
+
+    frames = da.from_array(values, chunks=(blocks, -1, -1)).map_blocks(seen, dtype="float32", meta=values[:0])
+    dims = ("time", "y", "x")
+    ds = xr.Dataset(
+        {
+            "made": (dims, frames, {"units": "1"}),
+            "more": (dims, 2 * frames),
+            "known": (dims[1:], values.sum(axis=0)),
+            "true": (("valid_time", *dims[1:]), 3 * da.from_array(values, chunks=(2, -1, -1))),
+        },
+        {
+            "valid_time": np.datetime64("2005-05-01", "ns") + np.arange(length) * np.timedelta64(1, "h"),
+            "time": np.datetime64("2005-04-01", "ns") + np.arange(length) * np.timedelta64(1, "h"),
+            "y": [0.0, 1.0],
+        },
+    )
+    found = {}
+    for in_order in (False, True):
+        asked.clear()
+        folder = tmp_path / f"{in_order}.zarr"
+        write_zarr(ds, folder, attrs={"title": "made"}, in_order=in_order)
+        found[in_order] = {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+    assert found[True] == found[False]
+    assert not length or asked == list(range(0, length, blocks))
 
 
 @given(position=st.integers(0, 10**6), bit=st.integers(0, 7))

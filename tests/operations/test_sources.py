@@ -56,6 +56,26 @@ def test_what_is_there_and_what_is_not(folder):
     assert asked(desk(), 2) == {"2005-06-01": "same", "2005-06-02": "absent"}
 
 
+def test_a_month_may_lack_a_day_but_keeps_those_that_are_here(folder):
+    edit_fetch(
+        folder,
+        time={"start": "2005-05-01", "step_hours": 24},
+        fetch={"driver": "file", "path": "incoming/maps_{year}{month}{day}.nc", "may_lack": 1},
+    )
+    assert desk().ask(["2005-06"], START).parts == {"2005-06": "absent"}
+    deliver(folder, *june(1, 28), maps=MAPS)
+    assert desk().ask(["2005-06"], START).parts == {"2005-06": "absent"}, "two days lack"
+    deliver(folder, *june(29), maps=MAPS)
+    assert desk().ask(["2005-06"], START).parts == {"2005-06": "new"}
+    assert desk().bring(["2005-06"]).error is None
+    assert desk().ask(["2005-06"], START).parts == {"2005-06": "same"}
+    (folder / "incoming/maps_20050603.nc").rename(folder / "withdrawn.nc")
+    deliver(folder, *june(30), maps=MAPS)
+    assert desk().ask(["2005-06"], START).parts == {"2005-06": "unasked"}, "what is here stays"
+    (folder / "withdrawn.nc").rename(folder / "incoming/maps_20050603.nc")
+    assert desk().ask(["2005-06"], START).parts == {"2005-06": "changed"}, "a late day"
+
+
 def test_a_month_is_not_there_before_its_last_day_is(folder):
     edit_fetch(folder, time={"start": "2005-05-01", "step_hours": 24})
     deliver(folder, *june(1, 29), maps=MAPS)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline_lib.catalog import Catalog
+from pipeline_lib.data.datasets import open_days
 from pipeline_lib.errors import DataError
+from pipeline_lib.fetch.stage import fetch_source
+from pipeline_lib.io.manifest import read_manifest
+from pipeline_lib.io.yaml import load_yaml
+from pipeline_lib.preprocess.stage import Delivery, preprocess_period
 from pipeline_lib.readers.merged_ir import MergedIr
+from tests.fetch.helpers import write_catalog
 from tests.readers.layouts import merged_ir
 
 NAME = "merg_2015010104_4km-pixel.nc4"
@@ -54,3 +62,36 @@ def test_damage_is_told(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:2000])
     with pytest.raises(DataError, match="is not a readable netCDF-4 file"):
         MergedIr.check(file, ["Tb"])
+
+
+def test_a_day_goes_on_without_the_hours_that_the_archive_lacks(tmp_path: Path) -> None:
+    kept = (0, 1, 3)
+    for hour in kept:
+        times = (f"2015-01-01T{hour:02}:00", f"2015-01-01T{hour:02}:30")
+        merged_ir(tmp_path / f"merg_20150101{hour:02}_4km-pixel.nc4", VALUES, times)
+    made = copy.deepcopy(load_yaml(Path("config/catalog.yaml"))["sources"]["merged-ir"])
+    gyre = made["metadata"]["gyre"]
+    gyre["time"] = {"start": "2015-01-01", "step_hours": 0.5, "daily_from": "2015-01-01"}
+    gyre["fetch"] |= {"path": f"{tmp_path}/{{file}}", "files": gyre["fetch"]["files"][:4]}
+    source = Catalog.load(write_catalog(tmp_path, merged_ir=made)).source("merged-ir")
+    raw, out = tmp_path / "raw" / "2015-01-01.json", tmp_path / "dataset" / "2015-01-01.json"
+    fetch_source(source, part="2015-01-01", output=raw, code="c")
+    assert read_manifest(raw).content["absent"] == ["merg_2015010102_4km-pixel.nc4"]
+    preprocess_period(
+        raw=raw,
+        output=out,
+        period="2015-01-01",
+        delivery=Delivery(
+            variables=source.variables,
+            coverage=(source.time.start, source.time.end),
+            step_hours=source.time.step_hours,
+            form=source.block.form,
+            reader=source.reader,
+        ),
+        preparation=source.preparation.name,
+        preparation_options=source.preparation_options,
+        code="c",
+    )
+    ds = open_days([read_manifest(out, verify="deep")], *source.days("2015-01-01"))
+    minutes = (ds.time.values - np.datetime64("2015-01-01")) / np.timedelta64(1, "m")
+    assert minutes.tolist() == [60 * hour + half for hour in kept for half in (0, 30)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -15,6 +16,7 @@ from pipeline_lib.fetch.stage import fetch_source
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.preparations.station_wind import StationWind
 from pipeline_lib.preprocess.stage import Delivery, preprocess_period
+from pipeline_lib.readers import meteonet_stations
 from pipeline_lib.readers.meteonet_stations import MeteonetStations
 from tests.fetch.helpers import entry, write_catalog
 
@@ -62,11 +64,75 @@ def test_years_have_the_stations_of_all_and_may_write_dates_the_other_way(tmp_pa
         (LINES[0].replace("137.0", "x"), "holds what is no number"),
         (LINES[0].replace("43.0", "43.5"), "station 83069002 is at two places"),
         (LINES[0].replace("00:06", "00:00"), "station 83069002 has two lines at 2016-01-01 00:00"),
+        (LINES[0].replace("20160101 00:06", "2016-01-01 00:06"), "'2016-01-01 00:06' is no date as in '%Y%m%d %H:%M'"),
+        (f"{LINES[0]},7.0", "holds what is no number"),
     ],
 )
 def test_what_is_wrong_is_refused(tmp_path, line, told):
     with pytest.raises(DataError, match=told):
-        MeteonetStations.open([written(tmp_path, *LINES[1:], line)])
+        MeteonetStations.open([written(tmp_path, *LINES[1:], line)])["SE_2016.csv"].load()
+
+
+@pytest.fixture
+def counted(monkeypatch) -> list[int]:
+    """Numbers of lines that were read, a block each; blocks are small."""
+    read, counts = meteonet_stations._table, []
+
+    def counting(*given, **named):
+        table, form = read(*given, **named)
+        counts.append(len(table))
+        return table, form
+
+    monkeypatch.setattr(meteonet_stations, "_table", counting)
+    monkeypatch.setattr(meteonet_stations, "_BLOCK_BYTES", 1000)
+    return counts
+
+
+def year(*, days: int = 200) -> pd.DataFrame:
+    """Two lines a day of three stations, in order of time, some of them and some values missing."""
+    rng = np.random.default_rng(0)
+    dates = np.datetime64("2016-01-01", "m") + 720 * np.arange(2 * days)
+    number, date = np.meshgrid([30, 10, 20], dates)
+    table = pd.DataFrame({"number_sta": number.ravel(), "date": date.ravel()})
+    for place in ("lat", "lon", "height_sta"):
+        table[place] = table["number_sta"] / 4
+    for name in ("dd", "ff", "precip", "hu", "td", "t", "psl"):
+        table[name] = rng.integers(0, 90, len(table)) / 4
+        table.loc[rng.random(len(table)) < 0.2, name] = np.nan
+    return table[rng.random(len(table)) < 0.9][HEADER.split(",")].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_month_reads_a_month_and_all_is_as_pandas_has_it(tmp_path, counted, shuffled):
+    table = year().sample(frac=1, random_state=1) if shuffled else year()
+    file = tmp_path / "SE_2016.csv"
+    table.to_csv(file, index=False, date_format="%Y%m%d %H:%M")
+    (ds,) = MeteonetStations.open([file]).values()
+    assert sum(counted) == len(table)
+    counted.clear()
+    march = ds[["dd", "ff"]].sel(time="2016-03").compute(scheduler="synchronous")
+    here = table[table["date"].dt.month == 3]
+    assert len(here) <= sum(counted) <= (len(table) if shuffled else len(here) + 2 * 1000 // 20)
+    assert march.sizes["time"] == here["date"].nunique()
+    table.loc[table["ff"] == 0, "dd"] = np.nan
+    expected = table.set_index(["date", "number_sta"]).to_xarray()
+    np.testing.assert_array_equal(ds.time, expected.date)
+    names = ["dd", "ff", "psl"]
+    for name, values in ds[names].compute(scheduler="synchronous").data_vars.items():
+        np.testing.assert_array_equal(values, expected[name])
+    assert ds.station.values.tolist() == [10, 20, 30]
+    assert ds.station_height.values.tolist() == [2.5, 5.0, 7.5]
+
+
+def test_a_line_twice_is_found_though_far_apart(tmp_path, counted):
+    table = year(days=90)
+    file = tmp_path / "SE_2016.csv"
+    pd.concat([table, table.iloc[:1]]).to_csv(file, index=False, date_format="%Y%m%d %H:%M")
+    (ds,) = MeteonetStations.open([file]).values()
+    assert len(counted) > 3
+    ds.ff.sel(time="2016-02").load()
+    with pytest.raises(DataError, match="has two lines at 2016-01-01 00:00"):
+        ds.ff.sel(time="2016-01").load()
 
 
 def test_a_file_of_another_layout_is_refused_when_it_comes(tmp_path):

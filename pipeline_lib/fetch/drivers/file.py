@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class File:
         """SHA-256 of the file, or of each file by its name."""
         size: base.Size | None = None
         """Size of the one file in bytes."""
+        may_lack: base.MayLack = 0
+        """Most files of a part that need not be in their folder: they are told and counted."""
         route: str | None = Field(default=None, min_length=1)
         """How to come by the data, for who does not have them."""
 
@@ -73,7 +76,9 @@ class File:
         original = Path(wanted.address).expanduser()
         if not original.is_file():
             fix = options.route or "correct the path in the catalog"
-            raise FetchError("no such file", where=str(original), fix=fix)
+            # A folder that is not there may be a disk that is not mounted, a dead link a file that is elsewhere.
+            absent = original.parent.is_dir() and not os.path.lexists(original)
+            raise (base.AbsentError if absent else FetchError)("no such file", where=str(original), fix=fix)
         copy = folder / wanted.name
         shutil.copyfile(original, copy)
         check_file(copy, wanted)

@@ -29,6 +29,8 @@ class Http:
         """SHA-256 of the file, or of each file by its name; without it a new version is only reported."""
         size: base.Size | None = None
         """Size of the one file in bytes."""
+        may_lack: base.MayLack = 0
+        """Most files of a part that the server may answer not to have (404, 410): they are told and counted."""
         attempts: int = Field(5, ge=1, le=100)
         """Attempts in a row without a byte before giving up."""
         timeout_s: float = Field(60.0, gt=0)

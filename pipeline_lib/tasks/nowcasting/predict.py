@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dask.array as da
@@ -25,11 +25,11 @@ from pipeline_lib.learning.nowcaster import Nowcaster
 from pipeline_lib.learning.precision import resolve_device
 from pipeline_lib.rain import NOISE_BELOW, RainScale
 from pipeline_lib.tasks.nowcasting.names import KNOWN, VARIABLE
-from pipeline_lib.tasks.nowcasting.online import follow
+from pipeline_lib.tasks.nowcasting.online import Follower
 from pipeline_lib.tasks.nowcasting.options import OnlineOptions
 from pipeline_lib.tasks.nowcasting.retrieval import add_retrieved, surface_of
 from pipeline_lib.tasks.nowcasting.sequences import Index, Rows, unpacked_cells
-from pipeline_lib.tasks.nowcasting.windows import FrameWindows, stacked
+from pipeline_lib.tasks.nowcasting.windows import FrameWindows, StoredFrames, stacked
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def product(
         :func:`~pipeline_lib.tasks.nowcasting.online.follow`. One with a retrieval adds ``retrieved``, what it makes of
         the forecast, and ``retrieved_from_truth`` (valid_time, y, x), what it makes of each true frame of this period.
         The coordinate ``known`` (y, x) marks the cells that a frame should have, the attribute ``facts`` holds what the
-        manifest says of the frames.
+        manifest says of the frames, and ``in_order`` whether the forecasts are cheapest when they are read in order.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def product(
     add_retrieved(out, VARIABLE, trained, ds, tail=tail)
     known_attrs = {"long_name": "whether a frame should have a value here", "units": "1"}
     out = out.assign_coords({KNOWN: (out[VARIABLE].dims[2:], rows.known.astype(np.int8), known_attrs)})
-    out.attrs = {"title": "Forecasts", "facts": facts}
+    out.attrs = {"title": "Forecasts", "facts": facts, "in_order": content.get("online") is not None}
     return out
 
 
@@ -185,11 +185,19 @@ def _forecasts(
         return _made(network, windows, places, device).astype(dtype, copy=False)
 
     lazy = delayed(batch, pure=False)
-    parts = [
-        da.from_delayed(lazy(part), (len(part), *shape), dtype=dtype)  # type: ignore[no-untyped-call]
-        for part in (starts[first : first + _BATCH] for first in range(0, len(starts), _BATCH))
+    parts = [starts[first : first + _BATCH] for first in range(0, len(starts), _BATCH)]
+    return _joined([lazy(part) for part in parts], [len(part) for part in parts], shape, dtype)
+
+
+def _joined(
+    parts: Sequence[Any], lengths: Sequence[int], shape: tuple[int, int, int], dtype: np.dtype[Any]
+) -> da.Array:
+    """Return what delayed calls make (start, lead, y, x), one behind the other."""
+    arrays = [
+        da.from_delayed(part, (length, *shape), dtype=dtype)  # type: ignore[no-untyped-call]
+        for part, length in zip(parts, lengths, strict=True)
     ]
-    joined: da.Array = da.concatenate(parts)  # type: ignore[no-untyped-call]
+    joined: da.Array = da.concatenate(arrays)  # type: ignore[no-untyped-call]
     return joined
 
 
@@ -207,24 +215,25 @@ def _online(
     rows: Rows,
     content: Mapping[str, Any],
     device: torch.device,
-) -> NDArray[Any]:
-    """Forecasts (start, lead, y, x) from all starts, one group after the other: the weights follow the frames.
-
-    They are made at once, with all frames in memory: what is asked for later must not depend on what was asked before.
-    """
+) -> da.Array:
+    """Forecasts (start, lead, y, x) from all starts, made when they are read: the weights follow the frames."""
     described = ds[spec.inputs[0].name]
     noise_below = float(described.attrs.get(NOISE_BELOW, 0.0))
-    frames, times = stacked(ds, _scaling(spec)), ds["time"].values
-    windows = FrameWindows(frames, times, starts, spec.sizes["seen"], spec.sizes["leads"], noise_below)
+    sizes, frames = spec.sizes, StoredFrames(ds, _scaling(spec), ahead=_BATCH)
+    windows = FrameWindows(frames, ds["time"].values, starts, sizes["seen"], sizes["leads"], noise_below)
     scale = None
     if content["loss"] in WEIGHTED:
         scale = RainScale.of_attributes(described.attrs, where="the frames")
     network = network.to(device).eval()
     loss = FrameLoss(content["loss"], network.link == "logistic", scale)
-    made = np.empty((windows.windows, windows.leads, *frames.shape[2:]), described.dtype)
     options = OnlineOptions.model_validate(content["online"])
-    for group in follow(network, windows, rows.before, options, loss, device):
-        for first in range(group.start, group.stop, _BATCH):
-            part = slice(first, min(first + _BATCH, group.stop))
-            made[part] = _made(network, windows, starts[part], device)
-    return made
+    follower = Follower(network, windows, rows.before, options, loss, device)
+    dtype = described.dtype
+
+    def batch(first: int, end: int) -> NDArray[Any]:
+        made = [_made(now, windows, starts[part], device) for now, part in follower.through(first, end, _BATCH)]
+        return np.concatenate(made).astype(dtype, copy=False)
+
+    lazy, parts = delayed(batch, pure=False), follower.parts(_BATCH)
+    shape = (sizes["leads"], sizes["height"], sizes["width"])
+    return _joined([lazy(*part) for part in parts], [end - first for first, end in parts], shape, dtype)

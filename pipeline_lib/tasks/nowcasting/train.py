@@ -6,8 +6,6 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.learning.frame_losses import WEIGHTED
@@ -17,7 +15,7 @@ from pipeline_lib.tasks.nowcasting.options import TrainingOptions
 from pipeline_lib.tasks.nowcasting.problem import NowcastingProblem
 from pipeline_lib.tasks.nowcasting.retrieval import FILE, fit_retrieval
 from pipeline_lib.tasks.nowcasting.sequences import packed_cells
-from pipeline_lib.tasks.nowcasting.windows import FrameWindows, blocks_of, read_windows, scaling_of
+from pipeline_lib.tasks.nowcasting.windows import SplitFrames, find_windows
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
 
@@ -45,18 +43,9 @@ def train(request: TrainingRequest) -> None:
     training = request.training
     if not isinstance(training, TrainingOptions):
         raise TypeError("training must be TrainingOptions")
-    try:
-        _train(request, training)
-    finally:
-        for file in request.folder.glob("*.frames"):
-            file.unlink()
-
-
-def _train(request: TrainingRequest, training: TrainingOptions) -> None:
-    train, known = read_windows(request, training, "train", folder=request.folder)
-    validation, _ = read_windows(request, training, "validation", folder=request.folder, known=known)
-    windows = train, validation
-    _, channels, height, width = windows[0].frames.shape
+    train = find_windows(request, training, "train")
+    splits = train, find_windows(request, training, "validation", known=train.known)
+    channels, height, width = train.shape
     sizes = {
         "seen": training.seen,
         "leads": training.leads,
@@ -68,27 +57,27 @@ def _train(request: TrainingRequest, training: TrainingOptions) -> None:
     if not isinstance(network, Nowcaster):
         title = request.network_model.card.title
         raise ConfigError(f"{title} continues no frames", where="models", fix="choose a model of this task")
-    _check_range(request, training, network, windows)
+    _check_range(request, training, network, splits)
     _tell_far_from_zero(request, network)
     retrieval, beside = _retrieval(request, training)  # a mistake in it is told before hours of training
     outcome = Outcome.of_fit(network)
     if next(network.parameters(), None) is not None:
-        outcome = _descent(request, training, network, windows)
+        outcome = _descent(request, training, network, splits)
     elif training.online is not None:
         title = request.network_model.card.title
         fix = "leave it out for this competitor"
         raise ConfigError(f"{title} has no weights that could follow frames", where="training.online", fix=fix)
     plain = training.model_dump(mode="json")
     rules = {name: plain[name] for name in ("step_minutes", "stride", "missing", "loss", "online")}
-    found = {"train": windows[0].windows, "validation": windows[1].windows}
+    found = {name: len(split.starts) for name, split in zip(("train", "validation"), splits, strict=True)}
     keep(
         request,
         network,
         outcome,
         task="nowcasting",
         sizes=sizes,
-        scaling=scaling_of(request.inputs, request.statistics),
-        facts={**rules, "windows": found, "known_cells": packed_cells(known), **retrieval},
+        scaling=train.scaling,
+        facts={**rules, "windows": found, "known_cells": packed_cells(train.known), **retrieval},
         beside=beside,
     )
 
@@ -106,15 +95,13 @@ def _retrieval(request: TrainingRequest, training: TrainingOptions) -> tuple[dic
 
 
 def _check_range(
-    request: TrainingRequest, training: TrainingOptions, network: Nowcaster, windows: Sequence[FrameWindows]
+    request: TrainingRequest, training: TrainingOptions, network: Nowcaster, splits: Sequence[SplitFrames]
 ) -> None:
     """Refuse frames beyond 0 and 1 where link or loss need them there: a loss would sink without end."""
     if network.link != "logistic" and training.loss not in ("cross_entropy", *WEIGHTED):
         return
-    for part in windows:
-        blocks = [block[:, 0] for block in blocks_of(part.frames)]
-        lowest = min(float(np.fmin.reduce(block, axis=None, initial=np.inf)) for block in blocks)
-        highest = max(float(np.fmax.reduce(block, axis=None, initial=-np.inf)) for block in blocks)
+    for split in splits:
+        lowest, highest = split.limits()
         if lowest < 0 or highest > 1:
             raise DataError(
                 f"holds values from {lowest:g} to {highest:g}, and the network or its loss needs 0 to 1",
@@ -147,7 +134,7 @@ def _descent(
     request: TrainingRequest,
     training: TrainingOptions,
     network: Nowcaster,
-    windows: tuple[FrameWindows, FrameWindows],
+    splits: tuple[SplitFrames, SplitFrames],
 ) -> Outcome:
     logistic = network.link == "logistic"
     if training.loss == "cross_entropy" and not logistic:
@@ -161,6 +148,7 @@ def _descent(
             scale = RainScale.of_attributes(ds[request.inputs[0]].attrs, where=request.inputs[0])
         except DataError as error:
             raise ConfigError(error.what, where="training.loss", fix="take another loss") from error
-    problem = NowcastingProblem(training, *windows, logistic=logistic, scale=scale, seed=request.seed)
-    data = {"train data": windows[0].identity, "validation data": windows[1].identity}
+    windows, others = (split.windows_in(request.folder) for split in splits)
+    problem = NowcastingProblem(training, windows, others, logistic=logistic, scale=scale, seed=request.seed)
+    data = {"train data": windows.identity, "validation data": others.identity}
     return descend(request, network, problem, training, data=data)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
@@ -41,8 +43,8 @@ class FrameWindows:
     Attributes
     ----------
     frames
-        float32 (time, channel, y, x), scaled; missing values NaN. In memory or mapped from a file: windows are read
-        when they are cut, and the system keeps of the file what there is room for.
+        float32 (time, channel, y, x), scaled; missing values NaN. In memory, mapped from a file, or read from a store:
+        windows are read when they are cut, and the system keeps of a file what there is room for.
     times
         datetime64 (time,).
     starts
@@ -51,14 +53,17 @@ class FrameWindows:
         Frames of a window that are seen and that are to be forecast.
     noise_below
         Values of the first channel below this one that are not 0 are noise: seen, but nothing is asked about them.
+    file
+        What the frames are mapped from, see :func:`mapped`; other processes read it as long as this one has it open.
     """
 
-    frames: NDArray[np.float32]
+    frames: NDArray[np.float32] | StoredFrames
     times: NDArray[np.datetime64]
     starts: Index
     seen: int
     leads: int
     noise_below: float = 0.0
+    file: IO[bytes] | None = None
 
     @property
     def windows(self) -> int:
@@ -66,21 +71,24 @@ class FrameWindows:
         return len(self.starts)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Hand over the name of a mapped file in place of all that is in it."""
+        """Hand over where Linux shows the open file in place of all that is in it."""
         state = dict(self.__dict__)
-        if isinstance(self.frames, np.memmap):
-            state["frames"] = (self.frames.filename, self.frames.shape)
+        if self.file is not None:
+            state |= {"frames": self.frames.shape, "file": f"/proc/{os.getpid()}/fd/{self.file.fileno()}"}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Map the file again."""
-        if isinstance(state["frames"], tuple):
-            state["frames"] = _mapped(*state["frames"])
+        """Open and map the file again."""
+        if state["file"] is not None:
+            file = Path(state["file"]).open("rb")  # noqa: SIM115 - as long as the windows
+            state |= {"frames": np.memmap(file, dtype=_TYPE, mode="r", shape=state["frames"]), "file": file}
         self.__dict__.update(state)
 
     @property
     def identity(self) -> str:
-        """SHA-256 over all values: what a checkpoint remembers of its data."""
+        """SHA-256 over all values, which must not lie in a store: what a checkpoint remembers of its data."""
+        if isinstance(self.frames, StoredFrames):
+            raise TypeError("frames in a store are not read as a whole")
         rules = self.frames.shape, self.seen, self.leads, self.noise_below
         digest = hashlib.sha256(repr(rules).encode())
         for array in (self.frames, self.times, self.starts):
@@ -128,8 +136,12 @@ def stacked(ds: xr.Dataset, scaling: Mapping[str, tuple[float, float]]) -> NDArr
     return np.concatenate(layers, axis=1)
 
 
-def mapped(ds: xr.Dataset, scaling: Mapping[str, tuple[float, float]], file: Path) -> NDArray[np.float32]:
-    """Return the same as :func:`stacked`, written block by block into a file and mapped from there.
+def mapped(
+    ds: xr.Dataset, scaling: Mapping[str, tuple[float, float]], folder: Path
+) -> tuple[NDArray[np.float32], IO[bytes]]:
+    """Return the same as :func:`stacked`, written block by block into a file and mapped from there; and the file.
+
+    The file has no name in the folder, and ends with the last process that has it open, however that process ends.
 
     Raises
     ------
@@ -138,36 +150,60 @@ def mapped(ds: xr.Dataset, scaling: Mapping[str, tuple[float, float]], file: Pat
     StoreError
         If the file cannot be written.
     """
-    total, shape = ds.sizes["time"], stacked(ds.isel(time=slice(0, 1)), scaling).shape[1:]
+    total, shape = ds.sizes["time"], shape_of(ds, scaling)
     length = time_chunk(times=total, cell_bytes=int(np.prod(shape)) * _TYPE.itemsize)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("wb") as out:  # written, not mapped: a full disk is an error here, a crash there
-            for part in _stretches(total, length):
-                out.write(stacked(ds.isel(time=part), scaling).data)
+        folder.mkdir(parents=True, exist_ok=True)
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - as long as the frames
+        for start in range(0, total, length):  # written, not mapped: a full disk is an error here, a crash there
+            file.write(stacked(ds.isel(time=slice(start, start + length)), scaling).data)
+        file.flush()
     except OSError as error:
         raise StoreError(
             f"cannot be written: {error.strerror or error}",
-            where=str(file),
+            where=str(folder),
             fix=f"make room: a training keeps its frames there, {total * np.prod(shape) * _TYPE.itemsize / 1e6:.0f} MB",
         ) from error
-    return _mapped(file, (total, *shape))
+    return np.memmap(file, dtype=_TYPE, mode="r", shape=(total, *shape)), file
 
 
-def _mapped(file: str | Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    return np.memmap(file, dtype=_TYPE, mode="r", shape=shape)
+def shape_of(ds: xr.Dataset, scaling: Mapping[str, tuple[float, float]]) -> tuple[int, int, int]:
+    """Return channels, rows and columns of frames that :func:`stacked` makes."""
+    _, channels, height, width = stacked(ds.isel(time=slice(0, 1)), scaling).shape
+    return channels, height, width
 
 
-def _stretches(total: int, length: int) -> Iterator[slice]:
-    """Give stretches of so many times, one after the other."""
-    for start in range(0, total, length):
-        yield slice(start, min(start + length, total))
+@dataclass
+class StoredFrames:
+    """Frames (time, channel, y, x) as :func:`stacked` makes them, read when they are asked for.
 
+    Attributes
+    ----------
+    ds, scaling
+        As for :func:`stacked`; the values lie in a store.
+    ahead
+        Frames that are read beyond those asked for: the next ones are likely to be asked for next.
+    """
 
-def blocks_of(frames: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    """Give frames (time, ...) in blocks of a size that is no matter for the memory."""
-    for part in _stretches(len(frames), time_chunk(times=len(frames), cell_bytes=frames[:1].nbytes)):
-        yield frames[part]
+    ds: xr.Dataset
+    scaling: Mapping[str, tuple[float, float]]
+    ahead: int
+    _first: int = field(default=0, init=False)
+    _held: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, _TYPE), init=False)
+
+    def __getitem__(self, key: Index | tuple[Index, int]) -> NDArray[np.float32]:
+        """Return the frames at some places, (..., channel, y, x), or one channel of them."""
+        places, channel = key if isinstance(key, tuple) else (key, slice(None))
+        first, end = int(places.min()), int(places.max()) + 1
+        if first < self._first or end > self._first + len(self._held):
+            self._first, self._held = first, np.empty(0, _TYPE)  # room is made first
+            self._held = stacked(self.ds.isel(time=slice(first, end + self.ahead)), self.scaling)
+        return self._held[places - self._first, channel]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Times, channels, rows and columns."""
+        return (self.ds.sizes["time"], *shape_of(self.ds, self.scaling))
 
 
 def scaling_of(inputs: Sequence[str], statistics: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
@@ -179,15 +215,68 @@ def scaling_of(inputs: Sequence[str], statistics: Mapping[str, Mapping[str, Any]
     return {inputs[0]: (0.0, 1.0), **others}
 
 
-def read_windows(
+@dataclass(frozen=True)
+class SplitFrames:
+    """The frames of the days of a split, and the windows in them; nothing is read but when it is asked for.
+
+    Attributes
+    ----------
+    ds
+        The dataset.
+    scaling
+        Of each input: what is subtracted from it, and what it is divided by.
+    starts
+        Last frame that each window sees.
+    known
+        Cells (y, x) that a frame should have.
+    training
+        Length of the windows.
+    """
+
+    ds: xr.Dataset
+    scaling: Mapping[str, tuple[float, float]]
+    starts: Index
+    known: Mask
+    training: TrainingOptions
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of a frame."""
+        return shape_of(self.ds, self.scaling)
+
+    def limits(self) -> tuple[float, float]:
+        """Return the lowest and the highest value of what is forecast."""
+        name = next(iter(self.scaling))
+        lowest, highest = np.inf, -np.inf
+        for _, values in time_blocks(self.ds[name]):
+            lowest = float(np.fmin.reduce(values, axis=None, initial=lowest))
+            highest = float(np.fmax.reduce(values, axis=None, initial=highest))
+        return lowest, highest
+
+    def windows_in(self, folder: Path) -> FrameWindows:
+        """Return the windows; their frames come to lie in a folder, without a name.
+
+        Raises
+        ------
+        DataError
+            If an input has another grid than the first.
+        StoreError
+            If the folder cannot be written.
+        """
+        noise_below = float(self.ds[next(iter(self.scaling))].attrs.get(NOISE_BELOW, 0.0))
+        frames, file = mapped(self.ds, self.scaling, folder)
+        seen, leads, times = self.training.seen, self.training.leads, self.ds["time"].values
+        return FrameWindows(frames, times, self.starts, seen, leads, noise_below, file)
+
+
+def find_windows(
     request: TrainingRequest,
     training: TrainingOptions,
     split: Literal["train", "validation"],
     *,
-    folder: Path,
     known: Mask | None = None,
-) -> tuple[FrameWindows, Mask]:
-    """Return the windows of the days of a split, and the cells that its frames should have.
+) -> SplitFrames:
+    """Return the frames of the days of a split, and where windows start in them.
 
     How many windows there are, and why there are not more, is logged.
 
@@ -197,8 +286,6 @@ def read_windows(
         What is to be trained.
     split
         Whose days.
-    folder
-        Where the frames may lie as long as the windows are used, in a file named after the split.
     known
         Cells (y, x) that a frame should have; without it, those that one of these frames has.
 
@@ -206,8 +293,6 @@ def read_windows(
     ------
     DataError
         If there is no window.
-    StoreError
-        If the folder cannot be written.
     """
     start, end = request.train if split == "train" else request.validation
     ds = open_days(request.of("dataset"), start, end)
@@ -223,18 +308,16 @@ def read_windows(
     if not wet.any():
         fix = "choose more days, fewer frames, or other limits in training.missing and training.wet"
         raise DataError(f"no window of {training.seen} + {training.leads} frames is left: {told}", where=split, fix=fix)
-    noise_below = float(ds[name].attrs.get(NOISE_BELOW, 0.0))
-    frames = mapped(ds, scaling_of(request.inputs, request.statistics), folder / f"{split}.frames")
-    windows = FrameWindows(frames, ds["time"].values, starts[wet], training.seen, training.leads, noise_below)
-    return windows, rows.known
+    return SplitFrames(ds, scaling_of(request.inputs, request.statistics), starts[wet], rows.known, training)
 
 
 def _wet(frames: xr.DataArray, starts: Index, training: TrainingOptions) -> NDArray[np.bool_]:
-    """Return which windows hold enough echoes in one of their frames."""
+    """Return which windows hold enough echoes in one of their frames; noise is none."""
     if not training.wet:
         return np.ones(len(starts), dtype=np.bool_)
     shares = np.zeros(len(frames))
+    noise_below = float(frames.attrs.get(NOISE_BELOW, 0.0))
     for part, values in time_blocks(frames):
-        shares[part] = (np.nan_to_num(values, nan=0.0) > 0).mean(axis=(1, 2))
+        shares[part] = ((values > 0) & without_noise(values, noise_below)).mean(axis=(1, 2))
     index = starts[:, None] + np.arange(1 - training.seen, 1 + training.leads)
     return np.asarray(shares[index].max(axis=1, initial=0.0) >= training.wet)

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
+import multiprocessing
 import pickle
 import tracemalloc
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import dask
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 
 from pipeline_lib.errors import StoreError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.io.zarr_store import write_zarr
 from pipeline_lib.learning.model_store import InputVariable, ModelSpec, save_model
+from pipeline_lib.learning.online import OnlineTraining
+from pipeline_lib.models.registry import MODELS
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions
 from pipeline_lib.tasks.nowcasting.predict import product
 from pipeline_lib.tasks.nowcasting.score import score_stores
 from pipeline_lib.tasks.nowcasting.sequences import Rows, known_cells, packed_cells
-from pipeline_lib.tasks.nowcasting.windows import FrameWindows, mapped, stacked
+from pipeline_lib.tasks.nowcasting.windows import FrameWindows, StoredFrames, mapped, stacked
 
 SIDE, SEEN, LEADS, CHUNK = 64, 3, 4, 8
 SHORT, LONG = 38, 134  # of the starts are 32 and 128 scored: whole parts of 16
 FRAME = SIDE * SIDE * 4
 """Bytes."""
 SCALING = {"echo": (0.0, 1.0)}
+FORKS = multiprocessing.get_context("forkserver")
+ONLINE = {"block": 5, "learning_rate": 1e-3, "gradient_clip": 50.0}
 
 
 @pytest.fixture(autouse=True)
@@ -69,20 +77,28 @@ def no_growth(short: int, long: int, frames: int = 1) -> bool:
 
 @pytest.fixture
 def trained(tmp_path) -> Manifest:
+    return stored_model(tmp_path, "last_frame", {})
+
+
+def stored_model(tmp_path: Path, name: str, options: dict, **more: object) -> Manifest:
     sizes = {"seen": SEEN, "leads": LEADS, "channels": 1, "height": SIDE, "width": SIDE}
+    model = MODELS.get(name)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = model.build(model.Options(**options), **sizes)
     spec = ModelSpec(
-        model="last_frame",
-        options={},
+        model=name,
+        options=options,
         task="nowcasting",
         inputs=(InputVariable(name="echo", units="1"),),
         sizes=sizes,
         parameters=0,
     )
-    facts = {"step_minutes": 5.0, "stride": 1, "missing": 0.1}
+    facts = {"step_minutes": 5.0, "stride": 1, "missing": 0.1, **more}
     return save_model(
         tmp_path / "model.json",
         spec=spec,
-        weights={},
+        weights=network.state_dict(),
         history=pd.DataFrame({"epoch": []}),
         inputs={},
         training={},
@@ -94,17 +110,47 @@ def trained(tmp_path) -> Manifest:
 def test_windows_are_cut_from_a_file_with_the_values_of_the_store(tmp_path):
     ds = record(SHORT, tmp_path)
     whole = stacked(ds, {"echo": (0.25, 2.0)})
-    frames = mapped(ds, {"echo": (0.25, 2.0)}, tmp_path / "deep" / "train.frames")
+    frames, file = mapped(ds, {"echo": (0.25, 2.0)}, tmp_path / "deep")
     assert isinstance(frames, np.memmap)
     assert frames.tobytes() == whole.tobytes()
+    assert list((tmp_path / "deep").iterdir()) == []  # nothing that a process which is killed could leave
     starts = np.arange(SEEN - 1, SHORT - LEADS)
-    ours, same = (FrameWindows(f, ds.time.values, starts, SEEN, LEADS) for f in (frames, whole))
+    same = FrameWindows(whole, ds.time.values, starts, SEEN, LEADS)
+    ours = dataclasses.replace(same, frames=frames, file=file)
     assert ours.identity == same.identity
     handed = pickle.dumps(ours)
     assert len(handed) < 0.1 * whole.nbytes  # to other processes goes the name of the file
-    for windows in (ours, pickle.loads(handed)):
+    stored = dataclasses.replace(same, frames=StoredFrames(ds, {"echo": (0.25, 2.0)}, ahead=2))
+    assert stored.frames.shape == whole.shape
+    for windows in (ours, pickle.loads(handed), stored):
         for part, expected in zip(windows.cut(starts[:5]), same.cut(starts[:5]), strict=True):
             np.testing.assert_array_equal(part.numpy(), expected.numpy())
+
+
+def test_another_process_reads_the_file_that_has_no_name(tmp_path):
+    ds = record(SHORT, tmp_path)
+    frames, file = mapped(ds, SCALING, tmp_path)
+    ours = FrameWindows(frames, ds.time.values, np.arange(SEEN - 1, SHORT - LEADS), SEEN, LEADS, file=file)
+    process, (near, far) = FORKS.Process, FORKS.Pipe(duplex=False)
+    other = process(target=_identity, args=(pickle.dumps(ours), far))
+    other.start()
+    far.close()
+    assert near.recv() == ours.identity
+    other.join()
+
+
+def _identity(handed: bytes, answer: Connection) -> None:
+    answer.send(pickle.loads(handed).identity)
+
+
+def test_stored_frames_are_those_of_the_store_whatever_is_asked_for(tmp_path):
+    ds = record(SHORT, tmp_path)
+    whole, stored = stacked(ds, SCALING), StoredFrames(ds, SCALING, ahead=3)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        places = rng.integers(0, SHORT, (2, 3))
+        np.testing.assert_array_equal(stored[places], whole[places])
+        np.testing.assert_array_equal(stored[places, 0], whole[places, 0])
 
 
 def test_a_training_holds_no_record_in_memory(tmp_path):
@@ -113,7 +159,7 @@ def test_a_training_holds_no_record_in_memory(tmp_path):
 
         def work() -> None:
             Rows.of(ds, "echo", step_minutes=5, missing=0.1)
-            mapped(ds, SCALING, tmp_path / "train.frames")
+            mapped(ds, SCALING, tmp_path)
 
         return peak(work)
 
@@ -138,6 +184,30 @@ def test_a_product_is_written_as_it_is_made(tmp_path, trained):
     np.testing.assert_array_equal(made.values, np.repeat(np.nan_to_num(seen)[:, None], LEADS, axis=1))
 
 
+def test_a_product_that_follows_the_frames_is_written_as_it_is_made_and_learns_once(tmp_path, monkeypatch):
+    options = {"patch": 8, "kernel_input": 3, "kernel_state": 3, "widths": [2]}
+    trained = stored_model(tmp_path, "convlstm", options, loss="squared", online=ONLINE)
+    steps, step = [], OnlineTraining.step
+    monkeypatch.setattr(OnlineTraining, "step", lambda *given: steps.append(1) or step(*given))
+
+    def used(length: int) -> int:
+        ds = record(length, tmp_path)
+        number = iter(range(2))
+
+        def work() -> None:
+            steps.clear()
+            made = product(trained, ds, device="cpu", threads=1)
+            assert made.attrs.pop("in_order")
+            made.attrs = {}
+            write_zarr(made, tmp_path / f"product-{length}-{next(number)}.zarr", in_order=True)
+
+        return peak(work)
+
+    short, long = used(SHORT), used(LONG)
+    assert no_growth(short, long, frames=LEADS), (short, long)
+    assert len(steps) == len([end for end in range(5, LONG + 1, 5) if end >= SEEN + LEADS])
+
+
 def test_a_score_reads_the_truth_in_parts(tmp_path, trained):
     def used(length: int) -> int:
         ds = record(length, tmp_path)
@@ -153,7 +223,7 @@ def test_a_full_disk_is_told_with_the_room_that_is_needed(tmp_path):
     ds = record(SHORT, tmp_path)
     (tmp_path / "in the way").write_text("")
     with pytest.raises(StoreError, match=r"cannot be written: .*; make room: .* there, 1 MB"):
-        mapped(ds, SCALING, tmp_path / "in the way" / "train.frames")
+        mapped(ds, SCALING, tmp_path / "in the way")
 
 
 def test_cells_that_no_frame_has_are_found_block_by_block(tmp_path):

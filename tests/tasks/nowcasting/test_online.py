@@ -11,7 +11,7 @@ import torch
 from pipeline_lib.learning.frame_losses import FrameLoss
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.rain import HKO7
-from pipeline_lib.tasks.nowcasting.online import follow
+from pipeline_lib.tasks.nowcasting.online import Follower, follow
 from pipeline_lib.tasks.nowcasting.options import OnlineOptions
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows
 
@@ -118,3 +118,28 @@ def test_episodes_begin_with_the_trained_weights_and_runs_are_equal(network, fra
     for start, kept in zip(windows.starts, weights, strict=True):
         fresh = BEFORE[start] + 1 < 6  # blocks of two: a window of five is there after the third
         assert all(torch.equal(kept[name], trained[name]) for name in trained) == fresh
+
+
+@pytest.mark.parametrize(("block", "most"), [(2, 4), (5, 3), (20, 4)])
+def test_forecasts_are_the_same_to_the_byte_in_whatever_order_they_are_asked_for(network, frames, block, most):
+    options, windows, cpu = OnlineOptions(block=block, learning_rate=0.01), made(frames), torch.device("cpu")
+    given = copy.deepcopy(network.state_dict())
+
+    def forecasts(net, part: slice) -> np.ndarray:
+        with torch.inference_mode():
+            return net.forecast(windows.seen_at(windows.starts[part])).numpy()
+
+    net, expected = copy.deepcopy(network), []
+    for group in follow(net, windows, BEFORE, options, LOSS, cpu):
+        for first in range(group.start, group.stop, most):
+            expected.extend(forecasts(net, slice(first, min(first + most, group.stop))))
+    follower = Follower(network, windows, BEFORE, options, LOSS, cpu)
+    parts = follower.parts(most)
+    assert [first for first, _ in parts] + [windows.windows] == [0] + [end for _, end in parts]
+    assert max(end - first for first, end in parts) <= most
+    rng = np.random.default_rng(0)
+    for number in [*range(len(parts)), *rng.integers(0, len(parts), 12)]:
+        first, end = parts[number]
+        found = [row for net, part in follower.through(first, end, most) for row in forecasts(net, part)]
+        assert np.stack(found).tobytes() == np.stack(expected[first:end]).tobytes()
+    assert all(torch.equal(given[name], value) for name, value in network.state_dict().items())

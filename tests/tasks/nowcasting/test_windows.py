@@ -75,6 +75,16 @@ def test_dry_windows_are_left_out():
         assert _wet(stored, np.array([2, 5]), TrainingOptions(seen=SEEN, leads=LEADS)).all()
 
 
+def test_noise_is_no_echo():
+    frames = np.zeros((7, SIDE, SIDE), np.float32)
+    frames[2:] = 0.2  # everywhere, but below 0.28: weak echoes that HKO-7 takes for noise
+    frames[6, :2] = 0.28
+    options = TrainingOptions(seen=SEEN, leads=LEADS, wet=0.5)
+    echo = xr.DataArray(frames, dims=("time", "y", "x"))
+    assert _wet(echo, np.array([2, 4]), options).tolist() == [True, True]
+    assert _wet(echo.assign_attrs(noise_below=0.28), np.array([2, 4]), options).tolist() == [False, True]
+
+
 LOSSES = ("squared", "absolute", "cross_entropy", "balanced", "balanced_off")
 
 
