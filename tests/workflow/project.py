@@ -178,10 +178,13 @@ def environment() -> dict[str, str]:
 def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run Snakemake on a project folder; stderr is folded into stdout."""
     command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "1"]
-    with tempfile.NamedTemporaryFile("r", suffix=".log") as log:
-        words = [*command, *arguments]
-        code = _in_fork(Path.cwd(), Path(log.name), words)
-        done = subprocess.CompletedProcess(words, code, stdout=log.read())
+    words = [*command, *arguments]
+    if "--snakefile" in arguments:  # another repository brings a package of its own, which a fork has not imported
+        done = subprocess.run(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    else:
+        with tempfile.NamedTemporaryFile("r", suffix=".log") as log:
+            code = _in_fork(Path.cwd(), Path(log.name), words)
+            done = subprocess.CompletedProcess(words, code, stdout=log.read())
     assert not check or done.returncode == 0, done.stdout
     return done
 
@@ -239,7 +242,8 @@ def _fork_server() -> subprocess.Popen[str]:
 
 def planned(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> dict[str, int]:
     """Jobs that a dry run would do, by rule."""
-    output = snakemake(folder, "--dry-run", "--snakefile", str(snakefile), *arguments).stdout
+    elsewhere = [] if snakefile == ROOT / "Snakefile" else ["--snakefile", str(snakefile)]
+    output = snakemake(folder, "--dry-run", *elsewhere, *arguments).stdout
     table = output[output.index("Job stats:") :] if "Job stats:" in output else ""
     jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
     return {name: count for name, count in jobs.items() if name not in {"all", "total"}}
