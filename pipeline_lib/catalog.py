@@ -24,6 +24,7 @@ from pipeline_lib.config.catalog_file import (
     TimeSpan,
 )
 from pipeline_lib.config.validation import validate
+from pipeline_lib.data.forms import GAPPY
 from pipeline_lib.data.periods import bounds, period_of, periods_between
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError, ConfigErrors, DataError, FetchError, closest
@@ -150,9 +151,7 @@ class Source:
     def fetch_options(self, part: str) -> dict[str, Any]:
         """Return all that decides which files a part consists of, as plain values."""
         files = DRIVERS.get(self.driver).files(self.driver_options, self.request(part))
-        lacking = may_lack(self.driver_options)
-        rule = {"may_lack": lacking} if lacking else {}
-        return {"driver": self.driver, "files": [_plain(file) for file in files], **rule}
+        return {"driver": self.driver, "files": [_plain(file) for file in files]}
 
     def dataset_options(self, period: str) -> dict[str, Any]:
         """Return all that decides what the dataset of one month is made of, as plain values."""
@@ -202,6 +201,11 @@ class Source:
         files = DRIVERS.get(self.driver).files  # an unknown driver is told before its options
         options = self.driver_options
         _ = READERS.module(self.reader)
+        if may_lack(options) and self.block.form not in GAPPY:
+            what = f"{self.block.form} are without gaps: no file of theirs may lack"
+            raise ConfigError(
+                what, where=f"{self.where}.fetch.may_lack", fix=f"leave it out; it is for {' and '.join(GAPPY)}"
+            )
         lacking = set(PREPARATIONS.get(self.preparation.name).needs) - set(self.variables)
         if lacking:
             raise ConfigError(

@@ -27,11 +27,24 @@ def concat_times(parts: Sequence[xr.Dataset], *, where: Sequence[str]) -> xr.Dat
         raise DataError("no period is given", where="manifests")
     times = time_axes(parts[0])
     for part, name in zip(parts, where, strict=True):
+        if differing := _differing(part, parts[0], times):
+            what = f"{differing} is not along the times of {where[0]}"
+            raise DataError(what, where=name, fix="make all periods again by the same version")
         for axis in sorted(map(str, set(parts[0].dims) - set(times))):
             if not np.array_equal(part[axis].values, parts[0][axis].values):
                 raise DataError(f"{axis} differs from that of {where[0]}", where=name, fix="regrid it first")
     joined = [_joined([part.drop_dims(set(times) - {axis}) for part in parts], axis) for axis in times]
     return xr.merge(joined, join="exact", compat="override", combine_attrs="override") if joined[1:] else joined[0]
+
+
+def _differing(part: xr.Dataset, first: xr.Dataset, times: Sequence[str]) -> str:
+    """Return a variable that cannot be joined to that of the first dataset along one axis of times; else nothing."""
+    along = {*times, *time_axes(part)}
+    for name in sorted(set(map(str, part.data_vars)) & set(map(str, first.data_vars))):
+        found, expected = (along & set(map(str, ds[name].dims)) for ds in (part, first))
+        if found != expected or len(found) > 1:
+            return name
+    return ""
 
 
 def _joined(parts: Sequence[xr.Dataset], axis: str) -> xr.Dataset:

@@ -168,13 +168,19 @@ class ResumingDownloader:
 
     def _collect(self, url: str) -> None:
         """Make attempts until the file is complete or patience ends."""
-        left, wait = self.patience.attempts, self.patience.wait_s
+        left, wait, undisturbed = self.patience.attempts, self.patience.wait_s, True
         while True:
             before = self._size()
             try:
                 self._attempt(url)
                 return
+            except AbsentError as error:
+                if undisturbed and not before:
+                    raise
+                what = f"{error.what}, though it was there or busy before"
+                raise FetchError(what, where=error.where, fix="run again later") from error
             except _AgainError as error:
+                undisturbed = False
                 left = self.patience.attempts if self._size() > before else left - 1
                 if left < 1:
                     raise FetchError(

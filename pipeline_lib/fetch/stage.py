@@ -112,7 +112,7 @@ def fetch_source(
         If the disk refuses.
     """
     options = source.fetch_options(part)
-    before = _done(output, options, code)
+    before = _done(output, options, code, may_lack(source.driver_options))
     if before is not None and not again:
         logger.info("%s %s: already here", source.name, part)
         return False
@@ -248,12 +248,13 @@ def _report_reissue(earlier: Path, staged: Path, file: WantedFile) -> None:
         logger.warning("%s: re-issued by the provider (SHA-256 was %s, is %s)", file.name, before, now)
 
 
-def _done(output: Path, options: Mapping[str, Any], code: str) -> Manifest | None:
-    """Return the manifest if it says that exactly this was fetched, and the files are unharmed."""
+def _done(output: Path, options: Mapping[str, Any], code: str, most: int) -> Manifest | None:
+    """Return the manifest if it says that exactly this was fetched but for ``most`` files, and these are unharmed."""
     try:
         manifest = read_manifest(output, kind="raw", verify="deep")
     except StoreError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             logger.warning("%s; fetching again", error.line)
         return None
-    return manifest if manifest.options == options and manifest.code == code else None
+    fewer = len(manifest.content.get(ABSENT, ())) <= most
+    return manifest if fewer and manifest.options == options and manifest.code == code else None

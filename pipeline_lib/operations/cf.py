@@ -14,6 +14,7 @@ import xarray as xr
 
 from pipeline_lib.data.projected import AXES as PLANE
 from pipeline_lib.errors import DataError
+from pipeline_lib.io.zarr_store import time_axes
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ def check_conventions(store: Path) -> bool:
         return False
     with tempfile.TemporaryDirectory(prefix="gyre-cf-") as folder:
         file = Path(folder) / "maps.nc"
-        _as_netcdf(xr.open_zarr(store, mask_and_scale=False).isel(time=slice(0, _MAPS)).load(), file)
+        whole = xr.open_zarr(store, mask_and_scale=False)
+        _as_netcdf(whole.isel(dict.fromkeys(time_axes(whole), slice(0, _MAPS))).load(), file)
         done = subprocess.run(  # noqa: S603 - no shell
             [checker, "--test", CONVENTIONS, "--criteria", "strict", str(file)],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,

@@ -133,6 +133,8 @@ def _write(
 ) -> None:
     parts = [open_store(product, f"{product.content['period']}.zarr", chunks={}) for product in products]
     ds = in_order(concat_times(parts, where=[str(product.path) for product in products]))
+    if not ds.sizes["time"]:
+        raise DataError("no period holds anything", where=experiment, fix="publish once there are data")
     check_series(ds, where=str(manifest))
     store = f"{manifest.stem}.zarr"
     with Artefact(manifest, kind=KIND, code=code) as out:
@@ -162,7 +164,7 @@ def _attributes(plan: Plan, experiment: str, model: str, parts: Sequence[xr.Data
         "time_coverage_end": f"{ds.time.values[-1]:.19}",
         "gyre_model_identity": ", ".join(models),
     }
-    preliminary = [f"{part.time.values[0]:.10}" for part in parts if "data_status" in part.attrs]
+    preliminary = [f"{part.time.values[0]:.10}" for part in parts if "data_status" in part.attrs and part.sizes["time"]]
     return attrs | ({"data_status": f"preliminary from {', '.join(preliminary)}"} if preliminary else {})
 
 

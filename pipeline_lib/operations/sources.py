@@ -96,8 +96,11 @@ class SourceDesk:
 
     # ---- asking ------------------------------------------------------------------------------------------
 
-    def ask(self, periods: Iterable[str], since: date) -> Found:
-        """Ask the provider for the parts of ``periods`` that are not here, preliminary, or end after ``since``."""
+    def ask(self, periods: Iterable[str], since: date, today: date | None = None) -> Found:
+        """Ask the provider for the parts of ``periods`` that are not here, preliminary, or end after ``since``.
+
+        Of a part that ends ``today`` nothing may lack: its files are still to come.
+        """
         found = Found()
         driver, options = DRIVERS.get(self.source.driver), self.source.driver_options
         for part in dict.fromkeys(self.source.part_of(p) for p in periods):
@@ -115,22 +118,21 @@ class SourceDesk:
                 found.parts[part] = "unasked" if here is not None else "absent"
                 continue
             self._offers[part] = offered
-            found.parts[part] = self._state(offered, here, part)
-            if offered.preliminary and self._enough(offered):
+            is_over = part == WHOLE or today is None or self.source.days(part)[1] < today
+            is_enough = enough(offered, may_lack(options) if is_over else 0)
+            found.parts[part] = self._state(offered, here, part, is_enough=is_enough)
+            if offered.preliminary and is_enough:
                 found.preliminary.append(part)
         return found
 
     def _is_asked(self, part: str, here: Manifest, since: date) -> bool:
         return part == WHOLE or bool(preliminary_files(here)) or self.source.days(part)[1] >= since
 
-    def _enough(self, offered: Offer) -> bool:
-        return enough(offered, may_lack(self.source.driver_options))
-
-    def _state(self, offered: Offer, here: Manifest | None, part: str) -> State:
+    def _state(self, offered: Offer, here: Manifest | None, part: str, *, is_enough: bool) -> State:
         if here is None:
-            return "new" if self._enough(offered) else "absent"
+            return "new" if is_enough else "absent"
         gone = [name for name in offered.missing if name in here.files]
-        if gone or not self._enough(offered):
+        if gone or not is_enough:
             name = (*gone, *offered.missing)[0]
             logger.warning("%s %s: the provider has no %s any more", self.source.name, part, name)
             return "unasked"

@@ -194,7 +194,7 @@ def _ask(desk: SourceDesk, plan: Plan, experiment: str, request: Request, entry:
     """Ask the source and write down what is new and what is missing."""
     operations = operations_of(plan.experiment(experiment))
     periods = desk.periods(operations.start, request.today)
-    found = desk.ask(periods, request.since or operations.since(request.today))
+    found = desk.ask(periods, request.since or operations.since(request.today), request.today)
     entry.new = found.which("new")
     there = [p for p in periods if found.parts[desk.source.part_of(p)] != "absent"]
     if not desk.whole and there:

@@ -72,3 +72,16 @@ def test_each_axis_of_times_is_joined_along_itself(tmp_path):
     assert joined.truth.chunks is not None
     with pytest.raises(DataError, match="b: y differs from that of a"):
         concat_times([parts[0], parts[1].assign_coords(y=[0.0, 2.0])], where=["a", "b"])
+
+
+def test_variables_along_other_times_are_refused_and_not_dropped():
+    times = HOURS[:4]
+    axes = {"time": times, "valid_time": times}
+    now = xr.Dataset({"f": ("time", np.ones(4)), "bound": ("valid_time", np.ones(4))}, axes)
+    before = xr.Dataset({"f": ("time", np.ones(4)), "bound": (("time", "lead"), np.ones((4, 2)))}, {"time": times})
+    for parts in ([now, before], [before, now]):
+        with pytest.raises(DataError, match="bound is not along the times of a; make all periods again"):
+            concat_times(parts, where=["a", "b"])
+    both = xr.Dataset({"f": (("time", "valid_time"), np.ones((4, 4)))}, axes)
+    with pytest.raises(DataError, match="f is not along the times of a"):
+        concat_times([both, both], where=["a", "b"])

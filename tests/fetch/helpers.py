@@ -176,7 +176,9 @@ def netcdf(path: Path, *, seed: int = 0, days: int = 3, variable: str = "adt") -
     return path.read_bytes()
 
 
-def entry(fetch: dict[str, Any], *, name: str = "src", parts: str = "whole", **time: str) -> dict[str, Any]:
+def entry(
+    fetch: dict[str, Any], *, name: str = "src", parts: str = "whole", form: str = "maps", **time: str
+) -> dict[str, Any]:
     """Return one catalog entry as plain values."""
     return {
         "description": "a source",
@@ -195,6 +197,7 @@ def entry(fetch: dict[str, Any], *, name: str = "src", parts: str = "whole", **t
                 "variables": {"adt": {"name": "adt", "units": "m"}},
                 "time": {"start": "2005-04-01", "end": "2005-06-30"} | time,
                 "parts": parts,
+                "form": form,
                 "fetch": fetch,
                 "preparation": {"name": "gridded_ssh"},
             }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline_lib.catalog import Source
-from pipeline_lib.errors import FetchError
+from pipeline_lib.errors import ConfigError, FetchError
 from pipeline_lib.fetch.stage import fetch_source
 from pipeline_lib.io.manifest import Manifest, read_manifest
 from tests.fetch.helpers import Page, Site, cut, html, netcdf, sha256, source_of, status
@@ -28,8 +28,8 @@ def named(day: int) -> str:
     return f"d_200504{day}.nc"
 
 
-def days_of(folder: Path, fetch: dict[str, Any]) -> Source:
-    return source_of(folder, fetch, parts="monthly", start=f"2005-04-{DAYS[0]}", end="2005-06-30")
+def days_of(folder: Path, fetch: dict[str, Any], form: str = "frames") -> Source:
+    return source_of(folder, fetch, parts="monthly", form=form, start=f"2005-04-{DAYS[0]}", end="2005-06-30")
 
 
 def served(site: Site, folder: Path, *days: int, **options: Any) -> Source:
@@ -98,7 +98,9 @@ def test_more_than_may_lack_and_nothing_at_all_are_refused(site, tmp_path):
 def test_a_file_whose_checksum_is_known_is_somewhere(site, tmp_path):
     sums = {"a.nc": sha256(netcdf(tmp_path / "x.nc", seed=1)), "b.nc": "0" * 64}
     site.pages["/a.nc"] = Page((tmp_path / "x.nc").read_bytes())
-    source = source_of(tmp_path, {"driver": "http", "url": f"{site.url}/{{file}}", "sha256": sums, "may_lack": 1})
+    source = source_of(
+        tmp_path, {"driver": "http", "url": f"{site.url}/{{file}}", "sha256": sums, "may_lack": 1}, form="frames"
+    )
     with pytest.raises(FetchError, match="404"):
         fetch_source(source, part="all", output=tmp_path / "raw" / "all.json", code="c")
 
@@ -122,10 +124,27 @@ def test_a_late_file_makes_the_part_another(site, tmp_path):
     assert late.identity != first.identity
 
 
-def test_another_limit_is_another_part(tmp_path):
-    fetch = {"driver": "file", "path": str(tmp_path / "d_{year}{month}{day}.nc")}
-    of = {most: days_of(tmp_path, {**fetch, "may_lack": most}).fetch_options(PART) for most in (0, 1)}
-    assert of[0] == days_of(tmp_path, fetch).fetch_options(PART) != of[1]
+def test_another_limit_fetches_nothing_again_unless_more_lacks(site, tmp_path):
+    first = fetched(served(site, tmp_path, 27, 28, 29), tmp_path)
+    asked = len(site.requests)
+    assert fetched(served(site, tmp_path, 27, 28, 29, may_lack=3), tmp_path).identity == first.identity
+    assert len(site.requests) == asked
+    with pytest.raises(FetchError, match="404"):
+        fetched(served(site, tmp_path, 27, 28, 29, may_lack=0), tmp_path)
+
+
+@pytest.mark.parametrize("trouble", [cut(0.5), status(503)])
+def test_a_file_that_was_there_or_busy_a_moment_ago_is_not_absent(site, tmp_path, trouble):
+    source = served(site, tmp_path, *DAYS)
+    site.pages[f"/{named(28)}"].steps = [trouble, status(404)]
+    with pytest.raises(FetchError, match="though it was there or busy before; run again later"):
+        fetched(source, tmp_path)
+
+
+def test_maps_are_without_gaps(tmp_path):
+    fetch = {"driver": "file", "path": str(tmp_path / "d_{year}{month}{day}.nc"), "may_lack": 1}
+    with pytest.raises(ConfigError, match="maps are without gaps: no file of theirs may lack"):
+        days_of(tmp_path, fetch, form="maps")
 
 
 def test_files_that_lie_here_may_lack_too_but_not_their_folder(tmp_path):

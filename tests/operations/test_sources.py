@@ -61,12 +61,14 @@ def test_a_month_may_lack_a_day_but_keeps_those_that_are_here(folder):
         folder,
         time={"start": "2005-05-01", "step_hours": 24},
         fetch={"driver": "file", "path": "incoming/maps_{year}{month}{day}.nc", "may_lack": 1},
+        form="frames",
     )
     assert desk().ask(["2005-06"], START).parts == {"2005-06": "absent"}
     deliver(folder, *june(1, 28), maps=MAPS)
     assert desk().ask(["2005-06"], START).parts == {"2005-06": "absent"}, "two days lack"
     deliver(folder, *june(29), maps=MAPS)
-    assert desk().ask(["2005-06"], START).parts == {"2005-06": "new"}
+    assert desk().ask(["2005-06"], START, june(30)[0]).parts == {"2005-06": "absent"}, "the month is not over"
+    assert desk().ask(["2005-06"], START, date(2005, 7, 1)).parts == {"2005-06": "new"}
     assert desk().bring(["2005-06"]).error is None
     assert desk().ask(["2005-06"], START).parts == {"2005-06": "same"}
     (folder / "incoming/maps_20050603.nc").rename(folder / "withdrawn.nc")

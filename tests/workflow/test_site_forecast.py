@@ -10,7 +10,9 @@ import pytest
 import xarray as xr
 from pandas import read_csv
 
+from pipeline_lib.errors import DataError, StoreError
 from pipeline_lib.io.manifest import read_manifest
+from pipeline_lib.tasks.site_forecast.predict import product
 from tests.workflow.project import gyre, make_in_forks, simulated, write_files
 
 SEEN, LEADS, STATION = 4, 3, 2
@@ -159,3 +161,14 @@ def test_a_file_from_outside_need_not_hold_the_rain_that_is_asked_for(sums, tmp_
     assert found.sizes["time"] == 4
     np.testing.assert_array_equal(found.forecast, stored.forecast[:4])
     assert found.forecast.attrs["units"] == "kg m-2"
+
+
+def test_rain_in_another_unit_and_a_model_that_does_not_say_what_it_forecasts_are_refused(sums):
+    model = read_manifest(sums / "results/sums/linear_regression/seed0/model.json", kind="model")
+    ds = opened(sums / "data/sums/dataset/2000-01.json", "dataset").isel(time=slice(8)).load()
+    ds.rain.attrs["units"] = "m"
+    with pytest.raises(DataError, match=r"rain: is in 'm', the model was trained in 'kg m-2'"):
+        product(model, ds, device="cpu", threads=None)
+    del model.content["target"]
+    with pytest.raises(StoreError, match="does not say what it forecasts; train it again"):
+        product(model, ds, device="cpu", threads=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -77,9 +76,20 @@ class File:
         if not original.is_file():
             fix = options.route or "correct the path in the catalog"
             # A folder that is not there may be a disk that is not mounted, a dead link a file that is elsewhere.
-            absent = original.parent.is_dir() and not os.path.lexists(original)
+            absent = original.parent.is_dir() and _is_nothing(original)
             raise (base.AbsentError if absent else FetchError)("no such file", where=str(original), fix=fix)
         copy = folder / wanted.name
         shutil.copyfile(original, copy)
         check_file(copy, wanted)
         return copy
+
+
+def _is_nothing(path: Path) -> bool:
+    """Return whether nothing is there; of a disk that answers with another error nothing is known."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False

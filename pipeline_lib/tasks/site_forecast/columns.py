@@ -126,7 +126,8 @@ def _parted(ds: xr.Dataset, inputs: Sequence[str], options: TrainingOptions) -> 
 
 def stations(ds: xr.Dataset) -> list[int]:
     """Return what the stations of a dataset are called: their numbers, or their places if they have none."""
-    labels: list[int] = ds[STATION].values.tolist() if STATION in ds.coords else list(range(ds.sizes.get(STATION, 0)))
+    numbered = STATION in ds.coords and ds[STATION].dtype.kind in "iu"
+    labels: list[int] = ds[STATION].values.tolist() if numbered else list(range(ds.sizes.get(STATION, 0)))
     return labels
 
 

@@ -58,8 +58,8 @@ class TrainingOptions(LoopOptions):
 
     @model_validator(mode="after")
     def _one_sum(self) -> TrainingOptions:
-        if self.accumulated and (self.leads != 1 or self.nwp):
-            raise ValueError("an accumulated value is one: set leads: 1, and no nwp")
+        if self.accumulated and (self.leads != 1 or self.targets != 1 or self.nwp):
+            raise ValueError("an accumulated value is one: set leads: 1, targets: 1, and no nwp")
         if self.speed and (self.targets != 1 or len(self.nwp) < 2):
             raise ValueError("the length of a vector is one target, of two fields: correct targets and nwp")
         if self.nwp and self.nwp_delay_hours is None:

@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline_lib.data.canonical import COORDINATE_ATTRS
-from pipeline_lib.errors import DataError
+from pipeline_lib.errors import DataError, StoreError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.model_store import load_model
@@ -58,6 +58,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     names = [v.name for v in inputs]
     scales = {v.name: (v.mean, v.scale) for v in inputs}
     if rules.accumulated:
+        if "target" not in trained.content:
+            raise StoreError("does not say what it forecasts", where=str(trained.path), fix="train it again")
         target = trained.content["target"]
         ds, names = _with_target(ds, target, trained.content["target_units"]), [target, *names]
         scales[target] = model.network.site.targets[0]
@@ -77,6 +79,9 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
 def _with_target(ds: xr.Dataset, name: str, units: str) -> xr.Dataset:
     """Return a dataset with a series for what is forecast and not seen, empty if it has none."""
     if name in ds:
+        if ds[name].attrs.get("units") != units:
+            what = f"is in {ds[name].attrs.get('units')!r}, the model was trained in {units!r}"
+            raise DataError(what, where=name, fix="convert it")
         return ds
     unknown = np.full(ds.sizes["time"], np.nan, dtype=np.float32)
     return ds.assign({name: ("time", unknown, {"units": units})})

@@ -98,6 +98,8 @@ def test_stations_with_numbers_are_found_by_them_wherever_they_stand():
         torch.testing.assert_close(again.seen_at(again.starts), first.seen_at(first.starts), rtol=0, atol=0)
         np.testing.assert_array_equal(again.truth_at(again.starts), first.truth_at(first.starts))
         assert again.site == first.site
+    named = windows(ds.assign_coords(station=["b", "a", "c"]), station=1)
+    torch.testing.assert_close(named.seen_at(named.starts), windows(dataset(), station=1).seen_at(named.starts))
     with pytest.raises(ConfigError, match=r"training.station: is 1, the 3 stations are 301, 12, 75"):
         windows(ds, station=1)
 
@@ -231,5 +233,7 @@ def test_what_does_not_go_together_is_told(options, told):
 def test_options_that_contradict_each_other_are_refused():
     with pytest.raises(ValueError, match="an accumulated value is one"):
         TrainingOptions(accumulated=True, leads=2)
+    with pytest.raises(ValueError, match="targets: 1"):
+        TrainingOptions(accumulated=True, leads=1, targets=2)
     with pytest.raises(ValueError, match="the length of a vector"):
         TrainingOptions(speed=True, nwp=("u",))
