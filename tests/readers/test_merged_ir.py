@@ -14,10 +14,10 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.fetch.stage import fetch_source
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.io.yaml import load_yaml
-from pipeline_lib.preprocess.stage import Delivery, preprocess_period
 from pipeline_lib.readers.merged_ir import MergedIr
 from tests.fetch.helpers import write_catalog
 from tests.readers.layouts import merged_ir
+from tests.readers.preprocessing import preprocess
 
 NAME = "merg_2015010104_4km-pixel.nc4"
 TIMES = ("2015-01-01T04:00", "2015-01-01T04:30")
@@ -77,21 +77,7 @@ def test_a_day_goes_on_without_the_hours_that_the_archive_lacks(tmp_path: Path) 
     raw, out = tmp_path / "raw" / "2015-01-01.json", tmp_path / "dataset" / "2015-01-01.json"
     fetch_source(source, part="2015-01-01", output=raw, code="c")
     assert read_manifest(raw).content["absent"] == ["merg_2015010102_4km-pixel.nc4"]
-    preprocess_period(
-        raw=raw,
-        output=out,
-        period="2015-01-01",
-        delivery=Delivery(
-            variables=source.variables,
-            coverage=(source.time.start, source.time.end),
-            step_hours=source.time.step_hours,
-            form=source.block.form,
-            reader=source.reader,
-        ),
-        preparation=source.preparation.name,
-        preparation_options=source.preparation_options,
-        code="c",
-    )
+    preprocess(source, raw, out, "2015-01-01")
     ds = open_days([read_manifest(out, verify="deep")], *source.days("2015-01-01"))
     minutes = (ds.time.values - np.datetime64("2015-01-01")) / np.timedelta64(1, "m")
     assert minutes.tolist() == [60 * hour + half for hour in kept for half in (0, 30)]

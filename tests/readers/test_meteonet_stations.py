@@ -15,10 +15,10 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.fetch.stage import fetch_source
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.preparations.station_wind import StationWind
-from pipeline_lib.preprocess.stage import Delivery, preprocess_period
 from pipeline_lib.readers import meteonet_stations
 from pipeline_lib.readers.meteonet_stations import MeteonetStations
 from tests.fetch.helpers import entry, write_catalog
+from tests.readers.preprocessing import preprocess
 
 HEADER = "number_sta,lat,lon,height_sta,date,dd,ff,precip,hu,td,t,psl"
 LINES = [
@@ -162,21 +162,7 @@ def test_through_fetch_and_preprocess_to_components(tmp_path):
     raw = tmp_path / "raw" / "all.json"
     fetch_source(source, part="all", output=raw, code="c")
     out = tmp_path / "2016-01.json"
-    preprocess_period(
-        raw=raw,
-        output=out,
-        period="2016-01",
-        delivery=Delivery(
-            variables=source.variables,
-            coverage=(source.time.start, source.time.end),
-            step_hours=source.time.step_hours,
-            form=source.block.form,
-            reader=source.reader,
-        ),
-        preparation=source.preparation.name,
-        preparation_options=source.preparation_options,
-        code="c",
-    )
+    preprocess(source, raw, out, "2016-01")
     ds = open_days([read_manifest(out, kind="dataset", verify="deep")], *source.days("2016-01"))
     np.testing.assert_allclose(ds.u, [[0, 0], [np.nan, 5], [np.nan, np.nan]], atol=1e-6)
     np.testing.assert_allclose(ds.v, [[-2.5, 0], [np.nan, 0], [np.nan, np.nan]], atol=1e-6)

@@ -17,10 +17,10 @@ from pipeline_lib.errors import FetchError
 from pipeline_lib.fetch.stage import fetch_source
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.operations.shares import shares
-from pipeline_lib.preprocess.stage import Delivery, preprocess_period
 from pipeline_lib.rain import RainScale
 from tests.fetch.helpers import entry, sha256, write_catalog
 from tests.readers.layouts import MISSING, knmi
+from tests.readers.preprocessing import preprocess
 
 ENDS = ["2010-08-26T00:05", "2010-08-26T00:10", "2010-08-26T00:35", "2010-08-26T23:55"]
 """Gaps between them."""
@@ -60,21 +60,7 @@ def pinned(files: list[Path]) -> dict[str, str]:
 
 
 def prepared(source: Source, raw: Path, output: Path, period: str) -> xr.Dataset:
-    preprocess_period(
-        raw=raw,
-        output=output,
-        period=period,
-        delivery=Delivery(
-            variables=source.variables,
-            coverage=(source.time.start, source.time.end),
-            step_hours=source.time.step_hours,
-            form=source.block.form,
-            reader=source.reader,
-        ),
-        preparation=source.preparation.name,
-        preparation_options=source.preparation_options,
-        code="c",
-    )
+    preprocess(source, raw, output, period)
     return xr.open_zarr(output.with_suffix(".zarr"))
 
 
