@@ -63,6 +63,7 @@ def result_sentences(context: ReportContext) -> list[Markup]:
         sentences = [
             *_values(context, metric, info),
             *_ties(context, metric, info),
+            *_trained_once(context),
             *_published(context, metric, info),
             *_accuracy(context),
             *_blocks(context.board),
@@ -115,6 +116,16 @@ def _ties(context: ReportContext, metric: str, info: MetricInfo) -> list[Markup]
     if len(ranked) < 2:
         return []
     return [Markup("The lead of {} over every other model is larger than its uncertainty.").format(ranked[0].title)]
+
+
+def _trained_once(context: ReportContext) -> list[Markup]:
+    """Say which intervals are over dates alone; fits without epochs begin from no random values."""
+    once = [c for c in context.valid if len(c.runs) == 1 and c.runs[0].history is not None]
+    if not once:
+        return []
+    names = _listed([c.title for c in once]) if len(once) <= _NAMED else Markup("{} models").format(len(once))
+    told = Markup("{} {} trained with one seed: intervals and ranks do not tell what another would change.")
+    return [told.format(names, "was" if len(once) == 1 else "were")]
 
 
 def _published(context: ReportContext, metric: str, info: MetricInfo) -> list[Markup]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from pipeline_lib.config.experiment import DateRange, Experiment
 from pipeline_lib.report.board import Board, Cell
-from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext
+from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext, Run
 from pipeline_lib.report.figures.leaderboard import draw_leaderboard
 from pipeline_lib.report.numbers import listed, show
 from pipeline_lib.report.words import period_words, range_words, result_sentences
@@ -64,6 +65,20 @@ def test_the_last_of_many_are_summed_up_and_one_alone_is_named():
     assert "D 0.610; E 0.510." in words(*many[:5])
     lower = [(name, f"0.{i}1", "", "", i + 1) for i, name in enumerate("abcdef")]
     assert "the other 2 lie between 0.410 and 0.510." in words(*lower)
+
+
+def test_models_that_were_trained_once_are_named():
+    told = context(("a", "0.77", "0.74", "0.8", 1), ("b", "0.5", "0.4", "0.6", 2), ("c", "0.4", "0.3", "0.5", 3))
+    trained = Run(0, history=pd.DataFrame({"epoch": [1], "train_loss": [0.3]}))
+    runs = {"a": (trained, replace(trained, seed=1)), "b": (trained,), "c": (Run(0),)}
+
+    def said(**runs) -> str:
+        competitors = tuple(replace(c, runs=runs[c.name]) for c in told.competitors)
+        return " ".join(result_sentences(replace(told, competitors=competitors)))
+
+    assert "B was trained with one seed: intervals and ranks do not tell what another would change." in said(**runs)
+    assert "A and B were trained with one seed" in said(**{**runs, "a": (trained,)})
+    assert "one seed" not in said(**{**runs, "b": runs["a"]})
 
 
 def test_a_tie_is_a_tie():
