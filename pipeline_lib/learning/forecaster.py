@@ -80,9 +80,3 @@ def forecast_error(forecaster: Forecaster, states: Tensor, horizon: int) -> floa
     starts = torch.linspace(0, available - 1, min(available, _STARTS)).long()
     future = torch.stack([states[starts + step] for step in range(1, horizon + 1)], dim=1)
     return float((Rollout(forecaster, horizon)(states[starts]) - future).square().mean().sqrt())
-
-
-def number_format(network: nn.Module) -> torch.dtype:
-    """Return the number format in which a network computes: float64 if it has no values."""
-    values = (*network.parameters(), *network.buffers())
-    return next((value.dtype for value in values if value.is_floating_point()), torch.float64)

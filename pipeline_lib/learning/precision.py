@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from pipeline_lib.errors import TrainingError
 from pipeline_lib.learning.device import Device, Precision
@@ -69,3 +70,9 @@ def memory_advice(advice: str, *, where: str) -> Iterator[None]:
         if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
             raise
         raise TrainingError("not enough memory", where=where, fix=advice) from error
+
+
+def number_format(network: nn.Module, *, without_values: torch.dtype = torch.float64) -> torch.dtype:
+    """Return the number format in which a network computes; ``without_values`` if it has none of its own."""
+    values = (*network.parameters(), *network.buffers())
+    return next((value.dtype for value in values if value.is_floating_point()), without_values)

@@ -15,9 +15,9 @@ from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
-from pipeline_lib.learning.forecaster import Forecaster, number_format
+from pipeline_lib.learning.forecaster import Forecaster
 from pipeline_lib.learning.model_store import InputVariable, LoadedModel, load_model
-from pipeline_lib.learning.precision import resolve_device
+from pipeline_lib.learning.precision import number_format, resolve_device
 from pipeline_lib.tasks.assimilation.filling import Filler, first_guess, without_margins
 from pipeline_lib.tasks.assimilation.methods import Prior, analyse, forecast_operator
 from pipeline_lib.tasks.assimilation.names import ANALYSIS, POSITION, SPREAD, USED

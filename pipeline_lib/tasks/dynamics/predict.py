@@ -11,9 +11,9 @@ from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.data.trajectories import Ages, ages_of, pieces
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
-from pipeline_lib.learning.forecaster import Forecaster, Rollout, number_format
+from pipeline_lib.learning.forecaster import Forecaster, Rollout
 from pipeline_lib.learning.model_store import load_model
-from pipeline_lib.learning.precision import resolve_device
+from pipeline_lib.learning.precision import number_format, resolve_device
 from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, VARIABLE
 
 _SEED = 0

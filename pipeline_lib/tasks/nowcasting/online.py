@@ -13,6 +13,7 @@ import torch
 
 from pipeline_lib.learning.nowcaster import Nowcaster
 from pipeline_lib.learning.online import Loss, OnlineTraining
+from pipeline_lib.learning.precision import number_format
 from pipeline_lib.tasks.nowcasting.options import OnlineOptions
 from pipeline_lib.tasks.nowcasting.sequences import Index
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows
@@ -42,7 +43,7 @@ def follow(
         That of the training.
     """
     training = OnlineTraining(network, loss, learning_rate=options.learning_rate, gradient_clip=options.gradient_clip)
-    length = windows.seen + windows.leads
+    length, exact = windows.seen + windows.leads, number_format(network)
     first, blocks = _arrived(windows, before, options)
     episode, done = -1, 0
     for begin, end in pairwise(_changes(first, blocks)):
@@ -53,7 +54,7 @@ def follow(
         for arrived in ends[ends >= length]:
             past = dataclasses.replace(windows, starts=np.array([episode + arrived - windows.leads - 1]))
             batch = past.cut(np.array([0]))
-            training.step(batch.inputs.to(device), batch.target.to(device))
+            training.step(batch.inputs.to(device, exact), batch.target.to(device, exact))
         done = int(blocks[begin])
         yield slice(begin, end)
 

@@ -22,7 +22,7 @@ from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.frame_losses import WEIGHTED, FrameLoss
 from pipeline_lib.learning.model_store import ModelSpec, load_model
 from pipeline_lib.learning.nowcaster import Nowcaster
-from pipeline_lib.learning.precision import resolve_device
+from pipeline_lib.learning.precision import number_format, resolve_device
 from pipeline_lib.rain import NOISE_BELOW, RainScale
 from pipeline_lib.tasks.nowcasting.names import KNOWN, VARIABLE
 from pipeline_lib.tasks.nowcasting.online import Follower
@@ -202,8 +202,9 @@ def _joined(
 
 
 def _made(network: Nowcaster, windows: FrameWindows, starts: Index, device: torch.device) -> NDArray[np.float32]:
+    seen = windows.seen_at(starts).to(device, number_format(network, without_values=torch.float32))
     with torch.inference_mode():
-        made: NDArray[np.float32] = network.forecast(windows.seen_at(starts).to(device)).float().cpu().numpy()
+        made: NDArray[np.float32] = network.forecast(seen).float().cpu().numpy()
     return made
 
 

@@ -17,7 +17,7 @@ from pipeline_lib.errors import DataError, StoreError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.model_store import load_model
-from pipeline_lib.learning.precision import resolve_device
+from pipeline_lib.learning.precision import number_format, resolve_device
 from pipeline_lib.learning.site_forecaster import SiteForecaster
 from pipeline_lib.models.sites import Site
 from pipeline_lib.tasks.site_forecast.columns import Columns, site_of, starts_of
@@ -132,7 +132,7 @@ def _described(
 def _outputs(network: SiteForecaster, windows: SiteWindows, device: torch.device) -> NDArray[np.float32]:
     """Outputs (start, lead, output) of all starts."""
     network = network.to(device).eval()
-    exact = next((value.dtype for value in network.state_dict().values()), torch.float32)
+    exact = number_format(network, without_values=torch.float32)
     made = []
     with torch.inference_mode():
         for first in range(0, windows.windows, _BATCH):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 import xarray as xr
 
+from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.frame_losses import FrameLoss
 from pipeline_lib.learning.model_store import InputVariable, ModelSpec, load_model, save_model
 from pipeline_lib.models.registry import MODELS
@@ -24,13 +27,17 @@ OPTIONS = {"patch": 2, "kernel_input": 3, "kernel_state": 3, "widths": [3]}
 SIZES = {"seen": SEEN, "leads": LEADS, "channels": 1, "height": SIDE, "width": SIDE}
 
 
-def test_an_online_product_follows_the_frames_of_its_period_and_sees_the_last_ones_before(tmp_path):
+@pytest.fixture
+def network():
     model = MODELS.get("convlstm")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = model.build(model.Options(**OPTIONS), **SIZES)
-    trained = save_model(
-        tmp_path / "model.json",
+        return model.build(model.Options(**OPTIONS), **SIZES)
+
+
+def stored(folder: Path, network: torch.nn.Module, online: OnlineOptions | None) -> Manifest:
+    return save_model(
+        folder / "model.json",
         spec=ModelSpec(
             model="convlstm",
             options=OPTIONS,
@@ -49,14 +56,22 @@ def test_an_online_product_follows_the_frames_of_its_period_and_sees_the_last_on
             "stride": 1,
             "missing": 0.1,
             "loss": "squared",
-            "online": ONLINE.model_dump(mode="json"),
+            "online": online and online.model_dump(mode="json"),
             "known_cells": packed_cells(np.ones((SIDE, SIDE), np.bool_)),
         },
     )
+
+
+@pytest.fixture
+def ds() -> xr.Dataset:
     values = np.random.default_rng(0).random((FRAMES, SIDE, SIDE), np.float32)
     times = np.datetime64("2010-08-26", "ns") + np.arange(FRAMES) * np.timedelta64(300, "s")
     axis = np.arange(SIDE) * 1000.0
-    ds = xr.Dataset({"echo": (("time", "y", "x"), values, {"units": "1"})}, {"time": times, "y": axis, "x": axis})
+    return xr.Dataset({"echo": (("time", "y", "x"), values, {"units": "1"})}, {"time": times, "y": axis, "x": axis})
+
+
+def test_an_online_product_follows_the_frames_of_its_period_and_sees_the_last_ones_before(tmp_path, network, ds):
+    trained, values, times = stored(tmp_path, network, ONLINE), ds.echo.values, ds.time.values
     made = product(
         trained, ds.isel(time=slice(TURN, None)), device="cpu", threads=1, before=ds.isel(time=slice(0, TURN))
     )
@@ -73,3 +88,14 @@ def test_an_online_product_follows_the_frames_of_its_period_and_sees_the_last_on
     np.testing.assert_allclose(made.forecast.values, np.concatenate(expected), atol=1e-6)
     alone = product(trained, ds.isel(time=slice(TURN, None)), device="cpu", threads=1)
     assert alone.sizes["time"] == made.sizes["time"] - SEEN + 1
+
+
+@pytest.mark.parametrize("online", [None, ONLINE])
+def test_networks_trained_in_64_bits_forecast_as_those_in_32(tmp_path, network, ds, online):
+    made = []
+    for number_format in (torch.float32, torch.float64):
+        (folder := tmp_path / str(number_format)).mkdir()
+        trained = stored(folder, copy.deepcopy(network).to(number_format), online)
+        made.append(product(trained, ds, device="cpu", threads=1).forecast.values)
+    np.testing.assert_allclose(made[0], made[1], atol=1e-5)
+    assert (made[0] != made[1]).any()
