@@ -1,11 +1,11 @@
-"""Where a forecast starts from nothing, and where it continues what is there.
+"""Where a forecast starts from nothing, where storms grow when it starts, and where they are only carried.
 
 Zhang et al. (2017, arXiv:1702.04517) ask for scores of the initiation of storms apart from those of growth and
 advection. Initiation is where no event is in the box or in the boxes around it at the start (derived from the group's
-earlier work). All the rest is one regime here, which is ours: whether a storm next to a box will spread into it or move
-into it, frames of storms alone do not tell.
+earlier work). What tells growth from advection is not published; ours is whether the storms around have become larger
+with the last frame that was seen, storms being areas that touch in one of the last two frames or from one to the other.
 
-Regimes are told by the start alone, not by what comes: each is a part of the cells, in which events can happen or not
+Regimes are told by what was seen, not by what comes: each is a part of the cells, in which events can happen or not
 and be foreseen or not, so that all four outcomes are counted.
 """
 
@@ -17,22 +17,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Mask = NDArray[np.bool_]
-Regime = Literal["initiation", "continuation"]
+Regime = Literal["initiation", "continuation", "growth", "advection"]
 REGIMES: tuple[Regime, ...] = get_args(Regime)
-"""``initiation``: no event at the start in the box or in those around it. ``continuation``: an event in one of them."""
+"""``initiation``: no event at the start in the box or in those around it. ``continuation``: an event in one of them; of
+these, ``growth`` where a storm around has grown, ``advection`` where none has."""
+TRENDS: tuple[Regime, ...] = ("growth", "advection")
+"""Regimes that two frames tell."""
 
 BOX_CELLS = "box_cells"
 """Attribute of a variable: cells along a side of the boxes that its values stand for, each with one cell in its middle;
 without it, a box is a cell."""
 
 
-def regime_cells(start: ArrayLike, threshold: float, *, box: int = 1) -> dict[Regime, Mask]:
+def regime_cells(seen: ArrayLike, threshold: float, *, box: int = 1) -> dict[Regime, Mask]:
     """Return the cells of each regime.
 
     Parameters
     ----------
-    start
-        The frames (..., rows, columns) that were seen last, NaN where nothing is known.
+    seen
+        The frames (..., seen, rows, columns) that were seen last, the very last behind the others, NaN where nothing is
+        known. Growth takes two of them; earlier ones are not looked at.
     threshold
         The event is "at or above".
     box
@@ -42,14 +46,41 @@ def regime_cells(start: ArrayLike, threshold: float, *, box: int = 1) -> dict[Re
     Returns
     -------
     dict
-        Boolean frames by regime. A cell is in neither if no event is known around it but not all boxes around are
-        known, as at the border of a frame.
+        Boolean frames (..., rows, columns) by regime; of one frame, initiation and continuation alone. A cell is in
+        none if no event is known around it but not all boxes around are known, as at the border of a frame.
     """
     from scipy.ndimage import maximum_filter
 
-    values = np.asarray(start, np.float64)
+    values = np.asarray(seen, np.float64)
+    start = values[..., -1, :, :]
     around = 2 * box + 1
-    size = (1,) * (values.ndim - 2) + (around, around)
-    near = maximum_filter(values >= threshold, size=size, mode="constant", cval=False)
-    unknown = maximum_filter(np.isnan(values), size=size, mode="constant", cval=True)
-    return {"initiation": ~near & ~unknown, "continuation": near}
+    size = (1,) * (start.ndim - 2) + (around, around)
+
+    def reached(cells: Mask, beyond: bool) -> Mask:
+        found: Mask = maximum_filter(cells, size=size, mode="constant", cval=beyond)
+        return found
+
+    near = reached(start >= threshold, beyond=False)
+    unknown = reached(np.isnan(start), beyond=True)
+    cells: dict[Regime, Mask] = {"initiation": ~near & ~unknown, "continuation": near}
+    if values.shape[-3] > 1:
+        grown = reached(_grown(values[..., -2, :, :], start, threshold), beyond=False)
+        cells |= {"growth": grown, "advection": near & ~grown}
+    return cells
+
+
+def _grown(before: NDArray[np.float64], now: NDArray[np.float64], threshold: float) -> Mask:
+    """Return the cells (..., rows, columns) of storms that have more cells than in the frame before.
+
+    Only cells that are known in both frames are compared.
+    """
+    from scipy.ndimage import label
+
+    frames = [values.reshape(-1, *values.shape[-2:]) >= threshold for values in (before, now)]
+    touching = np.zeros((3, 3, 3), np.int8)
+    touching[1] = 1  # within a frame, cells that share a corner
+    storms, count = label(frames[0] | frames[1], touching)
+    known = ~(np.isnan(before) | np.isnan(now)).reshape(storms.shape)
+    earlier, later = (np.bincount(storms[events & known], minlength=count + 1) for events in frames)
+    grown: Mask = frames[1] & (later > earlier)[storms]
+    return grown.reshape(now.shape)

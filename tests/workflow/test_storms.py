@@ -36,7 +36,12 @@ EXPERIMENT = {
         "patience": None,
     },
     "scoring": {
-        "metrics": ["csi_0.5", "pod_0.5_initiation", "pod_0.5_continuation", "csi_0.5_continuation_lead_3"],
+        "metrics": [
+            "csi_0.5",
+            "pod_0.5_initiation",
+            "pod_0.5_continuation",
+            "csi_0.5_growth_lead_3",
+        ],
         "intervals": {"block_days": 1.0},
     },
     "models": [
@@ -88,4 +93,4 @@ def test_where_no_storm_is_near_the_last_frame_foresees_none(storms):
                     there += [event & (sequence[start, row, column] == 1), event]
     assert table["last_frame", "pod_0.5_initiation"] == 0
     assert table["last_frame", "pod_0.5_continuation"] == pytest.approx((there[0] / there[1]).mean(), rel=1e-6)
-    assert np.isfinite(table["radar", "csi_0.5_continuation_lead_3"])
+    assert np.isfinite(table["radar", "csi_0.5_growth_lead_3"])

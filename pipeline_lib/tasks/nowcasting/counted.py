@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline_lib.errors import ScoreError
 from pipeline_lib.metrics import METRICS
-from pipeline_lib.skill.regimes import Regime
+from pipeline_lib.skill.regimes import TRENDS, Regime
 from pipeline_lib.tasks.nowcasting.options import Interior, ScoringOptions
 
 BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED = "balanced", "entropy", "events", "fractions", "parted"
@@ -47,6 +47,11 @@ class Counted:
     temperature: bool
     retrieved: tuple[float, ...] | None
     interior: Interior
+
+    @property
+    def seen(self) -> int:
+        """How many of the frames before a forecast tell its regimes."""
+        return 2 if any(regime in TRENDS for _, regime in self.parted) else 1
 
     def cut(self, frames: NDArray[Any]) -> NDArray[Any]:
         """Return the part of frames (..., rows, columns) that is counted."""

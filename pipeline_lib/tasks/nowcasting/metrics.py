@@ -3,7 +3,8 @@
 Counts are summed over the starts of forecasts, a score is made of the sums at each lead, and the metric is the mean of
 these over leads (Shi et al. 2017, arXiv:1706.03458), or the score at one lead where its name ends in ``_lead_*``.
 Scores of events also come for a part of the cells: ``csi_0.5_initiation`` where there was no event around at the start,
-``csi_0.5_continuation`` where there was one (:mod:`pipeline_lib.skill.regimes`).
+``csi_0.5_growth`` and ``csi_0.5_advection`` where storms were growing or not, ``csi_0.5_continuation`` where there were
+any (:mod:`pipeline_lib.skill.regimes`).
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def score_stores(
     -------
     xarray.Dataset
         With dimensions (time, lead) the sums of :mod:`pipeline_lib.skill` over the cells that have a true value, those
-        of thresholds with the threshold in their name, and with the regime of the frame that was seen last if they are
+        of thresholds with the threshold in their name, and with the regime that the frames seen last tell if they are
         of its cells alone; with (time, spectrum_lead, ring) the power spectra of forecast and truth at some leads.
 
     Raises
@@ -78,8 +78,8 @@ def score_stores(
         If a forecast has no finite value where there is a true one.
     """
     forecast, truth = product[VARIABLE], _truth(product[VARIABLE], dataset, where)
-    starts, places = _futures(product, dataset, where)
     counted, scale = counted_by(options), _scale(truth)
+    starts, places = _futures(product, dataset, counted.seen, where)
     counted.check(*truth.shape[1:])
     rain = None if counted.retrieved is None else _retrieved(product, dataset, where)
     noise = float(truth.attrs.get(NOISE_BELOW, 0.0))
@@ -89,13 +89,15 @@ def score_stores(
     parts, samples = [], []
     at_once = max(1, _BYTES // (8 * math.prod(forecast.shape[1:])))
     for part in np.array_split(np.arange(len(starts)), -(-len(starts) // at_once)):
-        needed = np.unique([places[part, 0] - 1, *places[part].T])
+        last = places[part, :1] - np.arange(counted.seen, 0, -1)
+        needed = np.unique([*last.T, *places[part].T])
         near, at = truth.isel(time=needed).load(), np.searchsorted(needed, places[part])
         true = counted.cut(near.values[at])
         found = counted.cut(forecast.isel(time=starts[part]).values).astype(np.float64)
         valid = np.isfinite(true) & without_noise(true, noise)
         _require_finite(found, valid, times[part], where)
-        parts.append(_counts(found, true, valid, near[at[:, 0] - 1], counted, scale))
+        seen = near.isel(time=xr.DataArray(np.searchsorted(needed, last), dims=("start", "seen")))
+        parts.append(_counts(found, true, valid, seen, counted, scale))
         if rain is not None:
             true_rain = rain.isel(time=needed).values[at]
             bound = _bound(product, near["time"].values, where).values[at]
@@ -110,9 +112,9 @@ def score_stores(
 
 
 def _counts(
-    found: Values, true: NDArray[Any], valid: Mask, start: xr.DataArray, counted: Counted, scale: RainScale | None
+    found: Values, true: NDArray[Any], valid: Mask, seen: xr.DataArray, counted: Counted, scale: RainScale | None
 ) -> dict[str, Values]:
-    """Count what scores forecasts (start, lead, y, x) that saw the whole frames ``start`` (start, y, x) last."""
+    """Count what scores forecasts (start, lead, y, x) that saw the whole frames ``seen`` (start, seen, y, x) last."""
     sums: dict[str, Values] = {**error_sums(found, true, valid), **moment_sums(found, true, valid)}
     sums["frames"] = np.asarray(valid.any(axis=(-2, -1)), np.float64)
     if counted.entropy:
@@ -127,17 +129,18 @@ def _counts(
         rates = scale.to_rate(found), scale.to_rate(np.where(valid, true, 0.0))
         sums["rain_squared_error"] = error_sums(*rates, valid)["squared_error"]
     if counted.temperature:
-        span = TemperatureScale.of_attributes(start.attrs, where="scoring.metrics").span
+        span = TemperatureScale.of_attributes(seen.attrs, where="scoring.metrics").span
         sums["temperature_squared_error"] = span**2 * sums["squared_error"]
     for threshold in counted.thresholds:
         limit = _limit(threshold, scale, true)
         outcomes = contingency(found, true, [limit], valid)
         sums |= {name + suffix(threshold): values[..., 0] for name, values in outcomes.items()}
-    for threshold, regime in counted.parted:
+    for threshold in sorted({threshold for threshold, _ in counted.parted}):
         limit = _limit(threshold, scale, true)
-        cells = regime_cells(start.values, limit, box=int(start.attrs.get(BOX_CELLS, 1)))[regime]
-        outcomes = contingency(found, true, [limit], valid & counted.cut(cells)[:, None])
-        sums |= {name + suffix(threshold, regime): values[..., 0] for name, values in outcomes.items()}
+        cells = regime_cells(seen.values, limit, box=int(seen.attrs.get(BOX_CELLS, 1)))
+        for regime in (regime for at, regime in counted.parted if at == threshold):
+            outcomes = contingency(found, true, [limit], valid & counted.cut(cells[regime])[:, None])
+            sums |= {name + suffix(threshold, regime): values[..., 0] for name, values in outcomes.items()}
     for threshold, window in counted.fractions:
         limit = _limit(threshold, scale, true)
         fractions = fraction_sums(found, true, [limit], [window], valid)
@@ -196,9 +199,15 @@ def _limit(threshold: float, scale: RainScale | None, true: NDArray[Any]) -> flo
     return float(true.dtype.type(threshold if scale is None else scale.to_share(threshold)))
 
 
-def _futures(product: xr.Dataset, dataset: xr.Dataset, where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the starts all of whose frames lie in the test, and the place (start, lead) of each future frame."""
+def _futures(
+    product: xr.Dataset, dataset: xr.Dataset, seen: int, where: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the starts all of whose frames lie in the test, and the place (start, lead) of each future frame.
+
+    ``seen`` frames are needed up to the start, or as many as the model sees.
+    """
     told = product[VARIABLE].attrs
+    seen = max(seen, told["seen"])
     known = product[KNOWN].values.astype(np.bool_) if KNOWN in product.coords else None
     step = told["step_minutes"]
     rows = Rows.of(dataset, told["forecast_of"], step_minutes=step, missing=told["missing"], known=known)
@@ -208,11 +217,11 @@ def _futures(product: xr.Dataset, dataset: xr.Dataset, where: str) -> tuple[NDAr
         raise ScoreError("starts from times that the dataset does not hold", where=where, fix="predict again")
     leads = product.sizes["lead"]
     # What is seen lies in the test as well: frames of another split may have been learned from.
-    starts = np.flatnonzero((rows.after[places] >= leads) & (rows.before[places] >= told["seen"] - 1))
+    starts = np.flatnonzero((rows.after[places] >= leads) & (rows.before[places] >= seen - 1))
     logger.info("%s: %s; %d forecasts, %d of them scored", where, rows.told(), len(places), len(starts))
     if not starts.size:
         raise ScoreError(
-            f"no forecast of {leads} frames from {told['seen']} lies in the test with all of them"
+            f"no forecast of {leads} frames from {seen} lies in the test with all of them"
             f" ({rows.told()}, {len(places)} forecasts)",
             where=where,
             fix="choose another test, or other limits in training.missing and training.step_minutes",

@@ -11,6 +11,7 @@ from pipeline_lib.errors import ConfigError, DataError, ScoreError
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.rain import HKO7
 from pipeline_lib.score.gate import InvalidRunError
+from pipeline_lib.skill.regimes import REGIMES
 from pipeline_lib.tasks.nowcasting import Nowcasting
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.nowcasting.score import score_stores
@@ -86,20 +87,22 @@ def test_metrics_are_those_of_plain_loops_over_the_starts_with_a_future(stores):
     assert sum(counts.cells.values.ravel()) == len(valid)
 
 
-def test_regimes_are_counted_apart_by_the_frame_that_was_seen_last(stores):
+def test_regimes_are_counted_apart_by_the_frames_that_were_seen_last(stores):
     product, dataset = stores
-    # One storm at most in a frame, and boxes of one cell: most cells are far from it.
+    # One storm in a frame, in every other frame a new one, and boxes of one cell: most cells are far from it.
     frames, rng = np.zeros_like(dataset.echo.values), np.random.default_rng(1)
-    for frame in frames:
-        frame[tuple(rng.integers(0, SIDE, 2))] = 1
+    for number in range(0, len(frames), 2):
+        row, column = rng.integers(1, SIDE, 2)
+        frames[number, row, column] = frames[number + 1 : number + 2, row - 1, column] = 1
     frames[:, 0, 0] = np.nan
     dataset = dataset.assign(echo=(dataset.echo.dims, frames, {"units": "1"}))
-    names = [f"{score}_0.5_{regime}" for score in ("csi", "pod", "far") for regime in ("initiation", "continuation")]
+    names = [f"{score}_0.5_{regime}" for score in ("csi", "pod", "far") for regime in REGIMES]
     counts, _, _ = scored(product, dataset, names)
     times = dataset.time.values
-    starts = [i for i in range(len(times) - LEADS) if times[i + LEADS] - times[i] == LEADS * STEP]
+    # Growth takes a frame before the one that was seen last.
+    starts = [i for i in range(1, len(times) - LEADS) if times[i + LEADS] - times[i - 1] == (LEADS + 1) * STEP]
     assert counts.time.values.tolist() == times[starts].tolist()
-    expected = np.zeros((2, 4, len(starts), LEADS))
+    expected = {regime: np.zeros((4, len(starts), LEADS)) for regime in REGIMES}
     for number, i in enumerate(starts):
         for row, column in np.ndindex(SIDE, SIDE):
             around = [
@@ -109,13 +112,20 @@ def test_regimes_are_counted_apart_by_the_frame_that_was_seen_last(stores):
             ]
             if np.nanmax(around) < 0.5 and np.isnan(around).any():
                 continue
-            regime = int(np.nanmax(around) >= 0.5)
+            storm, before = (np.argwhere(frames[j] == 1) for j in (i, i - 1))
+            # A storm of one cell has not grown if it was there before, or beside.
+            moved = len(storm) and len(before) and abs(storm[0] - before[0]).max() <= 1
+            regimes = ["initiation"]
+            if np.nanmax(around) >= 0.5:
+                regimes = ["continuation", "advection" if moved else "growth"]
             for lead in range(LEADS):
                 true, yes = frames[i + 1 + lead, row, column], product.forecast.values[i, lead, row, column] >= 0.5
                 if not np.isnan(true):
-                    expected[regime, [[3, 2], [1, 0]][int(yes)][int(true)], number, lead] += 1
+                    for regime in regimes:
+                        expected[regime][[[3, 2], [1, 0]][int(yes)][int(true)], number, lead] += 1
     outcomes = ("hits", "false_alarms", "misses", "correct_negatives")
-    for regime, table in zip(("initiation", "continuation"), expected, strict=True):
+    for regime, table in expected.items():
+        assert table.any()
         for outcome, values in zip(outcomes, table, strict=True):
             np.testing.assert_array_equal(counts[f"{outcome}_0.5_{regime}"], values)
     assert "hits_0.5" not in counts
@@ -279,7 +289,7 @@ def test_what_cannot_be_scored_is_told(stores):
 
 
 @pytest.mark.parametrize(
-    "name", ["csi_x", "csi_", "fss_2", "fss_2_4", "frame_mse_3", "csi_2_lead_0", "pod_1_2", "csi_2_growth"]
+    "name", ["csi_x", "csi_", "fss_2", "fss_2_4", "frame_mse_3", "csi_2_lead_0", "pod_1_2", "csi_2_decay"]
 )
 def test_names_that_mean_nothing_are_told(name):
     with pytest.raises(ConfigError, match="unknown metric"):
