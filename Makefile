@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system system-slurm demo full dynamics all test test-slow test-gates test-kill test-mutations test-soak test-crate test-assimilation test-pysteps test-conda test-slurm lint format reference dry-run report clean
+.PHONY: help install install-dev system system-slurm demo full dynamics nowcasting all test test-slow test-gates test-kill test-mutations test-soak test-crate test-assimilation test-pysteps test-conda test-slurm lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -46,6 +46,12 @@ DYNAMICS := lorenz63-forecast binn-forecast binn-forecast-rk4 binn-forecast-nois
 dynamics: install  ## Every experiment on simulated systems at full size (many hours on two cores)
 	set -e; for name in $(DYNAMICS); do $(SNAKEMAKE) --config "experiments=[\"$$name\"]" -- all; done
 
+NOWCASTING := nowcast-growth cloud-cover wind wind-vector persiann persiann-advection deeprain nowcast-knmi \
+  nowcast-moving-digits nowcast-moving-digits-plus
+
+nowcasting: install  ## Every experiment on nowcasts and forecasts at a site at full size (hours on two cores)
+	set -e; for name in $(NOWCASTING); do $(SNAKEMAKE) --config "experiments=[\"$$name\"]" -- all; done
+
 all: install  ## Everything that config/config.yaml names
 	$(SNAKEMAKE)
 
@@ -62,7 +68,7 @@ test: install-dev  ## The test suite (about a quarter of an hour on two cores)
 test-slow: install-dev  ## Tests that take minutes
 	$(RUN) python -m pytest -m slow
 
-test-gates: install-dev  ## What full-size experiments must show; runs what make dynamics has not
+test-gates: install-dev  ## What full-size experiments must show; runs what make dynamics and make nowcasting have not
 	$(RUN) python -m pytest -m gates -n 0 tests/gates
 
 test-slurm: install-dev  ## Runs and faults on a real Slurm cluster on this machine (needs root and make system-slurm)

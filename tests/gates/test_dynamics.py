@@ -5,29 +5,13 @@ Each experiment is run to its report in this folder unless its results are there
 
 from __future__ import annotations
 
-import os
-import subprocess
-from functools import cache
-from pathlib import Path
-
 import pytest
 import xarray as xr
 
 from pipeline_lib.io.manifest import read_manifest
-from pipeline_lib.score.tables import read_leaderboard
-from tests.workflow.project import ROOT, environment
+from tests.gates.results import FOLDER, scores
 
 pytestmark = pytest.mark.gates
-FOLDER = Path(os.environ.get("GYRE_PROJECT", ROOT))
-
-
-@cache
-def scores(experiment: str, metric: str) -> dict[str, float]:
-    """Values of a metric by competitor, after running what is not there yet."""
-    command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(FOLDER), "--cores", "all"]
-    subprocess.run([*command, "--config", f'experiments=["{experiment}"]', "--", "all"], env=environment(), check=True)
-    table = read_leaderboard(FOLDER / "results" / experiment / "leaderboard.csv")
-    return table[table["metric"] == metric].set_index("model")["value"].to_dict()
 
 
 def test_networks_that_are_flows_learn_the_flow_and_a_linear_map_does_not():
