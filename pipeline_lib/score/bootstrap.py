@@ -62,11 +62,21 @@ def summable(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def block_length(times: NDArray[np.datetime64], block_days: float) -> int:
-    """Return the block length as a number of dates: ``block_days`` over the usual distance of two dates."""
+    """Return the block length as a number of dates: how many there usually are from one on, within ``block_days``.
+
+    Dates may come in groups, as starts of forecasts do of which some in each sequence have a future: the distance of
+    two neighbours would make a block longer than it should be, the mean distance one over a gap of months shorter.
+    """
     if times.size < 2:
         return 1
-    step = float(np.median(np.diff(times) / np.timedelta64(1, "D")))
-    return max(1, round(block_days / step))
+    step = float(np.median(np.diff(times).astype("timedelta64[ns]").astype(float)))
+    length = block_days * float(np.timedelta64(1, "D") / np.timedelta64(1, "ns"))
+    since = (times - times[0]).astype("timedelta64[ns]").astype(float)
+    whole = np.flatnonzero(since + length <= since[-1] + step)
+    if not whole.size:
+        return max(1, round(length / step))
+    dates = np.searchsorted(since, since[whole] + length) - whole
+    return max(1, round(float(np.median(dates))))
 
 
 def block_weights(dates: int, block: int, *, resamples: int, seed: int) -> NDArray[np.float64]:

@@ -2,8 +2,10 @@
 
 Zhang et al. (2017, arXiv:1702.04517) ask for scores of the initiation of storms apart from those of growth and
 advection. Initiation is where no event is in the box or in the boxes around it at the start (derived from the group's
-earlier work). What tells growth from advection is not published; ours is whether the storms around have become larger
-with the last frame that was seen, storms being areas that touch in one of the last two frames or from one to the other.
+earlier work). What tells growth from advection is not published; ours is whether a storm around has become larger by
+a tenth with the last frame that was seen. Less than that, cells cannot tell: a storm that is only carried covers some
+more or some fewer of them. A storm is what touches in one of the last two frames or from one to the other; one that
+moves by more than its own width is taken as new, and new ones grow.
 
 Regimes are told by what was seen, not by what comes: each is a part of the cells, in which events can happen or not
 and be foreseen or not, so that all four outcomes are counted.
@@ -20,9 +22,13 @@ Mask = NDArray[np.bool_]
 Regime = Literal["initiation", "continuation", "growth", "advection"]
 REGIMES: tuple[Regime, ...] = get_args(Regime)
 """``initiation``: no event at the start in the box or in those around it. ``continuation``: an event in one of them; of
-these, ``growth`` where a storm around has grown, ``advection`` where none has."""
+these, ``growth`` where a storm around has grown, ``advection`` where none has. What a storm does that is cut, by the
+border or where nothing is known, cannot be told: cells around it are in neither."""
 TRENDS: tuple[Regime, ...] = ("growth", "advection")
 """Regimes that two frames tell."""
+
+_GROWTH = 1.1
+"""Cells of a storm that grows, over those that it had in the frame before; ours."""
 
 BOX_CELLS = "box_cells"
 """Attribute of a variable: cells along a side of the boxes that its values stand for, each with one cell in its middle;
@@ -47,7 +53,8 @@ def regime_cells(seen: ArrayLike, threshold: float, *, box: int = 1) -> dict[Reg
     -------
     dict
         Boolean frames (..., rows, columns) by regime; of one frame, initiation and continuation alone. A cell is in
-        none if no event is known around it but not all boxes around are known, as at the border of a frame.
+        none if no event is known around it but not all boxes around are known, as at the border of a frame. It is
+        neither in growth nor in advection where a storm around is cut.
     """
     from scipy.ndimage import maximum_filter
 
@@ -64,23 +71,26 @@ def regime_cells(seen: ArrayLike, threshold: float, *, box: int = 1) -> dict[Reg
     unknown = reached(np.isnan(start), beyond=True)
     cells: dict[Regime, Mask] = {"initiation": ~near & ~unknown, "continuation": near}
     if values.shape[-3] > 1:
-        grown = reached(_grown(values[..., -2, :, :], start, threshold), beyond=False)
-        cells |= {"growth": grown, "advection": near & ~grown}
+        grown, cut = (reached(storms, beyond=False) for storms in _storms(values[..., -2, :, :], start, threshold))
+        cells |= {"growth": grown & ~cut, "advection": near & ~grown & ~cut}
     return cells
 
 
-def _grown(before: NDArray[np.float64], now: NDArray[np.float64], threshold: float) -> Mask:
-    """Return the cells (..., rows, columns) of storms that have more cells than in the frame before.
+def _storms(before: NDArray[np.float64], now: NDArray[np.float64], threshold: float) -> tuple[Mask, Mask]:
+    """Return the cells (..., rows, columns) of storms that have grown since the frame before, and of those cut."""
+    from scipy.ndimage import binary_dilation, label
 
-    Only cells that are known in both frames are compared.
-    """
-    from scipy.ndimage import label
-
-    frames = [values.reshape(-1, *values.shape[-2:]) >= threshold for values in (before, now)]
+    earlier, later = (values.reshape(-1, *values.shape[-2:]) for values in (before, now))
+    events = earlier >= threshold, later >= threshold
     touching = np.zeros((3, 3, 3), np.int8)
     touching[1] = 1  # within a frame, cells that share a corner
-    storms, count = label(frames[0] | frames[1], touching)
-    known = ~(np.isnan(before) | np.isnan(now)).reshape(storms.shape)
-    earlier, later = (np.bincount(storms[events & known], minlength=count + 1) for events in frames)
-    grown: Mask = frames[1] & (later > earlier)[storms]
-    return grown.reshape(now.shape)
+    storms, count = label(events[0] | events[1], touching)
+    sizes = [np.bincount(storms[event], minlength=count + 1) for event in events]
+    inside = np.zeros_like(events[1])
+    inside[:, 1:-1, 1:-1] = True
+    edge = binary_dilation(np.isnan(earlier) | np.isnan(later), touching) | ~inside
+    cut = np.zeros(count + 1, np.bool_)
+    cut[np.unique(storms[edge])] = True
+    grown = (sizes[1] > _GROWTH * sizes[0]) & ~cut
+    found: list[Mask] = [(events[1] & these[storms]).reshape(now.shape) for these in (grown, cut)]
+    return found[0], found[1]

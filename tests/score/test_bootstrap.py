@@ -163,6 +163,16 @@ def test_block_length_counts_dates() -> None:
     assert block_length(days(30, step=5), 10.0) == 2
     assert block_length(days(30, step=30), 10.0) == 1
     assert block_length(days(1), 10.0) == 1
+    assert block_length(days(15), 20.0) == 20
+
+
+def test_a_block_of_a_sequence_has_as_many_dates_as_a_sequence_has_starts() -> None:
+    first = np.datetime64("2000-01-01", "ns") + np.arange(40) * np.timedelta64(12, "h")
+    starts = (first[:, None] + np.array([150, 240, 330]) * np.timedelta64(1, "m")).ravel()
+    assert block_length(starts, 0.5) == 3
+    assert block_length(starts, 1.0) == 6
+    two_seasons = np.concatenate([days(60), days(60) + np.timedelta64(200, "D")])
+    assert block_length(two_seasons, 10.0) == 10
 
 
 def test_fewer_than_two_blocks_give_no_interval() -> None:

@@ -10,14 +10,15 @@ from hypothesis.extra.numpy import arrays
 
 from pipeline_lib.skill.regimes import REGIMES, regime_cells
 
-FRAMES = arrays(np.float64, (2, 2, 9, 11), elements=st.sampled_from([0.0, 0.0, 0.0, 0.0, 0.5, 1.0, np.nan]))
+FRAMES = arrays(np.float64, (2, 2, 9, 11), elements=st.sampled_from([*[0.0] * 16, 0.5, 0.5, 1.0, np.nan]))
 """Two forecasts, two frames seen."""
 
 
-def growing(before: np.ndarray, now: np.ndarray, threshold: float) -> set[tuple[int, int]]:
-    """The cells of storms that have grown, by walking from cell to cell through both frames."""
+def storms_of(before: np.ndarray, now: np.ndarray, threshold: float) -> tuple[set, set]:
+    """The cells of storms that have grown, and of those that are cut, by walking from cell to cell in both frames."""
     left = {place for place in np.ndindex(now.shape) if before[place] >= threshold or now[place] >= threshold}
-    found = set()
+    known = {place for place in np.ndindex(now.shape) if not np.isnan(before[place]) and not np.isnan(now[place])}
+    grown, cut = set(), set()
     while left:
         storm, edge = set(), {left.pop()}
         while edge:
@@ -25,15 +26,18 @@ def growing(before: np.ndarray, now: np.ndarray, threshold: float) -> set[tuple[
             storm.add(place)
             near = {(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & left
             edge, left = edge | near, left - near
-        compared = [place for place in storm if not np.isnan(before[place]) and not np.isnan(now[place])]
-        if sum(now[place] >= threshold for place in compared) > sum(before[place] >= threshold for place in compared):
-            found |= {place for place in storm if now[place] >= threshold}
-    return found
+        around = {(row + i, column + j) for row, column in storm for i in (-1, 0, 1) for j in (-1, 0, 1)}
+        cells, cells_before = (sum(frame[place] >= threshold for place in storm) for frame in (now, before))
+        if not around <= known:
+            cut |= storm
+        elif cells > 1.1 * cells_before:
+            grown |= storm
+    return grown, cut
 
 
-def regimes_of(frame: np.ndarray, grown: set[tuple[int, int]], place: tuple[int, int], threshold: float, box: int):
+def regimes_of(frame: np.ndarray, storms: tuple[set, set], place: tuple[int, int], threshold: float, box: int):
     """The regimes of a cell, by looking at each cell up to one box away."""
-    row, column = place
+    (row, column), (grown, cut) = place, storms
     unknown, near = False, []
     for i in range(row - box, row + box + 1):
         for j in range(column - box, column + box + 1):
@@ -42,7 +46,7 @@ def regimes_of(frame: np.ndarray, grown: set[tuple[int, int]], place: tuple[int,
             elif frame[i, j] >= threshold:
                 near.append((i, j))
     if near:
-        return {"continuation", "growth" if grown.intersection(near) else "advection"}
+        return {"continuation"} | (set() if cut & set(near) else {"growth" if grown & set(near) else "advection"})
     return set() if unknown else {"initiation"}
 
 
@@ -52,9 +56,9 @@ def test_each_cell_is_in_the_regimes_that_the_boxes_around_tell(frames, threshol
     found = regime_cells(frames, threshold, box=box)
     assert tuple(found) == REGIMES
     for forecast, (before, now) in enumerate(frames):
-        grown = growing(before, now, threshold)
+        storms = storms_of(before, now, threshold)
         for place in np.ndindex(now.shape):
-            expected = regimes_of(now, grown, place, threshold, box)
+            expected = regimes_of(now, storms, place, threshold, box)
             assert {name for name in found if found[name][forecast][place]} == expected
     alone = regime_cells(frames[:, 1:], threshold, box=box)
     assert {name: cells.tolist() for name, cells in alone.items()} == {
@@ -69,6 +73,32 @@ def test_a_storm_that_only_moves_does_not_grow():
     found = regime_cells(frames, 0.5)
     assert found["advection"][2:9, 1:8].sum() == found["continuation"][2:9, 1:8].sum() == 25
     assert found["growth"][12:, 12:].sum() == found["continuation"][12:, 12:].sum() == 20
+
+
+@settings(max_examples=30)
+@given(
+    radius=st.floats(5, 9),
+    centre=st.tuples(st.floats(14, 16), st.floats(14, 16)),
+    moved=st.tuples(st.floats(-1, 1), st.floats(-1, 1)),
+)
+def test_a_round_storm_that_moves_by_parts_of_a_cell_does_not_grow(radius, centre, moved):
+    rows, columns = np.indices((31, 31))
+    frames = np.stack(
+        [np.hypot(rows - centre[0] - i * moved[0], columns - centre[1] - i * moved[1]) <= radius for i in (0, 1)]
+    ).astype(float)
+    found = regime_cells(frames, 0.5)
+    assert not found["growth"].any()
+    assert (found["advection"] == found["continuation"]).all()
+
+
+def test_what_a_storm_at_the_border_does_is_not_known():
+    frames = np.zeros((2, 20, 20))
+    frames[1, 0:3, 8:10] = frames[0, 0:2, 8:10] = 1
+    frames[0, 10:12, 8:10] = frames[1, 10:13, 8:10] = 1
+    found = regime_cells(frames, 0.5)
+    assert not found["growth"][:5].any()
+    assert not found["advection"].any()
+    assert found["growth"][9:14, 7:11].all()
 
 
 @pytest.mark.parametrize("box", [1, 3, 5])

@@ -92,7 +92,7 @@ def test_regimes_are_counted_apart_by_the_frames_that_were_seen_last(stores):
     # One storm in a frame, in every other frame a new one, and boxes of one cell: most cells are far from it.
     frames, rng = np.zeros_like(dataset.echo.values), np.random.default_rng(1)
     for number in range(0, len(frames), 2):
-        row, column = rng.integers(1, SIDE, 2)
+        row, column = rng.integers(3, SIDE - 2, 2)
         frames[number, row, column] = frames[number + 1 : number + 2, row - 1, column] = 1
     frames[:, 0, 0] = np.nan
     dataset = dataset.assign(echo=(dataset.echo.dims, frames, {"units": "1"}))
