@@ -232,6 +232,8 @@ def _run_facts(competitor: Competitor) -> list[tuple[str, str]]:
         for name, value in content.get("learned", {}).items():
             values = value if isinstance(value, list) else [value]
             said.append(f"{name} = {' '.join(f'{v:{_LEARNED}}' for v in values)}")
+        if dry := content.get("too_dry", {}).get("train"):
+            said.append(f"{dry:,} windows left out as too dry")
         if run.history is not None and len(run.history):
             said.append(f"{len(run.history)} epochs")
         if "best_epoch" in content:

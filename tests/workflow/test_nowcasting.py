@@ -16,7 +16,7 @@ from pipeline_lib.io.identifier import carried_by
 from pipeline_lib.io.manifest import read_manifest
 from tests.workflow.project import gyre, snakemake, write_simulated_project
 
-SEEN, LEADS, LENGTH = 3, 4, 8
+SEEN, LEADS, LENGTH, WET = 3, 4, 8, 0.05
 SIMULATION = {
     "simulation": "moving_digits",
     "step_hours": 3.0,
@@ -39,6 +39,7 @@ EXPERIMENT = {
         "leads": LEADS,
         "step_minutes": 180,
         "stride": 2,
+        "wet": WET,
         "loss": "cross_entropy",
         "batch_size": 8,
         "max_epochs": 1,
@@ -120,6 +121,16 @@ def test_an_online_competitor_has_the_same_weights_and_follows_each_sequence(now
     changed = abs(still.forecast - follows.forecast).values.max(axis=(1, 2, 3)) > 1e-5
     # Seven frames of a sequence make a window: the last of its three forecasts has learned from it.
     np.testing.assert_array_equal(changed, ages == SEEN + LEADS - 1)
+
+
+def test_windows_that_are_too_dry_are_counted_and_told(nowcasts):
+    ds = opened(nowcasts / "data/digits-that-move/dataset/2000-01.json", "dataset")
+    sequences = ds.image.sel(time=slice("2000-01-01", "2000-01-20")).values.reshape(-1, LENGTH, 24 * 24)
+    shares = (sequences > 0).mean(axis=2)
+    dry = sum(part[i : i + SEEN + LEADS].max() < WET for part in shares for i in range(LENGTH - SEEN - LEADS + 1))
+    content = read_manifest(nowcasts / "results/nowcasts/convlstm/seed0/model.json", kind="model").content
+    assert 0 < dry == content["too_dry"]["train"] == 40 - content["windows"]["train"]
+    assert f"{dry} windows left out as too dry" in (nowcasts / "results/nowcasts/report.html").read_text()
 
 
 def test_what_learns_nothing_cannot_follow_frames(nowcasts, tmp_path):

@@ -94,7 +94,9 @@ def product(
     out = _described(forecasts, ds, starts, model.spec, content)
     add_retrieved(out, VARIABLE, trained, ds, tail=tail)
     known_attrs = {"long_name": "whether a frame should have a value here", "units": "1"}
-    out = out.assign_coords({KNOWN: (out[VARIABLE].dims[2:], rows.known.astype(np.int8), known_attrs)})
+    out = out.assign_coords(
+        {KNOWN: (out[VARIABLE].dims[2:], rows.known[model.spec.inputs[0].name].astype(np.int8), known_attrs)}
+    )
     out.attrs = {"title": "Forecasts", "facts": facts, "in_order": content.get("online") is not None}
     return out
 
@@ -116,8 +118,9 @@ def _rows(ds: xr.Dataset, spec: ModelSpec, content: Mapping[str, Any]) -> Rows:
     if found != (expected := (sizes["channels"], sizes["height"], sizes["width"])):
         what = f"frames are {found}, the model was trained on {expected}"
         raise DataError(what, where=name, fix="cut or regrid them")
-    known = unpacked_cells(content["known_cells"], found[1:]) if "known_cells" in content else None
-    return Rows.of(ds, name, step_minutes=content["step_minutes"], missing=content["missing"], known=known)
+    names = [variable.name for variable in spec.inputs]
+    known = unpacked_cells(content["known_cells"], ds) if "known_cells" in content else None
+    return Rows.of(ds, names, step_minutes=content["step_minutes"], missing=content["missing"], known=known)
 
 
 def _facts(rows: Rows, tail: int, seen: int, step_minutes: float) -> dict[str, Any]:

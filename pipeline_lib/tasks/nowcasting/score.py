@@ -208,10 +208,10 @@ def _futures(
     """
     told = product[VARIABLE].attrs
     seen = max(seen, told["seen"])
-    known = product[KNOWN].values.astype(np.bool_) if KNOWN in product.coords else None
-    step = told["step_minutes"]
-    rows = Rows.of(dataset, told["forecast_of"], step_minutes=step, missing=told["missing"], known=known)
-    rows.require_step(step, where=told["forecast_of"])
+    name, step = told["forecast_of"], told["step_minutes"]
+    known = {name: product[KNOWN].values.astype(np.bool_)} if KNOWN in product.coords else None
+    rows = Rows.of(dataset, [name], step_minutes=step, missing=told["missing"], known=known)
+    rows.require_step(step, where=name)
     places = np.searchsorted(dataset["time"].values, product["time"].values).clip(max=dataset.sizes["time"] - 1)
     if not np.array_equal(dataset["time"].values[places], product["time"].values):
         raise ScoreError("starts from times that the dataset does not hold", where=where, fix="predict again")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import math
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,65 +17,69 @@ from pipeline_lib.errors import DataError
 
 __all__ = ["Index", "Mask", "Rows", "known_cells", "packed_cells", "unpacked_cells"]
 
-_MAP = 3
-"""Axes of the frames of a variable: time, rows, columns."""
+_MAP, _VOLUME = 3, 4
+"""Axes of frames (time, rows, columns), and of those with levels (time, level, rows, columns)."""
 
 
 @dataclass(frozen=True)
 class Rows(TimesInRow):
-    """Frames in a row, one step apart, of one sequence, none of them lacking too much.
+    """Frames in a row, one step apart, of one sequence, none of them lacking too much of any variable.
 
     Attributes
     ----------
     known
-        Cells (y, x) that a frame should have: the others never have a value.
+        Cells of each variable, (y, x) or (level, y, x), that a frame should have: the others never have a value.
     """
 
-    known: Mask = field(kw_only=True)
+    known: Mapping[str, Mask] = field(kw_only=True)
 
     @classmethod
     def of(
-        cls, ds: xr.Dataset, variable: str, *, step_minutes: float, missing: float, known: Mask | None = None
+        cls,
+        ds: xr.Dataset,
+        variables: Sequence[str],
+        *,
+        step_minutes: float,
+        missing: float,
+        known: Mapping[str, Mask] | None = None,
     ) -> Rows:
-        """Find the rows of a variable.
+        """Find the rows of frames that one or several variables make.
 
         Parameters
         ----------
         ds
-            Frames (time, y, x); with ``age`` (time,), time steps since the start of the sequence, of several ones.
-        variable
-            The frames to forecast.
+            Holds them; with ``age`` (time,), time steps since the start of the sequence, of several ones.
+        variables
+            What is forecast (time, y, x), then what is seen beside it, with levels or without.
         step_minutes
             Minutes between two frames of a row.
         missing
-            Share of the known cells that a frame may lack.
+            Share of the known cells that a frame may lack, of each variable.
         known
-            Cells (y, x) that a frame should have; without it, those that one of these frames has.
+            Cells of each variable that a frame should have; without it, those that one of these frames has.
 
         Raises
         ------
         DataError
-            If the variable holds no frames, they have other cells, or no cell ever has a value.
+            If a variable holds no frames, they have other cells, or no cell ever has a value.
         """
-        frames = ds[variable]
-        if frames.ndim != _MAP:
-            raise DataError(f"has dimensions {frames.dims}", where=variable, fix="give frames (time, y, x)")
-        known = known_cells(frames) if known is None else known
-        if known.shape != frames.shape[1:]:
-            raise DataError(
-                f"frames are {frames.shape[1:]}, the model was trained on {known.shape}",
-                where=variable,
-                fix="cut or regrid them",
-            )
-        whole = np.zeros(len(frames), dtype=np.bool_)
-        for part, values in time_blocks(frames):
-            whole[part] = np.isfinite(values)[:, known].mean(axis=1) >= 1 - missing
+        whole, cells = np.ones(ds.sizes["time"], dtype=np.bool_), {}
+        for name in variables:
+            frames = ds[name]
+            if frames.ndim != _MAP and (frames.ndim != _VOLUME or name == variables[0]):
+                raise DataError(f"has dimensions {frames.dims}", where=name, fix="give frames (time, y, x)")
+            cells[name] = known_cells(frames) if known is None else known[name]
+            if cells[name].shape != frames.shape[1:]:
+                what = f"frames are {frames.shape[1:]}, the model was trained on {cells[name].shape}"
+                raise DataError(what, where=name, fix="cut or regrid them")
+            for part, values in time_blocks(frames):
+                whole[part] &= np.isfinite(values)[:, cells[name]].mean(axis=1) >= 1 - missing
         before, after, usual = linked(ds, whole, step_minutes=step_minutes)
-        return cls(before, after, usual, known=known)
+        return cls(before, after, usual, known=cells)
 
 
 def known_cells(frames: xr.DataArray) -> Mask:
-    """Return the cells (y, x) that one of the frames (time, y, x) has.
+    """Return the cells (..., y, x) that one of the frames (time, ..., y, x) has.
 
     Raises
     ------
@@ -88,12 +94,17 @@ def known_cells(frames: xr.DataArray) -> Mask:
     return known
 
 
-def packed_cells(known: Mask) -> str:
-    """Return cells as text, row by row, for a manifest."""
-    return base64.b64encode(zlib.compress(np.packbits(known).tobytes())).decode("ascii")
+def packed_cells(known: Mapping[str, Mask]) -> dict[str, str]:
+    """Return the cells of each variable as text, row by row, for a manifest."""
+    packed = {name: zlib.compress(np.packbits(cells).tobytes()) for name, cells in known.items()}
+    return {name: base64.b64encode(cells).decode("ascii") for name, cells in packed.items()}
 
 
-def unpacked_cells(text: str, shape: tuple[int, int]) -> Mask:
-    """Return the cells (y, x) that :func:`packed_cells` wrote."""
-    bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
-    return np.unpackbits(bits, count=shape[0] * shape[1]).astype(np.bool_).reshape(shape)
+def unpacked_cells(packed: Mapping[str, str], ds: xr.Dataset) -> dict[str, Mask]:
+    """Return the cells of each variable that :func:`packed_cells` wrote, whose frames are those of a dataset."""
+    cells = {}
+    for name, text in packed.items():
+        shape = ds[name].shape[1:]
+        bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
+        cells[name] = np.unpackbits(bits, count=math.prod(shape)).astype(np.bool_).reshape(shape)
+    return cells

@@ -69,7 +69,10 @@ def train(request: TrainingRequest) -> None:
         raise ConfigError(f"{title} has no weights that could follow frames", where="training.online", fix=fix)
     plain = training.model_dump(mode="json")
     rules = {name: plain[name] for name in ("step_minutes", "stride", "missing", "loss", "online")}
-    found = {name: len(split.starts) for name, split in zip(("train", "validation"), splits, strict=True)}
+    windows, too_dry = (
+        dict(zip(("train", "validation"), numbers, strict=True))
+        for numbers in ([len(split.starts) for split in splits], [split.too_dry for split in splits])
+    )
     keep(
         request,
         network,
@@ -77,7 +80,7 @@ def train(request: TrainingRequest) -> None:
         task="nowcasting",
         sizes=sizes,
         scaling=train.scaling,
-        facts={**rules, "windows": found, "known_cells": packed_cells(train.known), **retrieval},
+        facts={**rules, "windows": windows, "too_dry": too_dry, "known_cells": packed_cells(train.known), **retrieval},
         beside=beside,
     )
 

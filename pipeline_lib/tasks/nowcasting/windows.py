@@ -228,16 +228,19 @@ class SplitFrames:
     starts
         Last frame that each window sees.
     known
-        Cells (y, x) that a frame should have.
+        Cells of each input that a frame should have.
     training
         Length of the windows.
+    too_dry
+        Windows that were left out for lack of echoes.
     """
 
     ds: xr.Dataset
     scaling: Mapping[str, tuple[float, float]]
     starts: Index
-    known: Mask
+    known: Mapping[str, Mask]
     training: TrainingOptions
+    too_dry: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -274,7 +277,7 @@ def find_windows(
     training: TrainingOptions,
     split: Literal["train", "validation"],
     *,
-    known: Mask | None = None,
+    known: Mapping[str, Mask] | None = None,
 ) -> SplitFrames:
     """Return the frames of the days of a split, and where windows start in them.
 
@@ -287,7 +290,7 @@ def find_windows(
     split
         Whose days.
     known
-        Cells (y, x) that a frame should have; without it, those that one of these frames has.
+        Cells of each input that a frame should have; without it, those that one of these frames has.
 
     Raises
     ------
@@ -297,18 +300,21 @@ def find_windows(
     start, end = request.train if split == "train" else request.validation
     ds = open_days(request.of("dataset"), start, end)
     name = request.inputs[0]
-    rows = Rows.of(ds, name, step_minutes=training.step_minutes, missing=training.missing, known=known)
-    rows.require_step(training.step_minutes, where=name)
+    step_minutes = training.step_minutes
+    rows = Rows.of(ds, request.inputs, step_minutes=step_minutes, missing=training.missing, known=known)
+    rows.require_step(step_minutes, where=name)
     starts = rows.starts(seen=training.seen, leads=training.leads)
     wet = _wet(ds[name], starts, training)
+    too_dry = int((~wet).sum())
     told = f"{rows.told()}: {len(starts)} windows"
     if training.wet:
-        told += f", {int((~wet).sum())} of them too dry"
+        told += f", {too_dry} of them too dry"
     logger.info("%s: %s", split, told)
     if not wet.any():
         fix = "choose more days, fewer frames, or other limits in training.missing and training.wet"
         raise DataError(f"no window of {training.seen} + {training.leads} frames is left: {told}", where=split, fix=fix)
-    return SplitFrames(ds, scaling_of(request.inputs, request.statistics), starts[wet], rows.known, training)
+    scaling = scaling_of(request.inputs, request.statistics)
+    return SplitFrames(ds, scaling, starts[wet], rows.known, training, too_dry)
 
 
 def _wet(frames: xr.DataArray, starts: Index, training: TrainingOptions) -> NDArray[np.bool_]:

@@ -103,7 +103,7 @@ def stored_model(tmp_path: Path, name: str, options: dict, **more: object) -> Ma
         inputs={},
         training={},
         code="test",
-        extra={**facts, "known_cells": packed_cells(np.ones((SIDE, SIDE), np.bool_))},
+        extra={**facts, "known_cells": packed_cells({"echo": np.ones((SIDE, SIDE), np.bool_)})},
     )
 
 
@@ -158,7 +158,7 @@ def test_a_training_holds_no_record_in_memory(tmp_path):
         ds = record(length, tmp_path)
 
         def work() -> None:
-            Rows.of(ds, "echo", step_minutes=5, missing=0.1)
+            Rows.of(ds, ["echo"], step_minutes=5, missing=0.1)
             mapped(ds, SCALING, tmp_path)
 
         return peak(work)

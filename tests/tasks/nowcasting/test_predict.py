@@ -57,7 +57,7 @@ def stored(folder: Path, network: torch.nn.Module, online: OnlineOptions | None)
             "missing": 0.1,
             "loss": "squared",
             "online": online and online.model_dump(mode="json"),
-            "known_cells": packed_cells(np.ones((SIDE, SIDE), np.bool_)),
+            "known_cells": packed_cells({"echo": np.ones((SIDE, SIDE), np.bool_)}),
         },
     )
 

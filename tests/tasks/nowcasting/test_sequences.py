@@ -65,40 +65,63 @@ def test_starts_are_those_that_a_loop_finds(made, seen, leads, stride, restarts)
             expected.append(i)
     if not (np.diff(minutes) == 5).any():
         with pytest.raises(DataError, match="no two frames are 5 minutes apart"):
-            Rows.of(ds, "echo", step_minutes=5, missing=0.25).require_step(5, where="echo")
-    rows = Rows.of(ds, "echo", step_minutes=5, missing=0.25)
+            Rows.of(ds, ["echo"], step_minutes=5, missing=0.25).require_step(5, where="echo")
+    rows = Rows.of(ds, ["echo"], step_minutes=5, missing=0.25)
     assert rows.starts(seen=seen, leads=leads, stride=stride).tolist() == expected
     lacking_too_much = sum(not whole(i) for i in range(len(made)))
     assert rows.told() == f"{len(made)} frames, {lacking_too_much} of them incomplete"
 
 
-@given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))
-def test_cells_are_text_and_back(cells):
-    np.testing.assert_array_equal(unpacked_cells(packed_cells(cells), cells.shape), cells)
+@given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))), st.integers(1, 3))
+def test_cells_are_text_and_back(cells, levels):
+    volume = np.stack([cells, *[~cells] * (levels - 1)])
+    ds = xr.Dataset({"echo": (("time", "y", "x"), cells[None]), "rain": (("time", "z", "y", "x"), volume[None])})
+    back = unpacked_cells(packed_cells({"echo": cells, "rain": volume}), ds)
+    np.testing.assert_array_equal(back["echo"], cells)
+    np.testing.assert_array_equal(back["rain"], volume)
+
+
+def test_a_frame_without_what_is_seen_beside_it_is_incomplete():
+    ds = radar([0, 5, 10, 15], [0, 0, 0, 0])
+    volume = np.ones((4, 3, 2, 10), np.float32)
+    volume[:, :, :, :4] = np.nan  # the second radar reaches less far
+    volume[1, :2] = np.nan
+    ds = ds.assign(volume=(("time", "z", "y", "x"), volume))
+    rows = Rows.of(ds, ["echo", "volume"], step_minutes=5, missing=0.1)
+    assert rows.told() == "4 frames, 1 of them incomplete"
+    assert rows.starts(seen=2, leads=0).tolist() == [3]
+    assert Rows.of(ds, ["echo", "volume"], step_minutes=5, missing=0.7).starts(seen=1, leads=0).size == 4
+    elsewhere = ds.assign(volume=ds.volume * np.nan)
+    told = Rows.of(elsewhere, ["echo", "volume"], step_minutes=5, missing=0.1, known=rows.known).told()
+    assert told == "4 frames, 4 of them incomplete"
+    with pytest.raises(DataError, match=r"volume: has dimensions .* give frames"):
+        Rows.of(ds, ["volume", "echo"], step_minutes=5, missing=0.1)
 
 
 def test_cells_of_the_training_are_asked_for_though_no_frame_of_the_test_has_them():
     ds = radar([0, 5, 10], [0, 0, 0])
     ds.echo[:, :, :2] = np.nan
-    own = Rows.of(ds, "echo", step_minutes=5, missing=0.1)
+    own = Rows.of(ds, ["echo"], step_minutes=5, missing=0.1)
     assert own.starts(seen=1, leads=0).tolist() == [0, 1, 2]
     known = np.ones((2, 10), np.bool_)
     known[:, 9] = False
-    asked = Rows.of(ds, "echo", step_minutes=5, missing=0.1, known=known)
+    asked = Rows.of(ds, ["echo"], step_minutes=5, missing=0.1, known={"echo": known})
     assert not asked.starts(seen=1, leads=0).size
     assert asked.told() == "3 frames, 3 of them incomplete"
     # A cell that the training did not know may be there or not.
-    more = Rows.of(radar([0, 5], [0, 0]), "echo", step_minutes=5, missing=0, known=known & (np.arange(10) < 5))
+    more = Rows.of(
+        radar([0, 5], [0, 0]), ["echo"], step_minutes=5, missing=0, known={"echo": known & (np.arange(10) < 5)}
+    )
     assert more.starts(seen=1, leads=0).tolist() == [0, 1]
     with pytest.raises(DataError, match=r"frames are \(2, 10\), the model was trained on \(3, 10\)"):
-        Rows.of(ds, "echo", step_minutes=5, missing=0.1, known=np.ones((3, 10), np.bool_))
+        Rows.of(ds, ["echo"], step_minutes=5, missing=0.1, known={"echo": np.ones((3, 10), np.bool_)})
 
 
 def test_frames_that_are_none_are_refused():
     ds = radar([0, 5, 10], [0, 0, 0])
     with pytest.raises(DataError, match="holds no value at any time"):
-        Rows.of(ds.assign(echo=ds.echo * np.nan), "echo", step_minutes=5, missing=0.1)
+        Rows.of(ds.assign(echo=ds.echo * np.nan), ["echo"], step_minutes=5, missing=0.1)
     with pytest.raises(DataError, match=r"has dimensions .* give frames"):
-        Rows.of(ds.isel(x=0), "echo", step_minutes=5, missing=0.1)
+        Rows.of(ds.isel(x=0), ["echo"], step_minutes=5, missing=0.1)
     with pytest.raises(DataError, match="no two frames are 6 minutes apart, most are 5"):
-        Rows.of(ds, "echo", step_minutes=6, missing=0.1).require_step(6, where="echo")
+        Rows.of(ds, ["echo"], step_minutes=6, missing=0.1).require_step(6, where="echo")
