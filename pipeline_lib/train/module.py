@@ -19,7 +19,8 @@ from pipeline_lib.train.problem import Batch, Batches, Problem
 from pipeline_lib.train.seeds import torch_seed
 from pipeline_lib.train.share import Share
 
-_ADAM: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8}
+_SQUARED, _EPSILON = 0.999, 1e-8
+"""Of Adam: share of the mean squared gradient that is kept, and what is added to its root."""
 
 
 def learning_rate(options: LoopOptions, step: int, total: int) -> float:
@@ -31,7 +32,7 @@ def learning_rate(options: LoopOptions, step: int, total: int) -> float:
         return options.learning_rate
     if options.schedule == "steps":
         passed = sum(step >= milestone * total for milestone in options.milestones)
-        return options.learning_rate * 0.1**passed
+        return options.learning_rate * float(options.factor**passed)
     return options.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(total - warm, 1)))
 
 
@@ -209,10 +210,13 @@ class TrainingModule(pl.LightningModule):
 
 
 def _optimizer(network: nn.Module, options: LoopOptions) -> torch.optim.Optimizer:
-    common: dict[str, Any] = {"lr": options.learning_rate, "weight_decay": options.weight_decay, "fused": True}
+    common: dict[str, Any] = {"lr": options.learning_rate, "weight_decay": options.weight_decay}
     if options.optimizer == "sgd":
-        return torch.optim.SGD(network.parameters(), momentum=options.momentum, **common)
-    return torch.optim.AdamW(network.parameters(), **_ADAM, **common)
+        return torch.optim.SGD(network.parameters(), momentum=options.momentum, fused=True, **common)
+    if options.optimizer == "rmsprop":
+        return torch.optim.RMSprop(network.parameters(), alpha=options.memory, **common)
+    betas = options.momentum, _SQUARED
+    return torch.optim.AdamW(network.parameters(), betas=betas, eps=_EPSILON, fused=True, **common)
 
 
 MAPS = 4

@@ -159,25 +159,45 @@ def test_learning_rate_of_every_step():
     steps = rates(schedule="steps", warm_up=0.1, milestones=(0.75, 0.5))
     np.testing.assert_allclose(steps[10:], np.repeat([2.0, 0.2, 0.02], [40, 25, 25]))
     np.testing.assert_allclose(rates(total=8, schedule="steps"), [2.0] * 4 + [0.2] * 2 + [0.02] * 2)
+    np.testing.assert_allclose(rates(total=4, schedule="steps", factor=0.7), [2.0, 2.0, 1.4, 0.98])
     with pytest.raises(ValidationError, match="less than 1"):
         LoopOptions(milestones=[0.5, 1.0])
 
 
-def test_stochastic_gradient_descent_takes_the_steps_of_its_formula():
+def sgd(x, g, v, s, step):
     """v <- m v + g + w x, x <- x - r v."""
-    options = LoopOptions(optimizer="sgd", learning_rate=0.5, momentum=0.8, weight_decay=0.1)
+    v.mul_(0.8).add_(g + 0.1 * x)
+    return x - 0.5 * v
+
+
+def adam(x, g, v, s, step):
+    """v <- m v + (1 - m) g, s <- 0.999 s + 0.001 g^2, x <- x (1 - r w) - r v / sqrt(s), both without bias."""
+    v.mul_(0.8).add_(0.2 * g)
+    s.mul_(0.999).add_(0.001 * g**2)
+    return x * (1 - 0.5 * 0.1) - 0.5 * (v / (1 - 0.8**step)) / ((s / (1 - 0.999**step)).sqrt() + 1e-8)
+
+
+def rmsprop(x, g, v, s, step):
+    """s <- a s + (1 - a) (g + w x)^2, x <- x - r (g + w x) / sqrt(s)."""
+    g = g + 0.1 * x
+    s.mul_(0.7).add_(0.3 * g**2)
+    return x - 0.5 * g / (s.sqrt() + 1e-8)
+
+
+@pytest.mark.parametrize("formula", [sgd, adam, rmsprop])
+def test_optimizers_take_the_steps_of_their_formulas(formula):
+    options = LoopOptions(optimizer=formula.__name__, learning_rate=0.5, momentum=0.8, memory=0.7, weight_decay=0.1)
     network = torch.nn.Linear(3, 2).double()
     module = TrainingModule(
         network, SegmentationProblem(tiny_problem.options(), *[tiny_problem.arrays()] * 2, seed=0), options, 0
     )
     optimizer = module.configure_optimizers()
     expected = [p.detach().clone() for p in network.parameters()]
-    speeds = [torch.zeros_like(p) for p in expected]
-    for step in range(4):
-        for parameter, x, v in zip(network.parameters(), expected, speeds, strict=True):
-            parameter.grad = torch.full_like(parameter, step - 1.0)
-            v.mul_(0.8).add_(step - 1.0 + 0.1 * x)
-            x.sub_(0.5 * v)
+    means = [(torch.zeros_like(p), torch.zeros_like(p)) for p in expected]
+    for step in range(1, 5):
+        for parameter in network.parameters():
+            parameter.grad = torch.full_like(parameter, step - 2.5)
+        expected = [formula(x, step - 2.5, *m, step) for x, m in zip(expected, means, strict=True)]
         optimizer.step()
     torch.testing.assert_close([p.detach() for p in network.parameters()], expected)
 

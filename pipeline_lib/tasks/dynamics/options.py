@@ -37,7 +37,7 @@ class TrainingOptions(LoopOptions):
     """Standard deviation, in the unit of the states, of white noise that is added once to the states of training and
     validation: a model that learns from observations. The test stays as it is."""
     # One choice more than the loop has, which never sees it.
-    optimizer: Literal["adam", "sgd", "levenberg_marquardt"] = "adam"  # type: ignore[assignment]
+    optimizer: Literal["adam", "sgd", "rmsprop", "levenberg_marquardt"] = "adam"  # type: ignore[assignment]
     """Adam, or stochastic gradient descent with ``momentum``. ``levenberg_marquardt`` fits all windows at once, in
     float64 and on the CPU, in up to ``max_epochs`` iterations: for networks of a few hundred parameters. It is not
     interrupted ahead of a time limit; it starts again."""
