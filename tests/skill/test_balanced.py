@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given
+from sklearn.metrics import mean_absolute_error, mean_squared_error
 
 from pipeline_lib.rain import HKO7, RainScale
 from pipeline_lib.skill.balanced import (
@@ -39,6 +40,25 @@ def test_sums_are_those_of_a_loop(case):
                 absolute += weight(HKO7.to_rate(t)) * abs(p - t)
         assert sums["balanced_squared_error"][frame] == pytest.approx(squared, rel=1e-12)
         assert sums["balanced_absolute_error"][frame] == pytest.approx(absolute, rel=1e-12)
+
+
+@given(cases)
+def test_scores_are_the_weighted_errors_of_scikit_learn(case):
+    """B-MSE and B-MAE are sums over the cells of a frame: scikit-learn's weighted means times the weights."""
+    forecast, truth, valid = case
+    frames = [f for f in range(len(truth)) if valid[f].any()]
+    squared, absolute = [], []
+    for f in frames:
+        p, t = forecast[f][valid[f]], truth[f][valid[f]]
+        weights = np.array([weight(rate) for rate in HKO7.to_rate(t)])
+        squared.append(weights.sum() * mean_squared_error(t, p, sample_weight=weights))
+        absolute.append(weights.sum() * mean_absolute_error(t, p, sample_weight=weights))
+    sums = {name: values.sum() for name, values in balanced_errors(forecast, truth, HKO7, valid).items()}
+    if frames:
+        assert balanced_mse(sums) == pytest.approx(np.mean(squared), rel=1e-9)
+        assert balanced_mae(sums) == pytest.approx(np.mean(absolute), rel=1e-9)
+    else:
+        assert np.isnan(balanced_mse(sums))
 
 
 @pytest.mark.parametrize("scale", [HKO7, RainScale(200, 1.6, -10, 70)])
