@@ -80,6 +80,8 @@ class FlowExtrapolation(Nowcaster):
         Values below are noise: 0 takes their place.
     response
         Stretches the values before, and is undone after the forecast.
+    motion_of
+        Channel whose flow is sought, if it is not that of the frames that are moved, 0.
     """
 
     def __init__(
@@ -92,8 +94,10 @@ class FlowExtrapolation(Nowcaster):
         weights: Sequence[float] = (1.0,),
         weakest: float = 0.0,
         response: ArctanResponse | None = None,
+        motion_of: int = 0,
     ) -> None:
         super().__init__()
+        self.motion_of = motion_of
         self.leads, self.flow, self.advect, self.grey = leads, flow, advect, grey
         self.weights, self.weakest, self.response = tuple(weights), weakest, response
 
@@ -102,7 +106,8 @@ class FlowExtrapolation(Nowcaster):
         seen = frames[:, -1 - len(self.weights) :, 0]
         seen = torch.where(seen < self.weakest, 0, seen)
         seen = self.response.stretch(seen) if self.response else seen
-        flow = self._mean_flow(self.grey * seen)
+        moving = frames[:, -1 - len(self.weights) :, self.motion_of] if self.motion_of else seen
+        flow = self._mean_flow(self.grey * moving)
         forecast = self.advect(seen[:, -1], flow, self.leads)
         return self.response.undo(forecast) if self.response else forecast
 

@@ -82,6 +82,10 @@ class OpticalFlow(FrameModel):
         grey: float = Field(default=255.0, gt=0)
         """Grey values per unit of the frames, for the damping; that of 8-bit images by default."""
 
+        motion_of: int = Field(default=0, ge=0)
+        """Channel that the flow is found in, 0 for what is forecast. A mask says little of how it moves; what is seen
+        beside it, levels one after the other, comes in standard deviations from its mean."""
+
         @field_validator("window")
         @classmethod
         def _odd(cls, window: int) -> int:
@@ -104,6 +108,12 @@ class OpticalFlow(FrameModel):
                 where="optical_flow",
                 fix="let the task show more frames",
             )
+        if options.motion_of >= frames.channels:
+            raise ConfigError(
+                f"{options.motion_of} is beyond the last of {frames.channels} channels, which count from 0",
+                where="optical_flow.motion_of",
+                fix="name a channel that is seen",
+            )
         check_depth(options.levels, frames.height, frames.width, where="levels")
         if options.method == "farneback":
             settings = FarnebackSettings(
@@ -118,4 +128,5 @@ class OpticalFlow(FrameModel):
                 deviation=options.deviation,
             )
         advect = follow_trajectories if options.advection == "trajectories" else warp_repeatedly
-        return FlowExtrapolation(frames.leads, flow, partial(advect, outside=options.outside), grey=options.grey)
+        moved = partial(advect, outside=options.outside)
+        return FlowExtrapolation(frames.leads, flow, moved, grey=options.grey, motion_of=options.motion_of)

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.extrapolations import ArctanResponse
 from pipeline_lib.models.registry import MODELS
-from pipeline_lib.motion.advection import warp_repeatedly
+from pipeline_lib.motion.advection import follow_trajectories, warp_repeatedly
+from pipeline_lib.motion.farneback import FarnebackSettings, farneback_flow
 from pipeline_lib.motion.variational import VariationalSettings, variational_flow
 from tests.motion.scenes import blobs, interior, root_mean_square
 
@@ -84,6 +85,18 @@ def test_a_batch_is_each_by_itself_and_only_the_first_channel_counts(way):
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-4)
 
 
+def test_a_mask_moves_as_the_echoes_beside_it():
+    echoes = moving((1.5, -0.8), 0, SEEN)
+    mask = torch.zeros_like(echoes)
+    mask[:, :, :, 30:, 20:] = 1  # says nothing of how it moves: it stands still
+    seen = torch.cat((mask, echoes / echoes.std()), dim=2)
+    forecast = network("optical_flow", {"motion_of": 1, "grey": 64}, channels=2).forecast(seen)
+    flow = farneback_flow(64 * seen[:, -2, 1], 64 * seen[:, -1, 1], FarnebackSettings())
+    torch.testing.assert_close(forecast, follow_trajectories(mask[:, -1, 0], flow, LEADS, outside="zero"))
+    still = network("optical_flow", {}, channels=2).forecast(seen)
+    assert (forecast - still).abs().mean() > 0.01
+
+
 def test_variants_weigh_the_last_flows():
     """Against flows that are added up one by one."""
     draw = np.random.default_rng(3)
@@ -140,6 +153,8 @@ def test_frames_that_a_model_cannot_take_are_refused():
         network("optical_flow", {}, seen=1)
     with pytest.raises(ConfigError, match="cannot be halved 3 times"):
         network("optical_flow", {}, size=(8, 8))
+    with pytest.raises(ConfigError, match="1 is beyond the last of 1 channels"):
+        network("optical_flow", {"motion_of": 1})
     with pytest.raises(ValidationError, match="odd"):
         MODELS.get("optical_flow").Options(window=4)
     with pytest.raises(ValidationError, match="not below"):
