@@ -54,7 +54,12 @@ class ShallowWaterForcing(StateModel, FittedModel):
                  " walls: networks that fit less well pass through a state with a strong jet. Which of the two holds"
                  " the flow depends on the fit; both hold the water.", confidence="verified"),
         ),
-        limits=("For states of the simulation shallow_water only.", "The wind is that of the training."),
+        limits=(
+            "For states of the simulation shallow_water only.",
+            "The wind is that of the training.",
+            "Momentum is that of the published code, in which the gradient of the kinetic energy counts twice: du/dt"
+            " holds -2 u du/dx, the equations of shallow water -u du/dx.",
+        ),
     )  # fmt: skip
 
     class Options(BaseOptions):

@@ -1,8 +1,12 @@
 """Wind-driven shallow water in a closed basin: the model whose forcing Brajard et al. learn (arXiv:1903.07358).
 
-    du/dt =  (f + zeta) v - d/dx[(u^2 + v^2) / 2 + g h] + theta_u
-    dv/dt = -(f + zeta) u - d/dy[(u^2 + v^2) / 2 + g h] + theta_v
+    du/dt =  (f + zeta) v - d/dx[u^2 + v^2 + g h] + theta_u
+    dv/dt = -(f + zeta) u - d/dy[u^2 + v^2 + g h] + theta_v
     dh/dt = -d/dx[u (H + h)] - d/dy[v (H + h)]
+
+The equations of shallow water have (u^2 + v^2) / 2 in the brackets. Here the kinetic energy counts twice, as in the
+published code of the authors: where there is nothing but u(x), du/dt is -2 u du/dx. It stays so because states, and
+what was learned from them, are to be those of that code.
 
 on a C-grid: h at the centre of a cell, u on its east face, v on its south face, vorticity at its south-eastern corner;
 beyond the basin every field, the vorticity too, is 0. So u in the last column and v in the first row lie on walls.

@@ -242,3 +242,13 @@ def test_other_sources_have_their_equations_too():
         stages.append(tendency(state[0] + share * 0.05 * stages[-1]))
     expected = state[0] + 0.05 * (stages[0] + 2 * stages[1] + 2 * stages[2] + stages[3]) / 6
     np.testing.assert_allclose(found, [expected, state[1]], atol=1e-13)
+
+
+def test_numbers_that_are_not_learned_are_not_drawn():
+    """They are not among the weights: a stored model would predict with others."""
+    with pytest.raises(ValidationError, match=r"draw 0.1 with learn: false: leave draw out, or give numbers in values"):
+        GeneratedPde.Options(learn=False, draw=0.1)
+    first, second = (made(learn=False, seed=seed) for seed in (0, 1))
+    second.load_state_dict(first.state_dict())
+    state = stored(start())
+    assert torch.equal(first.advance(state, None)[0], second.advance(state, None)[0])

@@ -265,3 +265,13 @@ def test_single_precision_and_other_devices():
     torch.testing.assert_close(single.double(), double, rtol=1e-4, atol=1e-4)
     far = integrate(model.to("meta"), state.to("meta"), dt=1800.0, steps=1, scheme=Leapfrog())
     assert far.device.type == "meta"
+
+
+def test_the_gradient_of_the_kinetic_energy_counts_twice_as_in_the_published_code():
+    """Where there is nothing but u = a x, advection would be -u u_x."""
+    model = ShallowWater(STILL, theta=no_forcing)
+    rate, x = 1e-6, STILL.spacing * torch.arange(1, STILL.size + 1, dtype=torch.float64)
+    state = torch.zeros(3, STILL.size, STILL.size, dtype=torch.float64)
+    state[0] = rate * x
+    found = model(state, 0.0)[0, :, :-1]  # the last column is a wall
+    torch.testing.assert_close(found, (-2 * state[0] * rate)[:, :-1], rtol=1e-12, atol=0)

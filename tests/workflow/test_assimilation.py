@@ -22,6 +22,7 @@ SIMULATION = {
     },
 }
 TRUTH = {"name": "truth", "model": "known_dynamics"}
+FEW = {"assimilation": {"members": 30}}
 WINDOWS = {"assimilation": {"window": 48}}
 EXPERIMENT = {
     "title": "Tiny twin",
@@ -34,17 +35,17 @@ EXPERIMENT = {
         "test": ["2000-02-01", "2000-02-02"],
         "gap_days": 0,
     },
-    "training": {"horizon": 1, "assimilation": {"members": 30}},
+    "training": {"horizon": 1},
     "scoring": {"intervals": {"block_days": 1.0}},
     "models": [
-        TRUTH,
-        {**TRUTH, "name": "smoother", "training": {"assimilation": {"method": "enrts"}}},
+        {**TRUTH, "training": FEW},
+        {**TRUTH, "name": "smoother", "training": {"assimilation": {"method": "enrts", "members": 30}}},
         {
             **TRUTH,
             "name": "variational",
             "training": {"assimilation": {"method": "strong_4dvar", "window": 50, "start": "truth"}},
         },
-        {"name": "analog", "model": "analog", "options": {"catalogue": 300, "neighbours": [8]}},
+        {"name": "analog", "model": "analog", "options": {"catalogue": 300, "neighbours": [8]}, "training": FEW},
         {"name": "interpolation", "model": "time_interpolation", "training": WINDOWS},
         {
             "name": "solver",

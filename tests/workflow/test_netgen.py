@@ -84,6 +84,7 @@ def product_of(folder, name):
 def test_free_runs_go_from_the_first_to_the_last_state_of_each_trajectory(ensembles):
     ds, product = states_of(ensembles), product_of(ensembles, "theory")
     assert product.free_run_age.values.tolist() == [*range(STATES)] * TRAJECTORIES
+    assert product.free_run_age.attrs["run_steps"] == STATES
     np.testing.assert_allclose(product.free_run[::STATES], ds.state[::STATES], rtol=1e-12)
     assert abs(product.free_run[STATES - 1] - ds.state[STATES - 1]).max() > 1e-3
 

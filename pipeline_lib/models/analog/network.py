@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,6 +66,11 @@ class AnalogStep(Forecaster):
         """Take the number of analogs that forecasts consecutive states (time, dimension) best, up to ``horizon``.
 
         By mean forecasts, also where forecasts are drawn: the choice is no matter of chance.
+
+        Raises
+        ------
+        DataError
+            If forecasts blow up with each.
         """
         errors = {}
         self._sampled = False
@@ -72,11 +78,20 @@ class AnalogStep(Forecaster):
             self.neighbours.fill_(count)
             errors[count] = forecast_error(self, states, horizon)
             logger.info("%d analogs: validation rmse %.4g", count, errors[count])
-        self.neighbours.fill_(min(errors, key=errors.__getitem__))
+        finite = [count for count in errors if math.isfinite(errors[count])]
+        if not finite:
+            raise DataError("no number of analogs gives finite forecasts", where="analog.neighbours")
+        self.neighbours.fill_(min(finite, key=errors.__getitem__))
         self._sampled = self._options.sampled
 
     def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - has none
-        """Return the next state."""
+        """Return the next state, which is NaN where a state is so far off that its distances are no numbers."""
+        known = (4 * state.square().sum(dim=1)).isfinite()  # squares of differences are at most twice both squares
+        if not known.all():
+            found = torch.full_like(state, torch.nan)
+            if known.any():
+                found[known] = self.advance(state[known], memory)[0]
+            return found, memory
         index = self._nearest(state.detach(), int(self.neighbours))
         near, after = self.states[index], self.successors[index]
         squares = (near - state[:, None]).square().sum(dim=-1)

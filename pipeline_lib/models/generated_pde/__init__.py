@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
@@ -75,7 +75,8 @@ class GeneratedPde(StateModel):
         values: dict[str, float] = Field(default_factory=dict)
         """Other values of constants; of unknown numbers, where their training starts."""
         draw: float = Field(0.0, ge=0)
-        """Standard deviation of what the seed adds to the starts of unknown numbers that are not in ``values``."""
+        """Standard deviation of what the seed adds to the starts of unknown numbers that are not in ``values``; 0 where
+        they are not learned."""
         learn: bool = True
         """Whether unknown numbers are learned, or stay where they start."""
         lengths: dict[str, float] = Field(default_factory=dict)
@@ -109,6 +110,13 @@ class GeneratedPde(StateModel):
                 if value <= 0:
                     raise ValueError(f"the scale {value:g} of {name} is not positive")
             return scales
+
+        @model_validator(mode="after")
+        def _drawn_to_learn(self) -> GeneratedPde.Options:
+            # What is not learned is not stored with the weights, and would be drawn anew at each prediction.
+            if self.draw and not self.learn:
+                raise ValueError(f"draw {self.draw:g} with learn: false: leave draw out, or give numbers in values")
+            return self
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -9,6 +11,22 @@ from pydantic import Field, model_validator
 from pipeline_lib.options import Options
 from pipeline_lib.score.options import MetricOptions
 from pipeline_lib.tasks.dynamics.options import TrainingOptions as DynamicsOptions
+
+_ENSEMBLES = frozenset({"enkf", "etkf", "enks", "enrts"})
+_SERVES: Mapping[str, tuple[frozenset[str], str]] = MappingProxyType(
+    {
+        "members": (_ENSEMBLES, "has no members"),
+        "inflation": (_ENSEMBLES, "has no members to inflate"),
+        "model_error": (_ENSEMBLES, "adds no random error to its forecasts"),
+        "localisation": (_ENSEMBLES - {"enrts"}, "is not localised"),
+        "lag": (frozenset({"enks"}), "knows no lag"),
+        "background_factor": (frozenset({"3dvar"}), "has no covariance that stays the same"),
+        "iterations": (frozenset({"strong_4dvar", "weak_4dvar"}), "does not iterate"),
+        "minimiser": (frozenset({"weak_4dvar"}), "is not minimised by {value}"),
+        "model_weight": (frozenset({"weak_4dvar"}), "does not weigh the model against observations"),
+    }
+)
+"""Methods that an option serves, and what is to be said of the others: an option without effect misleads."""
 
 
 class MethodOptions(Options):
@@ -19,22 +37,25 @@ class MethodOptions(Options):
     too; smoother of Rauch, Tung and Striebel, a backward pass after the stochastic filter; variational, one time after
     another with the covariance of the training states, or over a window with an exact model or one that may err."""
     members: int = Field(default=100, ge=2)
-    """Of an ensemble."""
+    """Of an ensemble; of no effect otherwise, and refused, as is whatever else a method does not use."""
     inflation: float = Field(default=1.0, gt=0)
     """Factor on the deviations of the members from their mean, before each analysis."""
     localisation: float | None = Field(default=None, gt=0)
     """Half-width, in sites of a ring, of the taper on covariances; of ``enks`` also on those with past states. Null for
     none."""
     model_error: float = Field(default=0.0, ge=0)
-    """Standard deviation, in the unit of the states, of the random error that is added after each time step."""
+    """Standard deviation, in the unit of the states, of the random error that is added to the members after each time
+    step."""
     lag: int | None = Field(default=None, ge=0)
     """Of ``enks``: time steps before an observation that it moves; null for all of the window."""
     window: int | None = Field(default=None, gt=1)
-    """Time steps that are analysed together, each window by itself; null for whole periods."""
+    """Time steps that are analysed together, each window by itself; null for whole periods, not of ``strong_4dvar``:
+    over so long a chaotic flow forgets its start."""
     start: Literal["climatology", "truth"] = "climatology"
-    """Members at the start of a window: drawn like the training states, or around the true state (twins only)."""
+    """What is known at the start of a window: how training states are distributed, or the true state (twins only) with
+    an error. ``weak_4dvar`` has no term for it."""
     start_variance: float = Field(default=0.1, gt=0)
-    """Variance of the members around the true state."""
+    """Variance of that error around the true state: of members, and of the start in ``strong_4dvar``."""
     margin: int = Field(default=0, ge=0)
     """Time steps at both ends of a window whose observations nobody sees. All competitors need the same."""
     background_factor: float = Field(default=1.0, gt=0)
@@ -52,18 +73,38 @@ class MethodOptions(Options):
     """Of ``weak_4dvar``: weight of the model's term against that of the observations, both in normalised states."""
 
     @model_validator(mode="after")
+    def _used(self) -> MethodOptions:
+        for name, (methods, lack) in _SERVES.items():
+            value = getattr(self, name)
+            if value != self._default(name) and self.method not in methods:
+                raise ValueError(f"{self.method} {lack.format(value=value)}: leave {name} out")
+        if self.descent_step != self._default("descent_step") and self.minimiser != "gradient_descent":
+            raise ValueError(f"{self.minimiser} takes steps of its own length: leave descent_step out")
+        if self.method == "weak_4dvar" and self.start == "truth":
+            # The true values would fill the components that nobody observes, and nothing else.
+            raise ValueError("weak_4dvar has no term for what is known at the start: leave start out")
+        if self.start_variance != self._default("start_variance"):
+            if self.start != "truth":
+                raise ValueError(
+                    "there is no error around the true state: leave start_variance out, or set start: truth"
+                )
+            if self.method == "3dvar":
+                raise ValueError("3dvar takes the covariance of the training states: leave start_variance out")
+        return self
+
+    @model_validator(mode="after")
     def _whole(self) -> MethodOptions:
         if self.method == "enks" and self.window is None and self.lag is None:
             raise ValueError("enks over whole periods needs a lag: its cost grows with the square of the length")
         if self.margin and (self.window is None or 2 * self.margin >= self.window):
             raise ValueError(f"margin {self.margin}: needs a window of more than {2 * self.margin} time steps")
-        if self.minimiser != "lbfgs" and self.method != "weak_4dvar":
-            raise ValueError(f"{self.method} is not minimised by {self.minimiser}: leave minimiser out")
-        if self.background_factor != 1.0 and self.method != "3dvar":
-            raise ValueError(f"{self.method} has no covariance that stays the same: leave background_factor out")
-        if self.localisation is not None and self.method not in {"enkf", "etkf", "enks"}:
-            raise ValueError(f"{self.method} is not localised: leave localisation out")
+        if self.method == "strong_4dvar" and self.window is None:
+            raise ValueError("strong_4dvar over whole periods follows one start for too long: set window")
         return self
+
+    @classmethod
+    def _default(cls, name: str) -> object:
+        return cls.model_fields[name].default
 
 
 class TrainingOptions(DynamicsOptions):
@@ -73,6 +114,13 @@ class TrainingOptions(DynamicsOptions):
     """How observations are brought in."""
     prior_loss: float = Field(default=0.1, ge=0)
     """Of networks with a prior: weight of its error on found and true states against the error of the states."""
+
+    @model_validator(mode="after")
+    def _analyses_only(self) -> TrainingOptions:
+        for name in ("free_run", "forecast_steps"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"assimilation makes analyses and stores no forecasts: leave {name} out")
+        return self
 
 
 class ScoringOptions(MetricOptions):

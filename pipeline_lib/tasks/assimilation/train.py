@@ -79,6 +79,9 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
         raise ConfigError(
             f"{request.model} learns from windows of all ages", where="training.from_age", fix="leave it out"
         )
+    if training.loss_scale != TrainingOptions().loss_scale:
+        fix = "leave it out"
+        raise ConfigError(f"{request.model} has a loss of its own", where="training.loss_scale", fix=fix)
     if training.optimizer == "levenberg_marquardt":
         raise ConfigError(
             "fits models that make forecasts", where="training.optimizer", fix="choose adam or sgd to fill windows"

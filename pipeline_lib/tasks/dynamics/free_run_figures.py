@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.style import INK, anomaly_colours, new_figure, panel_grid
 from pipeline_lib.tasks.dynamics.diagnostic_figures import diagnosed, draw_diagnostics
-from pipeline_lib.tasks.dynamics.names import FREE_RUN
+from pipeline_lib.tasks.dynamics.names import FIELD, FREE_RUN
 from pipeline_lib.tasks.dynamics.runs import first_run
 
 _COLUMNS = 3
@@ -83,7 +83,7 @@ def first_runs(context: ReportContext) -> tuple[list[FreeRun], FreeRun]:
 
 
 def _first_field(states: xr.DataArray) -> Values:
-    return np.asarray((states.isel(field=0) if "field" in states.dims else states).values, dtype=np.float64)
+    return np.asarray((states.isel({FIELD: 0}) if FIELD in states.dims else states).values, dtype=np.float64)
 
 
 def draw_attractor(runs: list[FreeRun], truth: FreeRun, *, name: str = "attractor") -> ReportFigure:

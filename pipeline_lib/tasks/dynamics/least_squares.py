@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -54,7 +55,8 @@ def fit_least_squares(
     Returns
     -------
     pandas.DataFrame
-        One row per iteration: epoch, train_loss, val_loss, val_rmse. The parameters kept are those of the least
+        One row per iteration: epoch, train_loss, val_loss, val_rmse. Epoch 0 is the start, which may be the end, too:
+        where the gradient vanishes, or a single evaluation is allowed. The parameters kept are those of the least
         ``val_loss``.
 
     Raises
@@ -69,12 +71,13 @@ def fit_least_squares(
         found = torch.from_numpy(intermediate_result.x.copy())
         kept.note(found, train_loss=scale * 2 * float(intermediate_result.cost) / train.target.numel())
 
-    start = parameters_to_vector(network.parameters()).detach().numpy()
+    start = parameters_to_vector(network.parameters()).detach()
     try:
         with torch.no_grad():
+            kept.note(start.clone(), train_loss=scale * float(misfit(start).square().mean()))
             least_squares(
                 _numpy(misfit),
-                start,
+                start.numpy(),
                 jac=_numpy(misfit.jacobian),
                 x_scale="jac",
                 method="trf",
@@ -86,8 +89,10 @@ def fit_least_squares(
             )
     except ValueError as error:  # of the library, on residuals that are not finite
         raise TrainingError(f"no fit: {error}", where="levenberg_marquardt", fix="set optimizer: adam") from error
-    if kept.vector is not None:
-        vector_to_parameters(kept.vector, network.parameters())
+    if kept.vector is None:
+        what = "no fit: no values give finite forecasts of the validation days"
+        raise TrainingError(what, where="levenberg_marquardt", fix="set optimizer: adam, or a shorter horizon")
+    vector_to_parameters(kept.vector, network.parameters())
     return pd.DataFrame(kept.rows)
 
 
@@ -120,11 +125,12 @@ class _Misfit:
 
 
 class _Best:
-    """The parameters with the least validation loss so far, and the history."""
+    """The parameters with the least validation loss so far, if one was finite, and the history."""
 
     def __init__(self, misfit: Callable[[Tensor], Tensor], scale: float) -> None:
         self._misfit, self._scale = misfit, scale
         self.vector: Tensor | None = None
+        self._least = math.inf
         self.rows: list[dict[str, float]] = []
 
     def note(self, vector: Tensor, *, train_loss: float) -> None:
@@ -132,10 +138,11 @@ class _Best:
         with torch.no_grad():
             error = float(self._misfit(vector).square().mean())
         loss, rmse = self._scale * error, error**0.5
-        if self.vector is None or loss < min(row["val_loss"] for row in self.rows):
-            self.vector = vector
-        self.rows.append({"epoch": len(self.rows) + 1, "train_loss": train_loss, "val_loss": loss, "val_rmse": rmse})
-        logger.info("iteration %d: train loss %.4g, validation rmse %.4g", len(self.rows), train_loss, rmse)
+        if loss < self._least:  # which no NaN is
+            self.vector, self._least = vector, loss
+        epoch = len(self.rows)
+        self.rows.append({"epoch": epoch, "train_loss": train_loss, "val_loss": loss, "val_rmse": rmse})
+        logger.info("iteration %d: train loss %.4g, validation rmse %.4g", epoch, train_loss, rmse)
 
 
 def _numpy(function: Callable[[Tensor], Tensor]) -> Callable[[Values], Values]:

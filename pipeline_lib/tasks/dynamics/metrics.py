@@ -99,14 +99,14 @@ class FreeRunMetric:
 
 @METRICS.register("valid_steps")
 class ValidSteps(FreeRunMetric):
-    """Time steps until a free run loses the truth (error over half the spread of the states)."""
+    """Time steps until a free run loses the truth (error over half the spread of the states, by field)."""
 
     above = "steps_valid"
 
 
 @METRICS.register("stable_share")
 class StableShare(FreeRunMetric):
-    """Share of free runs that stay finite and within three times the range of the truth."""
+    """Share of free runs that stay finite and within three times the range of the truth, in each of its fields."""
 
     bounds = (0.0, 1.0)
     above = "runs_stable"
@@ -114,7 +114,7 @@ class StableShare(FreeRunMetric):
 
 @METRICS.register("stable_steps")
 class StableSteps(FreeRunMetric):
-    """Time steps until a free run leaves the numbers or three times the range of the truth."""
+    """Time steps until a free run leaves the numbers or three times the range of the truth, in any of its fields."""
 
     above = "steps_stable"
 

@@ -14,7 +14,7 @@ from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.forecaster import Forecaster, Rollout
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import number_format, resolve_device
-from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, VARIABLE
+from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, RUN_STEPS, VARIABLE
 
 _SEED = 0
 """Of what a network draws when it begins a forecast."""
@@ -29,8 +29,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         ``forecast`` (time, lead, ...) in the format and unit of the states: what the state is so many steps after
         ``time``, even beyond the end of its trajectory. Leads count from 1. With free runs also ``free_run``
         (time, ...): what the state is at ``time`` in a run that started from the truth ``free_run_age`` (time,) steps
-        before, in the same trajectory; and for each diagnostic of the network ``free_run_<name>`` of that state and
-        ``<name>`` of the true one (time,).
+        before, in the same trajectory, with the length of a whole run as attribute ``run_steps``; and for each
+        diagnostic of the network ``free_run_<name>`` of that state and ``<name>`` of the true one (time,).
 
     Raises
     ------
@@ -75,8 +75,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the state that the forecast starts from"}
     out["lead"].attrs = {"long_name": "time steps since the start of the forecast", "units": "1"}
     if every is not None:
-        attrs = {"units": "1", "long_name": "time steps since the start of the free run"}
-        out[AGE] = ("time", age.astype(np.int32), attrs)
+        told = {"units": "1", "long_name": "time steps since the start of the free run", RUN_STEPS: int(every)}
+        out[AGE] = ("time", age.astype(np.int32), told)
         out = out.assign(_diagnosed(network, flat, found[FREE_RUN], target))
     return out
 

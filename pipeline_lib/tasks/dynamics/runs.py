@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN
+from pipeline_lib.errors import DataError
+from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, RUN_STEPS
 
 
 def diagnosed(product: xr.Dataset) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
@@ -15,13 +16,27 @@ def diagnosed(product: xr.Dataset) -> dict[str, tuple[NDArray[np.float64], NDArr
     return {name: (product[f"{FREE_RUN}_{name}"].values, product[name].values) for name in names}
 
 
+def whole_runs(age: xr.DataArray) -> list[slice]:
+    """Return the times of each free run that neither a period, nor a trajectory, nor the test cuts short.
+
+    Parameters
+    ----------
+    age
+        Time steps since the start of the run (time,), with the attribute ``run_steps``, the states of a whole run. Gaps
+        between starts do not tell their number: there may be a single one.
+
+    Raises
+    ------
+    DataError
+        If it has no such attribute.
+    """
+    if RUN_STEPS not in age.attrs:
+        raise DataError(f"does not say how long its free runs are ({RUN_STEPS})", where=AGE, fix="predict again")
+    ages, steps = age.values, int(age.attrs[RUN_STEPS])
+    found = [slice(start, start + steps) for start in np.flatnonzero(ages == 0).tolist()]
+    return [window for window in found if np.array_equal(ages[window], np.arange(steps))]
+
+
 def first_run(product: xr.Dataset) -> slice | None:
-    """Return the times of the first complete free run of a product, ``None`` if there is none."""
-    age = product[AGE].values
-    starts = np.flatnonzero(age == 0)
-    if not len(starts):
-        return None
-    length = int(np.diff(starts).max(initial=0)) or len(age) - int(starts[0])
-    # A day at which the test begins may cut a trajectory, and with it the first run.
-    ends = [s + length for s in starts.tolist() if s + length <= len(age) and age[s + length - 1] == length - 1]
-    return slice(ends[0] - length, ends[0]) if ends else None
+    """Return the times of the first whole free run of a product, ``None`` if there is none; else as `whole_runs`."""
+    return next(iter(whole_runs(product[AGE])), None)

@@ -14,7 +14,7 @@ from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
 from pipeline_lib.tasks.dynamics import metrics  # noqa: F401 - counted in the stage's fingerprint
 from pipeline_lib.tasks.dynamics.free_runs import count_free_runs
-from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, VARIABLE
+from pipeline_lib.tasks.dynamics.names import AGE, FIELD, FREE_RUN, VARIABLE
 from pipeline_lib.tasks.dynamics.options import ScoringOptions
 from pipeline_lib.tasks.dynamics.runs import diagnosed
 
@@ -56,6 +56,8 @@ def score_stores(
         If product and dataset have other times or components, or all of the test is shorter than a forecast.
     InvalidRunError
         If a forecast holds a value that is not finite.
+    DataError
+        If there are free runs and the product does not say how long they are.
     """
     truth = _state(product, dataset, where)
     if options.fields is not None:
@@ -76,12 +78,24 @@ def score_stores(
     }
     counts: dict[str, xr.Variable] = {n: xr.Variable(("time", "lead"), values) for n, values in by_lead.items()}
     if FREE_RUN in product:
-        runs = count_free_runs(product[FREE_RUN].load(), product[AGE].load(), truth, diagnosed(product))
-        counts |= {name: xr.Variable("time", summable(values[starts])) for name, values in runs.items()}
+        axis = FIELD if options.fields is None else str(truth.dims[1])
+        runs = count_free_runs(product[FREE_RUN].load(), product[AGE].load(), truth, diagnosed(product), axis=axis)
+        counts |= {name: xr.Variable("time", summable(_on_dates(values, starts))) for name, values in runs.items()}
     scored = truth.isel(time=starts)
     sample = Sample.of(scored, xr.ones_like(scored, dtype=bool), method={"leads": leads})
     coords = {"time": scored.time, "lead": forecast.lead}
     return xr.Dataset(counts, coords), sample
+
+
+def _on_dates(values: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return counts (time,) of free runs at the states that forecasts start from, the dates that all competitors share.
+
+    Forecasts may be longer than runs: the last run of a trajectory then starts where no forecast does. It counts at the
+    last of those states before it, or at the first.
+    """
+    counted = np.flatnonzero(values)
+    date = np.maximum(np.searchsorted(starts, counted, side="right") - 1, 0)
+    return np.bincount(date, weights=values[counted], minlength=starts.size).astype(np.float64)
 
 
 def _require_finite(forecasts: NDArray[np.float64], times: NDArray[np.datetime64], where: str) -> None:

@@ -99,8 +99,8 @@ def _outcome(
             iterations=training.max_epochs,
             scale=training.loss_scale,
         )
-        best = int(history["val_loss"].argmin()) + 1
-        return Outcome.of_fit(network, history, best_epoch=best, stopped_epoch=len(history))
+        best = int(history["val_loss"].argmin())  # of epoch 0 on, which is the start
+        return Outcome.of_fit(network, history, best_epoch=best, stopped_epoch=len(history) - 1)
     problem = DynamicsProblem(training, train, validation, seed=request.seed)
     data = {"train data": train.identity, "validation data": validation.identity}
     return descend(request, Rollout(network, training.horizon), problem, training, data=data, inner="forecaster")

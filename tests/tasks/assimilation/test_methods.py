@@ -15,7 +15,7 @@ from pipeline_lib.models.registry import MODELS
 from pipeline_lib.solvers.lorenz96 import Lorenz96
 from pipeline_lib.solvers.schemes import integrate
 from pipeline_lib.tasks.assimilation.methods import Prior, analyse, forecast_operator
-from pipeline_lib.tasks.assimilation.options import MethodOptions
+from pipeline_lib.tasks.assimilation.options import MethodOptions, TrainingOptions
 from pipeline_lib.tasks.assimilation.predict import _joined
 
 
@@ -42,7 +42,8 @@ def twin(steps=24, windows=3, seed=0):
 def run(method, **options):
     forecast, truth, observations = twin()
     prior = Prior(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
-    chosen = MethodOptions(method=method, window=24, members=2000, **options)
+    many = {} if method.endswith("var") else {"members": 2000}
+    chosen = MethodOptions(method=method, window=24, **many, **options)
     found, spread = analyse(forecast, observations, prior, chosen, torch.Generator().manual_seed(1))
     return found, spread, truth
 
@@ -72,7 +73,7 @@ def test_filters_end_where_the_smoother_ends(method):
 def test_each_window_may_have_a_prior_of_its_own(method):
     forecast, truth, observations = twin()
     prior = Prior(truth[:, 0], 0.01)
-    options = MethodOptions(method=method, window=24, members=50)
+    options = MethodOptions(method=method, window=24)
     found, _ = analyse(forecast, observations, prior, options, torch.Generator().manual_seed(0))
     assert found.shape == truth.shape
     assert float((found - truth).square().mean()) < 0.1
@@ -110,6 +111,83 @@ def test_enks_over_whole_periods_needs_a_lag_and_smoothers_are_not_localised():
         MethodOptions(method="enks")
     with pytest.raises(ValidationError, match="enrts is not localised"):
         MethodOptions(method="enrts", localisation=2.0)
+
+
+USELESS = {
+    "etkf": ["lag", "background_factor", "iterations", "minimiser", "descent_step", "model_weight"],
+    "enkf": ["lag", "background_factor", "iterations", "minimiser", "descent_step", "model_weight"],
+    "enks": ["background_factor", "iterations", "minimiser", "descent_step", "model_weight"],
+    "enrts": ["lag", "localisation", "background_factor", "iterations", "minimiser", "descent_step", "model_weight"],
+    "3dvar": [
+        "members", "inflation", "localisation", "model_error", "lag", "iterations", "minimiser", "descent_step",
+        "model_weight",
+    ],
+    "strong_4dvar": [
+        "members", "inflation", "localisation", "model_error", "lag", "background_factor", "minimiser", "descent_step",
+        "model_weight",
+    ],
+    "weak_4dvar": ["members", "inflation", "localisation", "model_error", "lag", "background_factor", "descent_step"],
+}  # fmt: skip
+OTHER = {
+    "members": 50, "inflation": 1.1, "localisation": 2.0, "model_error": 0.1, "lag": 3, "background_factor": 0.5,
+    "iterations": 1, "minimiser": "gradient_descent", "descent_step": 1.0, "model_weight": 2.0,
+}  # fmt: skip
+"""Values that are no defaults."""
+
+
+@pytest.mark.parametrize("method", USELESS)
+def test_each_option_changes_the_analysis_or_is_refused(method):
+    forecast, _, observations = twin(steps=6, windows=1)
+    prior = Prior(torch.ones(2, dtype=torch.float64), 1.0)
+    ring = {"localisation"}  # of two components there is none
+
+    def analysis(**options):
+        chosen = MethodOptions(method=method, window=6, **options)
+        return analyse(forecast, observations, prior, chosen, torch.Generator().manual_seed(0))[0]
+
+    plain = analysis()
+    for name, value in OTHER.items():
+        if name in USELESS[method]:
+            with pytest.raises(ValidationError, match=f"leave {name} out"):
+                analysis(**{name: value})
+        elif name not in ring:
+            assert not torch.equal(analysis(**{name: value}), plain), name
+
+
+def test_the_length_of_fixed_steps_is_theirs_alone():
+    with pytest.raises(ValidationError, match="lbfgs takes steps of its own length: leave descent_step out"):
+        MethodOptions(method="weak_4dvar", descent_step=1.0)
+    assert MethodOptions(method="weak_4dvar", minimiser="gradient_descent", descent_step=1.0).descent_step == 1
+
+
+def test_what_is_known_at_the_start_is_said_where_it_counts_only():
+    with pytest.raises(ValidationError, match="there is no error around the true state: leave start_variance out"):
+        MethodOptions(start_variance=0.2)
+    with pytest.raises(
+        ValidationError, match="3dvar takes the covariance of the training states: leave start_variance"
+    ):
+        MethodOptions(method="3dvar", start="truth", start_variance=0.2)
+    with pytest.raises(ValidationError, match="weak_4dvar has no term for what is known at the start: leave start out"):
+        MethodOptions(method="weak_4dvar", start="truth")
+    assert MethodOptions(method="strong_4dvar", window=9, start="truth", start_variance=0.2).start_variance == 0.2
+
+
+def test_strong_4dvar_needs_windows():
+    with pytest.raises(ValidationError, match=r"strong_4dvar over whole periods .*: set window"):
+        MethodOptions(method="strong_4dvar")
+
+
+@pytest.mark.parametrize("options", [{"free_run": 1.0}, {"forecast_steps": 3}])
+def test_assimilation_makes_no_forecasts_to_store(options):
+    (name,) = options
+    with pytest.raises(ValidationError, match=f"stores no forecasts: leave {name} out"):
+        TrainingOptions(**options)
+
+
+def test_what_was_asked_for_is_valid_when_it_is_read_again():
+    for method in USELESS:
+        asked = MethodOptions(method=method, window=9)
+        assert MethodOptions.model_validate(asked.model_dump(mode="json")) == asked
 
 
 @pytest.mark.parametrize("options", [{"margin": 1}, {"margin": 5, "window": 10}])

@@ -106,6 +106,11 @@ def test_a_network_that_fills_windows_is_trained_and_used_with_margins(tmp_path)
 REFUSED = {
     "another step": ("direct_network", {"step": 0.02, **WINDOW}, r"^training.step: is 0.02, the states are 0.01 apart"),
     "no length": ("direct_network", {}, r"^training.assimilation.window: direct_network fills windows"),
+    "a scale of another loss": (
+        "direct_network",
+        {"loss_scale": 10.0, **WINDOW},
+        r"^training.loss_scale: direct_network has a loss of its own; leave it out",
+    ),
     "least squares": (
         "direct_network",
         {"optimizer": "levenberg_marquardt", **WINDOW},

@@ -18,6 +18,7 @@ from pipeline_lib.solvers.lorenz96 import Lorenz96
 from pipeline_lib.solvers.schemes import RK4, integrate
 from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
 from pipeline_lib.tasks.dynamics.windows import Trajectory
+from pipeline_lib.train.problem import Batch
 
 STEP, MEAN, SCALE = 0.01, 8.0, 14.0
 
@@ -81,7 +82,35 @@ def test_the_kept_parameters_are_those_of_the_best_validation(states):
     history = fitted(network, train, validation, 2, 60)
     found = forecast_error(network, validation, 2)
     assert found == pytest.approx(history["val_rmse"].min(), rel=0.05)  # the error looks at evenly spread starts
-    assert history["epoch"].tolist() == list(range(1, len(history) + 1))
+    assert history["epoch"].tolist() == list(range(len(history)))
+
+
+def test_a_single_evaluation_keeps_the_start(states):
+    torch.manual_seed(0)
+    _, network = build("bilinear")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    history = fitted(network, states[:50], states[100:150], 1, 1)
+    expected = (Rollout(network, 1)(states[100:149]).squeeze(1) - states[101:150]).detach().square().mean()
+    assert history["epoch"].tolist() == [0]
+    assert history["val_loss"][0] == pytest.approx(1000 * float(expected))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_parameters_that_are_right_at_the_start_stay(states):
+    """The gradient vanishes."""
+    _, network = build("lorenz63_ode", initial=[10.0, 28.0, 8 / 3])
+    exact = Rollout(network, 1)(states[:50]).detach()
+    batch = Batch(states[:50], exact, torch.arange(50)[:, None])
+    history = fit_least_squares(Rollout(network, 1), batch, batch, iterations=9, scale=1.0)
+    assert history["val_loss"].tolist() == [0.0]
+    learned = [value for parameter in network.parameters() for value in parameter.tolist()]
+    np.testing.assert_allclose(learned, [10.0, 28.0, 8 / 3])
+
+
+def test_values_without_finite_forecasts_of_validation_are_not_kept(states):
+    _, network = build("bilinear")
+    with pytest.raises(TrainingError, match=r"no values give finite forecasts of the validation days"):
+        fitted(network, states[:50], torch.full_like(states[:9], torch.nan), 1, 2)
 
 
 def test_least_squares_says_what_it_cannot_fit(states):
@@ -185,6 +214,42 @@ def test_the_number_of_analogs_is_the_one_that_validation_likes_best(states):
     assert chosen == min(errors, key=errors.get)
     torch.testing.assert_close(network.states, states[499:2499])
     torch.testing.assert_close(network.successors, states[500:2500])
+
+
+def test_a_number_of_analogs_whose_forecasts_are_no_numbers_is_not_chosen(monkeypatch):
+    errors = {3: float("nan"), 5: 0.5, 7: 0.2, 9: float("inf")}
+    near, after, _ = linear_states()
+    _, network = build("analog", dimension=2, catalogue=len(near), neighbours=list(errors))
+
+    def error_of(network, *_):
+        return errors[int(network.neighbours)]
+
+    monkeypatch.setattr("pipeline_lib.models.analog.network.forecast_error", error_of)
+    network.choose(after, 1)
+    assert int(network.neighbours) == 7
+    errors.update(dict.fromkeys(errors, float("nan")))
+    with pytest.raises(DataError, match=r"analog.neighbours: no number of analogs gives finite forecasts"):
+        network.choose(after, 1)
+
+
+@pytest.mark.parametrize("method", ["locally_constant", "locally_incremental", "local_linear"])
+@pytest.mark.parametrize("dimension", [3, 12])
+def test_a_state_that_is_no_number_has_no_forecast_and_others_keep_theirs(dimension, method):
+    """A tree looks at few dimensions, a search of everything at more."""
+    near, query = torch.randn(60, dimension, dtype=torch.float64), torch.randn(7, dimension, dtype=torch.float64)
+    _, network = build("analog", dimension=dimension, catalogue=60, neighbours=[20], method=method)
+    network.states.copy_(near)
+    network.successors.copy_(near.flip(0))
+    network.neighbours.fill_(20)
+    expected, _ = network.advance(query, None)
+    lost = {1: torch.nan, 3: torch.inf, 4: -torch.inf, 6: 1e200}
+    for row, value in lost.items():
+        query[row, 0] = value
+    found, _ = network.advance(query, None)
+    rows = [row for row in range(7) if row not in lost]
+    torch.testing.assert_close(found[rows], expected[rows])
+    assert found[list(lost)].isnan().all()
+    assert network.advance(query[[1, 3]], None)[0].isnan().all()
 
 
 def test_analogs_for_drawn_forecasts_are_chosen_without_chance(states):

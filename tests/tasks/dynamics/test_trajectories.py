@@ -112,7 +112,7 @@ def test_the_error_at_the_end_is_that_of_the_last_states():
         {
             "forecast": (("time", "lead", "component"), ds.state.values[:, None]),
             "free_run": (names, free),
-            "free_run_age": ("time", age),
+            "free_run_age": ("time", age, {"run_steps": 4}),
         },
         {"time": ds.time, "lead": [1], "component": ds.component},
     )
@@ -122,10 +122,32 @@ def test_the_error_at_the_end_is_that_of_the_last_states():
     assert METRICS.get("end_rmse").from_counts(pooled)[0] == pytest.approx(0.5)
 
 
+def test_runs_count_however_long_forecasts_are():
+    """No forecast is scored from the start of the last run of a trajectory whose end it would pass."""
+    ds, _ = source([9, 9], 1, 0)
+    age = _ages_of_runs(ages_of(ds), 3)
+    names = ("time", "component")
+    free = ds.state.values + 0.1 * np.arange(18)[:, None] * (age == 2)[:, None]
+    variables = {"free_run": (names, free), "free_run_age": ("time", age, {"run_steps": 3})}
+    found = {}
+    for leads in (2, 3, 8):
+        forecast = np.repeat(ds.state.values[:, None], leads, axis=1)
+        coords = {"time": ds.time, "lead": np.arange(1, 1 + leads), "component": ds.component}
+        product = xr.Dataset({"forecast": (("time", "lead", "component"), forecast), **variables}, coords)
+        counts, sample = score_stores(product, None, ds, ScoringOptions(), where="model")
+        assert len(sample.times) == counts.sizes["time"] == 2 * (9 - leads)
+        found[leads] = {n: float(v.sum()) for n, v in counts.data_vars.items() if v.dims == ("time",)}
+        assert counts.runs.values[-1] == {2: 1, 3: 1, 8: 3}[leads]
+    assert found[2]["runs"] == 6
+    assert found[2]["end_error"] == pytest.approx(sum(0.01 * i**2 for i in range(2, 18, 3)))
+    assert found[2] == found[3] == found[8]
+
+
 def test_the_first_free_run_is_a_complete_one():
-    product = xr.Dataset({"free_run_age": ("time", [0, 1, 0, 1, 2, 0, 1, 2, 0])})
+    product = xr.Dataset({"free_run_age": ("time", [0, 1, 0, 1, 2, 0, 1, 2, 0], {"run_steps": 3})})
     assert first_run(product) == slice(2, 5)
-    assert first_run(product.isel(time=[2, 3])) == slice(0, 2)
+    assert first_run(product.isel(time=slice(4, 8))) == slice(1, 4)
+    assert first_run(product.isel(time=[2, 3])) is None  # cut by the end of the test
     assert first_run(product.isel(time=[1])) is None
 
 
