@@ -80,15 +80,15 @@ def first_stretch(context: ReportContext, *, times: int, shown: int) -> Stretch 
             continue
         part = product.isel(time=window)
         used = part[USED].values if not found else used
-        spread = _flat(part[SPREAD]) if SPREAD in part else None
+        spread = _values(part[SPREAD]) if SPREAD in part else None
         position = part[POSITION].values.astype(np.int64)
-        found.append(Analysis(competitor.title, competitor.colour, _flat(part[ANALYSIS]), spread, position))
+        found.append(Analysis(competitor.title, competitor.colour, _values(part[ANALYSIS]), spread, position))
     if not found:
         return None
     truth, observation = (context.dataset[variable].isel(time=window) for variable in context.spec.inputs)
-    seen = np.where(used.reshape(len(used), -1) > 0, _flat(observation), np.nan)
-    return Stretch(_flat(truth), seen, str(truth.attrs.get("units", "1")), found)
+    seen = np.where(used > 0, _values(observation), np.nan)
+    return Stretch(_values(truth), seen, str(truth.attrs.get("units", "1")), found)
 
 
-def _flat(states: xr.DataArray) -> Values:
-    return np.asarray(states.values, dtype=np.float64).reshape(states.shape[0], -1)
+def _values(states: xr.DataArray) -> Values:
+    return np.asarray(states.values, dtype=np.float64)
