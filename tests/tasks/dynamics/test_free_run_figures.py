@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
+from pipeline_lib.report.context import Competitor, Run
 from pipeline_lib.report.figures.trajectories import Trajectory
 from pipeline_lib.solvers.spectral import spectrum
-from pipeline_lib.tasks.dynamics.free_run_figures import _first_field, draw_maps, draw_spectra, shell_spectrum
+from pipeline_lib.tasks.dynamics.free_run_figures import (
+    _first_field,
+    draw_free_runs,
+    draw_maps,
+    draw_spectra,
+    shell_spectrum,
+)
 
 
 @pytest.mark.parametrize("sizes", [(16,), (15,), (16, 16), (12, 12), (15, 15), (8, 8, 8), (9, 9, 9)])
@@ -22,6 +31,29 @@ def test_the_spectrum_is_that_of_the_solvers(sizes):
         np.testing.assert_allclose(found, expected, rtol=1e-12)
     else:
         np.testing.assert_allclose(found.sum(axis=1), 0.5 * (states**2).mean(axis=1), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("axes", "expected"),
+    [
+        ((3,), ["attractor", "energy"]),
+        ((6,), ["energy"]),
+        ((12,), ["hovmoeller", "spectra", "energy"]),
+        ((8, 9), ["maps", "spectra", "energy"]),
+    ],
+)
+def test_figures_suit_the_shape_of_the_states(axes, expected):
+    dims = ("time", *"yx"[: len(axes)])
+    states = np.random.default_rng(0).standard_normal((20, *axes))
+    product = xr.Dataset({"free_run": (dims, states), "free_run_age": ("time", np.arange(20))})
+    context = SimpleNamespace(
+        valid=[Competitor("one", "One", "red", (Run(seed=0),), card={})],
+        product=lambda run: product,
+        dataset=xr.Dataset({"state": (dims, states)}),
+        spec=SimpleNamespace(inputs=["state"]),
+    )
+    assert [figure.name for figure in draw_free_runs(context)] == expected
+    assert draw_free_runs(SimpleNamespace(valid=[])) == []
 
 
 def test_a_wave_is_in_its_shell():
