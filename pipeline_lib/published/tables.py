@@ -47,7 +47,7 @@ class PublishedRow(Options):
     model: str
     """The registered model that it is about."""
     settings: dict[str, str] = Field(default_factory=dict)
-    """Settings that tell this row from others of the model, such as the loss."""
+    """Settings that tell this row from others of the model, such as the loss; ``block.key`` for one within a block."""
     values: dict[str, PublishedValue] = Field(default_factory=dict)
     """The printed numbers, by the metric of ours that follows the published protocol."""
     learned: dict[str, float] = Field(default_factory=dict)
@@ -104,9 +104,9 @@ class PublishedTable(Options):
         return list(dict.fromkeys(name for row in self.rows for name in row.learned))
 
     def row_for(self, model: str, settings: Mapping[str, object]) -> PublishedRow | None:
-        """Return the row that is about ``model`` with these settings, ``None`` if there is none."""
+        """Return the first row that is about ``model`` with these settings, ``None`` if there is none."""
         for row in self.rows:
-            if row.model == model and all(str(settings.get(k)) == v for k, v in row.settings.items()):
+            if row.model == model and all(str(_setting(settings, k)) == v for k, v in row.settings.items()):
                 return row
         return None
 
@@ -126,6 +126,14 @@ class PublishedTable(Options):
             found |= {other: PublishedNumber(value, False) for other in self.metrics[name].beside}
             found[name] = PublishedNumber(value, same_data)
         return found
+
+
+def _setting(settings: Mapping[str, object], name: str) -> object:
+    """A setting by its name, with dots between the blocks that it lies in; ``None`` if there is none."""
+    found: object = settings
+    for key in name.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
 
 
 def published_names() -> list[str]:

@@ -60,11 +60,14 @@ def test_learned_forecast_operators_serve_a_smoother_in_the_published_order():
 
 
 def test_a_closure_beats_the_coarse_solver_and_a_network_the_eddy_viscosity():
+    """A run of the turbulence gave .624 (network over 16 steps), .724, .873 and 1.063; Leith's viscosity .948."""
     error = scores("closure-burgers", "rmse_28")
     assert min(error["network_1"], error["network_4"]) < error["linear"] < error["none"]
     assert min(error["network_1"], error["network_4"]) < 0.3 * error["smagorinsky"]
     error = scores("closure-qg", "rmse_28")
-    assert min(error[f"network_{steps}"] for steps in (1, 4, 16)) < error["none"]
+    best = min(error[f"network_{steps}"] for steps in (1, 4, 16))
+    assert best < error["linear"] < error["smagorinsky"] < error["none"]
+    assert error["leith"] < error["none"]
 
 
 def test_closures_of_a_box_and_of_sites_that_no_model_sees():

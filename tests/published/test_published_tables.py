@@ -124,6 +124,55 @@ def test_rows_of_moving_mnist_plus_stand_beside_the_same_kernels_and_links():
     assert table.confidence == "M"
 
 
+def titles_beside(experiment: str, table: str) -> dict[str, str]:
+    """The published row that each competitor of an experiment stands beside, if there is any."""
+    loaded = load_experiment(EXPERIMENTS / f"{experiment}.yaml")
+    assert table in loaded.spec.published
+    rows = {n: load_published(table).row_for(loaded.spec.entry(n).model, loaded.settings(n)) for n in loaded.spec.names}
+    return {name: row.title for name, row in rows.items() if row is not None}
+
+
+def test_rows_of_4dvarnet_stand_beside_the_same_method_and_prior():
+    found = titles_beside("assimilation-partial", "fourdvarnet_l63")
+    # Neither the quasi-Newton method nor a prior of equations is what was printed.
+    assert set(found) == {"interpolation", "fsgd", "fixed_point", "fourdvarnet"}
+    assert found["interpolation"].startswith("first guess, linear in time")
+    assert found["fsgd"].startswith("weak 4D-Var by steps of one length")
+    assert found["fourdvarnet"] == "4DVarNet, 75 epochs"
+    l96 = titles_beside("assimilation-partial-lorenz96", "fourdvarnet_l96")
+    assert l96 == {"fourdvarnet_ode": "4DVarNet, Lorenz equations as prior, 20 steps"}
+
+
+@pytest.mark.parametrize(
+    ("name", "source"), [("fourdvarnet_l63", "lorenz63-partial"), ("fourdvarnet_l96", "lorenz96-observed")]
+)
+def test_errors_of_4dvarnet_fit_together_and_are_comparable_nowhere(name, source):
+    table = load_published(name)
+    assert table.confidence == "C"
+    assert "not normalised" in table.protocol
+    for row in table.rows:
+        assert not any(number.comparable for number in table.numbers(row, source).values())
+        whole, *parts = (row.values[m].value for m in table.metrics if m in row.values)
+        assert not parts or min(parts) < whole < max(parts)  # a mean over observed and unobserved values
+    assert table.comparability_with(source).reasons
+
+
+def test_every_row_of_the_course_s_forecasters_has_a_competitor():
+    found = titles_beside("lorenz63-forecast", "lorenz63_course")
+    assert set(found.values()) == {row.title for row in load_published("lorenz63_course").rows}
+    assert found["lstm_small"].startswith("LSTM with 10 hidden units")
+    assert not {"lstm_random", "lstm_zero", "gru_random"} & set(found)
+
+
+def test_settings_within_a_block_tell_rows_apart() -> None:
+    table = load_published("fourdvarnet_l63")
+    fixed = {"method": "weak_4dvar", "minimiser": "gradient_descent"}
+    assert table.row_for("known_dynamics", {"assimilation": fixed}) is not None
+    for other in ({**fixed, "minimiser": "lbfgs"}, {"method": "enks"}, "weak_4dvar", None):
+        assert table.row_for("known_dynamics", {"assimilation": other}) is None
+    assert table.row_for("known_dynamics", {}) is None
+
+
 def test_an_unknown_table_names_the_closest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'eddynet'"):
         load_published("edynet")

@@ -100,6 +100,12 @@ def test_the_smoother_beats_the_filter_and_both_beat_the_observations(twin):
     page = (twin / "results/twin/report.html").read_text()
     assert "Analyses" in page
     assert "Error within a window" in page
+    assert {figure.stem for figure in (twin / "results/twin/figures").glob("*.png")} == {
+        "analyses", "attractor", "error_in_window", "leaderboard", "loss_curves",
+    }  # fmt: skip
+    # From step 0 of the test on; the observations are every eighth state of the calendar.
+    assert "as points in the plane of first and last component: the truth, with dots where anything" in page
+    assert "and the analyses of the 5 best models (first seed) upon the truth (thick)" in page
 
 
 def test_networks_fill_windows_from_an_interpolation(twin):

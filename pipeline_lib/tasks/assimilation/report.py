@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline_lib.metrics import ratio
@@ -11,8 +10,11 @@ from pipeline_lib.report.context import ReportContext, ReportFigure, Run
 from pipeline_lib.report.figures.bands import draw_band
 from pipeline_lib.report.figures.leaderboard import draw_leaderboard
 from pipeline_lib.report.figures.loss_curves import draw_loss_curves
+from pipeline_lib.report.numbers import with_unit
 from pipeline_lib.report.style import INK, message_figure, new_figure, panel_grid
-from pipeline_lib.tasks.assimilation.names import ANALYSIS, POSITION, SPREAD
+from pipeline_lib.tasks.assimilation.names import POSITION
+from pipeline_lib.tasks.assimilation.state_figures import draw_states
+from pipeline_lib.tasks.assimilation.stretch import first_stretch
 
 LEADERBOARD_METRICS = ("analysis_rmse", "observed_rmse", "unobserved_rmse")
 """Metrics of the leaderboard figure, where the table holds them."""
@@ -38,6 +40,7 @@ def figures(context: ReportContext) -> list[ReportFigure]:
     """Return all figures of the report, in the order of the page."""
     return [
         draw_series(context),
+        *draw_states(context),
         draw_errors(context),
         draw_leaderboard(context, metrics=LEADERBOARD_METRICS),
         draw_loss_curves(context),
@@ -47,38 +50,34 @@ def figures(context: ReportContext) -> list[ReportFigure]:
 def draw_series(context: ReportContext, *, name: str = "analyses") -> ReportFigure:
     """Draw truth, observations and analyses of some components over a stretch of the test."""
     title = "Analyses"
-    shown = [c for c in context.valid if c.runs and c.runs[0].products][:_SHOWN]
-    if not shown or context.dataset is None:
+    stretch = first_stretch(context, times=_TIMES, shown=_SHOWN)
+    if stretch is None:
         return ReportFigure(name, title, "There are no analyses.", message_figure("No analysis to draw"))
-    window = slice(0, min(_TIMES, context.dataset.sizes["time"]))
-    truth, observation = (context.dataset[variable].isel(time=window) for variable in context.spec.inputs)
-    count = min(_COMPONENTS, truth.shape[1])
+    count = min(_COMPONENTS, stretch.truth.shape[1])
     figure = new_figure(_HEIGHT * count)
     panels = panel_grid(figure, count, 1, sharex=True)
-    steps = np.arange(truth.sizes["time"])
+    steps = np.arange(len(stretch.truth))
     for component, ax in enumerate(panels):
-        ax.plot(steps, _of(truth, component), color=INK, linewidth=2.2, alpha=0.35, label="truth")
-        seen = _of(observation, component)
+        truth = stretch.truth[:, component]
+        ax.plot(steps, truth, color=INK, linewidth=2.2, alpha=0.35, label="truth")
         # So that the legend of the first panel has them, whichever component is observed.
-        ax.plot(steps, seen, ".", color=INK, markersize=4, label="observations")
-        for competitor in shown:
-            product = context.product(competitor.runs[0])
-            if product is None:
-                continue
-            mean = _of(product[ANALYSIS].isel(time=window), component)
-            ax.plot(steps, mean, color=competitor.colour, linewidth=1.0, label=competitor.title)
-            if SPREAD in product:
-                spread = _of(product[SPREAD].isel(time=window), component)
-                ax.fill_between(steps, mean - spread, mean + spread, color=competitor.colour, alpha=0.15, linewidth=0)
-        low, high = _of(truth, component).min(), _of(truth, component).max()
-        ax.set_ylim(low - _MARGIN * (high - low), high + _MARGIN * (high - low))
-        ax.set_ylabel(f"Component {component + 1}")
+        ax.plot(steps, stretch.observation[:, component], ".", color=INK, markersize=4, label="observations")
+        for analysis in stretch.analyses:
+            mean = analysis.mean[:, component]
+            ax.plot(steps, mean, color=analysis.colour, linewidth=1.0, label=analysis.title)
+            if analysis.spread is not None:
+                spread = analysis.spread[:, component]
+                ax.fill_between(steps, mean - spread, mean + spread, color=analysis.colour, alpha=0.15, linewidth=0)
+        margin = _MARGIN * (truth.max() - truth.min())
+        ax.set_ylim(truth.min() - margin, truth.max() + margin)
+        ax.set_ylabel(f"Component {component + 1}{with_unit(stretch.unit)}")
         ax.grid(visible=True, axis="y")
     panels[-1].set_xlabel("Time steps")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     caption = (
         f"The first {len(steps)} states of the test: truth (thick), observations (dots) and the analyses of the"
-        f" {len(shown)} best models (first seed); bands are one standard deviation over the members of an ensemble."
+        f" {len(stretch.analyses)} best models (first seed); bands are one standard deviation over the members of an"
+        " ensemble."
     )
     return ReportFigure(name, title, caption, figure)
 
@@ -127,7 +126,3 @@ def _by_position(context: ReportContext, run: Run) -> tuple[NDArray[np.int64], V
         for name in ("squared_error", "values", "variance", "values_spread")
     )
     return np.arange(len(error)) * width, np.sqrt(ratio(error, values)), np.sqrt(ratio(variance, spread_values))
-
-
-def _of(states: xr.DataArray, component: int) -> np.ndarray:
-    return np.asarray(states.values[:, component], dtype=np.float64)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -11,16 +9,23 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline_lib.report.context import ReportContext, ReportFigure
+from pipeline_lib.report.figures.trajectories import (
+    MOST_PANELS,
+    Trajectory,
+    colour_range,
+    draw_orbit,
+    draw_sites,
+    drawing_for,
+    equal_panels,
+    label_orbits,
+    label_sites,
+)
 from pipeline_lib.report.style import INK, anomaly_colours, new_figure, panel_grid
 from pipeline_lib.tasks.dynamics.diagnostic_figures import diagnosed, draw_diagnostics
 from pipeline_lib.tasks.dynamics.names import FIELD, FREE_RUN
 from pipeline_lib.tasks.dynamics.runs import first_run
 
-_COLUMNS = 3
-_PANEL_HEIGHT = 2.1
 _LINE_HEIGHT = 2.9
-_MOST_PANELS = 9
-"""Of a figure with a panel for each competitor, the truth included."""
 _MAP_HEIGHT = 1.7
 _MOST_ROWS = 6
 """Of maps, the truth included."""
@@ -28,24 +33,8 @@ _MAP_TIMES = (0.1, 0.5, 1.0)
 """Shares of a run after which it is shown as maps."""
 _MAP_DIMS = 3
 """Dimensions, time included, of what is drawn as maps; of more the middle of the others is shown."""
-_FEWEST_SITES = 8
-"""Sites on one axis from which on a state is drawn as a field."""
-_MOST_ATTRACTOR = 4
-"""Components up to which a state is drawn as a point."""
 
 Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FreeRun:
-    """The first free run of a competitor that starts in the test.
-
-    ``states`` (time, ...) in the unit of the source, the first of several fields; infinite values are missing.
-    """
-
-    title: str
-    colour: str
-    states: Values
 
 
 def draw_free_runs(context: ReportContext) -> list[ReportFigure]:
@@ -54,18 +43,22 @@ def draw_free_runs(context: ReportContext) -> list[ReportFigure]:
     if not runs:
         return []
     figures = [draw_diagnostics(context) if diagnosed(context) else draw_energy(runs, truth)]
-    if truth.states.ndim == 2 and truth.states.shape[1] <= _MOST_ATTRACTOR and truth.states.shape[1] > 1:
-        figures.insert(0, draw_attractor(runs, truth))
-    elif truth.states.ndim == 2 and truth.states.shape[1] >= _FEWEST_SITES:
-        figures = [draw_hovmoeller(runs, truth), draw_spectra(runs, truth), *figures]
-    elif truth.states.ndim >= _MAP_DIMS and min(truth.states.shape[1:]) >= _FEWEST_SITES:
-        figures = [draw_maps(runs, truth), draw_spectra(runs, truth), *figures]
+    match drawing_for(truth.states):
+        case "orbit":
+            return [draw_attractor(runs, truth), *figures]
+        case "sites":
+            return [draw_hovmoeller(runs, truth), draw_spectra(runs, truth), *figures]
+        case "maps":
+            return [draw_maps(runs, truth), draw_spectra(runs, truth), *figures]
     return figures
 
 
-def first_runs(context: ReportContext) -> tuple[list[FreeRun], FreeRun]:
-    """Return the first complete run of each competitor's first seed, and the truth at the same times."""
-    found, empty = [], FreeRun("truth", INK, np.empty((0, 0)))
+def first_runs(context: ReportContext) -> tuple[list[Trajectory], Trajectory]:
+    """Return the first complete run of each competitor's first seed that starts in the test, and the truth.
+
+    Of several fields the first is kept; infinite values are missing.
+    """
+    found, empty = [], Trajectory("truth", INK, np.empty((0, 0)))
     truth = empty
     for competitor in context.valid:
         product = context.product(competitor.runs[0]) if competitor.runs else None
@@ -76,9 +69,9 @@ def first_runs(context: ReportContext) -> tuple[list[FreeRun], FreeRun]:
             continue
         values = _first_field(product[FREE_RUN].isel(time=window))
         values[~np.isfinite(values)] = np.nan
-        found.append(FreeRun(competitor.title, competitor.colour, values))
+        found.append(Trajectory(competitor.title, competitor.colour, values))
         states = context.dataset[context.spec.inputs[0]].isel(time=window)
-        truth = FreeRun("truth", INK, _first_field(states))
+        truth = Trajectory("truth", INK, _first_field(states))
     return found, truth
 
 
@@ -86,18 +79,13 @@ def _first_field(states: xr.DataArray) -> Values:
     return np.asarray((states.isel({FIELD: 0}) if FIELD in states.dims else states).values, dtype=np.float64)
 
 
-def draw_attractor(runs: list[FreeRun], truth: FreeRun, *, name: str = "attractor") -> ReportFigure:
+def draw_attractor(runs: list[Trajectory], truth: Trajectory, *, name: str = "attractor") -> ReportFigure:
     """Draw the first component against the last, a panel for each run."""
-    figure, panels = _panels(runs, sharex=True, sharey=True)
-    low, high = truth.states.min(axis=0), truth.states.max(axis=0)
-    margin = 0.15 * (high - low)
+    figure, panels = equal_panels(1 + len(runs))
     for ax, run in zip(panels, [truth, *runs], strict=False):
-        ax.plot(run.states[:, 0], run.states[:, -1], color=run.colour, linewidth=0.5)
+        draw_orbit(ax, run, within=truth.states)
         ax.set_title(run.title)
-        ax.set_xlim(low[0] - margin[0], high[0] + margin[0])
-        ax.set_ylim(low[-1] - margin[-1], high[-1] + margin[-1])
-    figure.supxlabel("First component", fontsize="medium")
-    figure.supylabel("Last component", fontsize="medium")
+    label_orbits(figure)
     caption = (
         f"The truth and a free run of each model (first seed) over the same {len(truth.states)} states of the test,"
         f" from the same start, as points in the plane of first and last component.{_left_out(runs)}"
@@ -105,26 +93,15 @@ def draw_attractor(runs: list[FreeRun], truth: FreeRun, *, name: str = "attracto
     return ReportFigure(name, "Attractor", caption, figure)
 
 
-def draw_hovmoeller(runs: list[FreeRun], truth: FreeRun, *, name: str = "hovmoeller") -> ReportFigure:
+def draw_hovmoeller(runs: list[Trajectory], truth: Trajectory, *, name: str = "hovmoeller") -> ReportFigure:
     """Draw states of one axis against time, a panel for each run."""
-    figure, panels = _panels(runs, sharex=True, sharey=True)
-    centre, reach = truth.states.mean(), np.abs(truth.states - truth.states.mean()).max()
-    image = None
+    figure, panels = equal_panels(1 + len(runs))
+    centre, reach = colour_range(truth.states)
     for ax, run in zip(panels, [truth, *runs], strict=False):
-        image = ax.imshow(
-            run.states,
-            aspect="auto",
-            origin="lower",
-            interpolation="nearest",
-            cmap=anomaly_colours(),
-            vmin=centre - reach,
-            vmax=centre + reach,
-        )
+        image = draw_sites(ax, run.states, centre=centre, reach=reach)
         ax.set_title(run.title)
-    figure.supxlabel("Site", fontsize="medium")
-    figure.supylabel("Time steps", fontsize="medium")
-    if image is not None:
-        figure.colorbar(image, ax=panels, shrink=0.7)
+    label_sites(figure)
+    figure.colorbar(image, ax=panels, shrink=0.7, label="State")
     caption = (
         f"The truth and a free run of each model (first seed) over the same {len(truth.states)} states of the test,"
         f" from the same start; colours are values of the state.{_left_out(runs)}"
@@ -132,7 +109,7 @@ def draw_hovmoeller(runs: list[FreeRun], truth: FreeRun, *, name: str = "hovmoel
     return ReportFigure(name, "Free runs", caption, figure)
 
 
-def draw_maps(runs: list[FreeRun], truth: FreeRun, *, name: str = "maps") -> ReportFigure:
+def draw_maps(runs: list[Trajectory], truth: Trajectory, *, name: str = "maps") -> ReportFigure:
     """Draw states of two or more axes at three times, a row of maps for each run."""
     rows = [truth, *runs][:_MOST_ROWS]
     figure = new_figure(0.4 + _MAP_HEIGHT * len(rows))
@@ -175,7 +152,7 @@ def _level(state: Values) -> Values:
     return state
 
 
-def draw_spectra(runs: list[FreeRun], truth: FreeRun, *, name: str = "spectra") -> ReportFigure:
+def draw_spectra(runs: list[Trajectory], truth: Trajectory, *, name: str = "spectra") -> ReportFigure:
     """Draw the mean energy of each wavenumber over the second half of the runs."""
     figure = new_figure(_LINE_HEIGHT)
     ax = figure.subplots()
@@ -212,7 +189,7 @@ def shell_spectrum(states: Values) -> Values:
     return np.asarray(sums[:, : min(sizes) // 2 + 1])
 
 
-def draw_energy(runs: list[FreeRun], truth: FreeRun, *, name: str = "energy") -> ReportFigure:
+def draw_energy(runs: list[Trajectory], truth: Trajectory, *, name: str = "energy") -> ReportFigure:
     """Draw half the mean square of the components against time."""
     figure = new_figure(_LINE_HEIGHT)
     ax = figure.subplots()
@@ -231,18 +208,8 @@ def draw_energy(runs: list[FreeRun], truth: FreeRun, *, name: str = "energy") ->
     return ReportFigure(name, "Energy of free runs", caption, figure)
 
 
-def _panels(runs: list[FreeRun], **options: bool) -> tuple[Figure, list[Axes]]:
-    count = min(1 + len(runs), _MOST_PANELS)
-    rows = -(-count // _COLUMNS)
-    figure = new_figure(0.4 + _PANEL_HEIGHT * rows)
-    panels = list(panel_grid(figure, rows, min(count, _COLUMNS), **options))
-    for ax in panels[count:]:
-        ax.set_axis_off()
-    return figure, panels[:count]
-
-
-def _left_out(runs: list[FreeRun]) -> str:
-    return _more(1 + len(runs) - _MOST_PANELS)
+def _left_out(runs: list[Trajectory]) -> str:
+    return _more(1 + len(runs) - MOST_PANELS)
 
 
 def _more(left_out: int) -> str:
@@ -252,12 +219,12 @@ def _more(left_out: int) -> str:
     return f" The {those} left out."
 
 
-def _energy(run: FreeRun) -> Values:
+def _energy(run: Trajectory) -> Values:
     with np.errstate(over="ignore"):
         return np.asarray(0.5 * (run.states.reshape(len(run.states), -1) ** 2).mean(axis=1))
 
 
-def _line(ax: Axes, x: NDArray[np.int64], y: Values, run: FreeRun) -> None:
+def _line(ax: Axes, x: NDArray[np.int64], y: Values, run: Trajectory) -> None:
     thick = run.colour == INK
     ax.plot(x, y, color=run.colour, linewidth=2.2 if thick else 1.0, alpha=0.35 if thick else 1.0, label=run.title)
     ax.grid(visible=True, axis="y")

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
+from pipeline_lib.report.context import Competitor, Run
+from pipeline_lib.report.figures.trajectories import Trajectory
 from pipeline_lib.solvers.spectral import spectrum
-from pipeline_lib.tasks.dynamics.free_run_figures import FreeRun, _first_field, draw_maps, draw_spectra, shell_spectrum
+from pipeline_lib.tasks.dynamics.free_run_figures import (
+    _first_field,
+    draw_free_runs,
+    draw_maps,
+    draw_spectra,
+    shell_spectrum,
+)
 
 
 @pytest.mark.parametrize("sizes", [(16,), (15,), (16, 16), (12, 12), (15, 15), (8, 8, 8), (9, 9, 9)])
@@ -23,6 +33,29 @@ def test_the_spectrum_is_that_of_the_solvers(sizes):
         np.testing.assert_allclose(found.sum(axis=1), 0.5 * (states**2).mean(axis=1), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("axes", "expected"),
+    [
+        ((3,), ["attractor", "energy"]),
+        ((6,), ["energy"]),
+        ((12,), ["hovmoeller", "spectra", "energy"]),
+        ((8, 9), ["maps", "spectra", "energy"]),
+    ],
+)
+def test_figures_suit_the_shape_of_the_states(axes, expected):
+    dims = ("time", *"yx"[: len(axes)])
+    states = np.random.default_rng(0).standard_normal((20, *axes))
+    product = xr.Dataset({"free_run": (dims, states), "free_run_age": ("time", np.arange(20))})
+    context = SimpleNamespace(
+        valid=[Competitor("one", "One", "red", (Run(seed=0),), card={})],
+        product=lambda run: product,
+        dataset=xr.Dataset({"state": (dims, states)}),
+        spec=SimpleNamespace(inputs=["state"]),
+    )
+    assert [figure.name for figure in draw_free_runs(context)] == expected
+    assert draw_free_runs(SimpleNamespace(valid=[])) == []
+
+
 def test_a_wave_is_in_its_shell():
     x = 2 * np.pi * np.arange(16) / 16
     wave = 2 * np.cos(3 * x)[None] + np.zeros((1, 16, 1))
@@ -33,7 +66,7 @@ def test_a_wave_is_in_its_shell():
 
 def test_maps_are_a_row_for_each_run_at_three_times_and_a_run_that_blew_up_is_drawn():
     rng = np.random.default_rng(0)
-    truth, run = (FreeRun(title, "black", rng.standard_normal((21, 8, 8))) for title in ("truth", "model"))
+    truth, run = (Trajectory(title, "black", rng.standard_normal((21, 8, 8))) for title in ("truth", "model"))
     run.states[5:] = np.nan
     figure = draw_maps([run], truth)
     drawn = [ax for ax in figure.figure.axes if ax.images]
@@ -45,13 +78,13 @@ def test_maps_are_a_row_for_each_run_at_three_times_and_a_run_that_blew_up_is_dr
 
 def test_of_a_box_the_level_at_mid_height_is_drawn():
     rng = np.random.default_rng(1)
-    truth, run = (FreeRun(title, "black", rng.standard_normal((11, 8, 9, 10))) for title in ("truth", "model"))
+    truth, run = (Trajectory(title, "black", rng.standard_normal((11, 8, 9, 10))) for title in ("truth", "model"))
     drawn = draw_maps([run], truth)
     panels = [ax for ax in drawn.figure.axes if ax.images]
     np.testing.assert_array_equal(panels[2].images[0].get_array(), truth.states[10, 4])
     np.testing.assert_array_equal(panels[3].images[0].get_array(), run.states[1, 4])
     assert "at mid-height" in drawn.caption
-    flat = [FreeRun(run.title, "black", run.states[:, 0]) for run in (truth, run)]
+    flat = [Trajectory(run.title, "black", run.states[:, 0]) for run in (truth, run)]
     assert "at mid-height" not in draw_maps(flat[1:], flat[0]).caption
 
 
