@@ -45,7 +45,7 @@ def test_the_spectrum_is_that_of_the_solvers(sizes):
 def test_figures_suit_the_shape_of_the_states(axes, expected):
     dims = ("time", *"yx"[: len(axes)])
     states = np.random.default_rng(0).standard_normal((20, *axes))
-    product = xr.Dataset({"free_run": (dims, states), "free_run_age": ("time", np.arange(20))})
+    product = xr.Dataset({"free_run": (dims, states), "free_run_age": ("time", np.arange(20), {"run_steps": 20})})
     context = SimpleNamespace(
         valid=[Competitor("one", "One", "red", (Run(seed=0),), card={})],
         product=lambda run: product,
