@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import textwrap
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from pipeline_lib.report.board import Cell
 from pipeline_lib.report.context import MetricInfo, ReportContext, ReportFigure
@@ -16,8 +18,12 @@ MAX_PANELS = 4
 _ROW_HEIGHT = 0.2
 _MIN_HEIGHT = 1.5
 _PANEL_ROOM = 0.75
-_DECADES = 100.0
+_DECADES = 30.0
 """Positive values whose largest is so many times the smallest are drawn on a logarithmic axis."""
+_LETTERS = 64
+"""Letters that the titles of all panels have room for beside each other."""
+_TICKS = 8
+"""Ticks that all axes have room for beside each other."""
 
 
 def draw_leaderboard(
@@ -43,13 +49,13 @@ def draw_leaderboard(
     figure = new_figure(max(_MIN_HEIGHT, _PANEL_ROOM + _ROW_HEIGHT * (len(rows) + 1)))
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for ax, metric in zip(panels, shown, strict=True):
-        _panel(ax, context, metric, rows)
+        _panel(ax, context, metric, rows, len(shown))
     panels[0].set_yticks(range(len(rows)), [c.title for c in context.valid])
     panels[0].set_ylim(len(rows) - 0.4, -0.6)
     return ReportFigure(name, title, _caption(context, shown), figure)
 
 
-def _panel(ax: Axes, context: ReportContext, metric: str, rows: list[str]) -> None:
+def _panel(ax: Axes, context: ReportContext, metric: str, rows: list[str], beside: int) -> None:
     info = context.metrics[metric]
     tied = context.board.tied(metric)
     for y, (model, competitor) in enumerate(zip(rows, context.valid, strict=True)):
@@ -66,8 +72,10 @@ def _panel(ax: Axes, context: ReportContext, metric: str, rows: list[str]) -> No
     values = [c.value for c in context.board.of_metric(metric) if not math.isnan(c.value)]
     if min(values) > 0 and max(values) > _DECADES * min(values):
         ax.set_xscale("log", nonpositive="clip")
-    ax.set_title(info.title)
-    ax.set_xlabel(_better(info))
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=_TICKS // beside))
+    ax.set_title(textwrap.fill(info.title, _LETTERS // beside))
+    ax.set_xlabel(textwrap.fill(_better(info), _LETTERS // beside))
     ax.grid(visible=True, axis="x")
     ax.margins(x=0.12)
     ax.tick_params(axis="y", length=0)
