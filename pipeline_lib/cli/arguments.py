@@ -17,9 +17,17 @@ Commands = Any
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def add_output(parser: argparse.ArgumentParser, what: str = "manifest to write") -> None:
-    """Add ``--output``."""
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=what)
+def add_output(parser: argparse.ArgumentParser, what: str = "manifest to write", *, ends: str = ".json") -> None:
+    """Add ``--output``, of a file whose name ends so."""
+
+    def file(text: str) -> Path:
+        if not text.endswith(ends):
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no manifest: its name ends in {ends}, its files lie beside it"
+            )
+        return Path(text)
+
+    parser.add_argument("--output", type=file, required=True, metavar="FILE", help=what)
 
 
 def add_catalog(parser: argparse.ArgumentParser) -> None:

@@ -83,7 +83,7 @@ def _add_predict(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="with --input: a variable whose name in the file differs, for example adt=ssh",
     )
     _add_compute(predict)
-    add_output(predict, "manifest to write, or with --input the Zarr store to write")
+    add_output(predict, "manifest to write, or with --input the Zarr store to write", ends="")
     predict.set_defaults(run=_predict)
 
 

@@ -1,0 +1,31 @@
+"""Arguments that several commands share: a mistake in them is told before anything is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline_lib.cli.app import build_parser
+
+INPUTS = {
+    "score": ["e.yaml", "--model", "m", "--seed", "0", "--products", "p.json", "--datasets", "d.json"],
+    "report": [
+        "e.yaml",
+        "--leaderboard",
+        "l.json",
+        "--models",
+        "m.json",
+        "--products",
+        "p.json",
+        "--datasets",
+        "d.json",
+    ],
+}
+
+
+@pytest.mark.parametrize("command", INPUTS)
+def test_a_manifest_ends_in_json(command, capsys):
+    parser = build_parser()
+    assert parser.parse_args([command, *INPUTS[command], "--output", "new/r.json"]).output.name == "r.json"
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args([command, *INPUTS[command], "--output", "report.html"])
+    assert "'report.html' is no manifest: its name ends in .json" in capsys.readouterr().err
