@@ -20,7 +20,7 @@ from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
 from pipeline_lib.tasks.dynamics.windows import Trajectory
 
 SIZE, STEP, MEAN, SCALE = 6, 0.02, 0.1, 1.3
-LOCAL = ("smagorinsky", "linear", "network")
+LOCAL = ("smagorinsky", "linear", "linear_stencil", "network")
 PUBLISHED = ("scalar_network", "invariant_network")
 SMALL = {"network": {"hidden": 4, "layers": 1}}
 SEEDS = st.integers(0, 10**6)
@@ -166,6 +166,8 @@ def test_only_the_eddy_viscosity_is_there_before_training():
         ("none", {}, 0),
         ("smagorinsky", {}, 2),
         ("linear", {}, 7),
+        ("linear_stencil", {}, 12 * 27 * 9),
+        ("linear_stencil", {"layers": 2}, 12 * 125 * 9),
         ("network", {"hidden": 16, "layers": 2}, 12 * 27 * 16 + 16 + 16 * 27 * 16 + 16 + 16 * 16 + 16 + 16 * 9),
         ("network", {"hidden": 8, "layers": 1, "width": 1}, 12 * 8 + 8 + 8 * 8 + 8 + 8 * 9),
         ("scalar_network", {}, 295_248),

@@ -79,6 +79,8 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
         raise ConfigError(
             f"{request.model} learns from windows of all ages", where="training.from_age", fix="leave it out"
         )
+    if training.named:
+        raise ConfigError(f"{request.model} has no closure", where="training.target", fix="leave it out")
     if training.optimizer == "levenberg_marquardt":
         raise ConfigError(
             "fits models that make forecasts", where="training.optimizer", fix="choose adam or sgd to fill windows"

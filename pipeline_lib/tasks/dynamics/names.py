@@ -6,3 +6,6 @@ VARIABLE = "forecast"
 """The product's forecasts (time, lead, ...)."""
 FREE_RUN, AGE = "free_run", "free_run_age"
 """Its free runs (time, ...), if it has any, and how long ago each started from the truth."""
+SUBGRID = "subgrid"
+"""Of a dataset: the exact answer of a closure (time, ...), what the filtered tendency of a fine simulation holds beyond
+that of the coarse solver, per unit of time. Of a product: what a model's closure answers to the same states."""
