@@ -95,6 +95,13 @@ def test_the_term_of_the_scalar_is_linear_in_it(closure):
     torch.testing.assert_close(term(both)[3], 2 * term(state)[3] - 3 * term(mixed)[3], rtol=1e-9, atol=1e-9)
 
 
+def test_a_linear_stencil_is_linear_in_the_state_and_other_closures_are_not():
+    for closure in LOCAL:
+        term, state, other = build(closure).system.closure, flow(0), flow(1)
+        linear = torch.allclose(term(2 * state - 3 * other), 2 * term(state) - 3 * term(other), rtol=1e-9, atol=1e-9)
+        assert linear == (closure == "linear_stencil")
+
+
 @pytest.mark.parametrize("closure", ["smagorinsky", "linear"])
 def test_turned_axes_turn_the_term(closure):
     """A quarter of a turn from x to y: u'(x, y) = -v(y, -x), v'(x, y) = u(y, -x)."""

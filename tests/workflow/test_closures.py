@@ -14,6 +14,7 @@ from scipy.stats import pearsonr
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.learning.forecaster import Rollout
 from pipeline_lib.learning.model_store import load_model
+from pipeline_lib.predict.stage import predict_file
 from pipeline_lib.solvers.quasigeostrophic import steadily_forced
 from pipeline_lib.solvers.schemes import RK4, integrate
 from pipeline_lib.solvers.turbulence import Turbulence
@@ -147,6 +148,20 @@ def test_a_closure_that_learned_the_exact_term_is_run_and_scored_with_the_others
     unit = described.scale / 0.025
     validation = [ds.sel(time=slice("2000-01-05", "2000-01-05 23:59")).values for ds in (answers, dataset.subgrid)]
     assert history.val_rmse.iloc[0] == pytest.approx(np.sqrt(np.mean((validation[0] - validation[1]) ** 2)) / unit)
+
+
+def test_states_from_outside_need_no_exact_term(flow, tmp_path):
+    data = read_manifest(flow / "data/flow/dataset/2000-01.json", kind="dataset")
+    states = xr.open_zarr(data.file("2000-01.zarr"))[["state"]].isel(time=slice(20))
+    states.to_netcdf(tmp_path / "states.nc", engine="h5netcdf")
+    folder = flow / "results/closure/network/seed0"
+    asked = {"sources": [tmp_path / "states.nc"], "names": {}, "device": "cpu", "threads": None}
+    predict_file(model=folder / "model.json", output=tmp_path / "product.zarr", **asked)
+    found = xr.open_zarr(tmp_path / "product.zarr")
+    assert "subgrid" not in found
+    product = read_manifest(folder / "products/2000-01.json", kind="product")
+    expected = xr.open_zarr(product.file("2000-01.zarr")).forecast[:20]
+    np.testing.assert_allclose(found.forecast, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_a_box_is_advanced_by_the_trained_network_scored_and_drawn(box):

@@ -18,11 +18,16 @@ from pipeline_lib.metrics import METRICS
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.score.gate import InvalidRunError
 from pipeline_lib.simulations.burgers import BurgersSimulation
+from pipeline_lib.tasks.assimilation import Assimilation
+from pipeline_lib.tasks.assimilation import train as assimilation
+from pipeline_lib.tasks.assimilation.options import TrainingOptions as AssimilationOptions
+from pipeline_lib.tasks.dynamics import reading
 from pipeline_lib.tasks.dynamics.options import ScoringOptions, TrainingOptions
+from pipeline_lib.tasks.dynamics.predict import _term
 from pipeline_lib.tasks.dynamics.problem import DynamicsProblem
 from pipeline_lib.tasks.dynamics.score import score_stores
 from pipeline_lib.tasks.dynamics.train import _outcome, _require_term
-from pipeline_lib.tasks.dynamics.windows import StatesAndTerms, Trajectory
+from pipeline_lib.tasks.dynamics.windows import StatesAndTerms
 from tests.tasks.dynamics.stepping import Counting
 
 STEP, MEAN, SCALE = 0.05, 0.3, 1.7
@@ -133,7 +138,22 @@ def test_models_without_closure_and_other_terms_are_refused():
     network = network_of("burgers_closure", "linear", (2, 16))
     with pytest.raises(DataError, match=r"subgrid: terms are \(2, 16\), those of Burgers \(16,\); take a source"):
         _require_term(network, data, "Burgers")
-    assert isinstance(data, Trajectory)
+    exact = xr.DataArray(np.zeros((4, 2, 16)), dims=("time", "field", "x"), attrs={"units": "1"})
+    with pytest.raises(DataError, match=r"subgrid: terms are \(2, 16\), those of the model \(16,\); take a source"):
+        _term(network, np.zeros((4, 32)), exact, torch.device("cpu"))
+
+
+def test_a_dataset_without_the_term_and_models_of_windows_are_refused(monkeypatch):
+    monkeypatch.setattr(reading, "open_days", lambda *_: xr.Dataset())
+    request = SimpleNamespace(train=("2000-01-01", "2000-01-02"), of=lambda _: [])
+    options = AssimilationOptions(target="subgrid", assimilation={"window": 8})
+    with pytest.raises(DataError, match=r"subgrid: is not in the dataset; take a source that makes it"):
+        reading.read_terms(request, options, "train", unit=1.0)
+    request.training, request.inputs = options, ("state", "observation")
+    request.network_model, request.model = MODELS.get("fourdvarnet"), "fourdvarnet"
+    with pytest.raises(ConfigError, match=r"training.target: fourdvarnet has no closure; leave it out"):
+        assimilation.train(request)
+    assert Assimilation.variables(options, None) == {"training.target": ("subgrid",)}
 
 
 # ---- scores ----------------------------------------------------------------------------------------------------
