@@ -21,13 +21,23 @@ class Forecaster(nn.Module):
     ----------
     diagnostics
         Long name and unit of each scalar that :meth:`diagnose` makes of a state, by name; by default there is none.
+    term_shape
+        Sizes of the axes of the :meth:`term`, the last ones of a state; ``None`` of a network that knows no closure.
     """
 
     diagnostics: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType({})
+    term_shape: tuple[int, ...] | None = None
 
     def diagnose(self, state: Tensor) -> dict[str, Tensor]:
         """Return the ``diagnostics`` (batch,) of states, in their own units."""
         return {}
+
+    def term(self, state: Tensor) -> Tensor:
+        """Return what a closure adds to the tendency of states, (batch, *term_shape).
+
+        In the unit of the states, not normalised, per unit of time of the source; zeros where there is no closure.
+        """
+        raise NotImplementedError(f"{type(self).__name__} knows no closure")
 
     def begin(self, state: Tensor) -> Any:  # noqa: ANN401 - what a network remembers is its own
         """Return what the network remembers before its first step; by default nothing."""
@@ -36,6 +46,26 @@ class Forecaster(nn.Module):
     @abstractmethod
     def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - its own
         """Return the next state, of the same shape, and the memory after it."""
+
+
+class TermAlone(nn.Module):
+    """The term of a closure, without the solver that it belongs to.
+
+    Parameters
+    ----------
+    forecaster
+        The network; it has a ``term_shape``.
+    unit
+        What terms are divided by, in the unit of the states per unit of time.
+    """
+
+    def __init__(self, forecaster: Forecaster, unit: float) -> None:
+        super().__init__()
+        self.forecaster, self._unit = forecaster, unit
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Return the terms (batch, *term_shape) of states (batch, dimension), in their number format."""
+        return (self.forecaster.term(state) / self._unit).to(state.dtype)
 
 
 class Rollout(nn.Module):

@@ -58,6 +58,16 @@ def test_the_shipped_experiments_go_together_with_their_sources(name):
             r"^ode-schemes: models.\w+.training.target: source digits makes no variable 'digit'",
         ),
         (
+            "lorenz63-forecast",
+            "training: {target: subgrid}",
+            r"^lorenz63-forecast: models.\w+.training.target: source lorenz63 makes no variable 'subgrid'",
+        ),
+        (
+            "lorenz63-forecast",
+            "scoring: {metrics: [rmse_1, subgrid_nrmse]}",
+            r"^lorenz63-forecast: scoring.metrics: source lorenz63 makes no variable 'subgrid'",
+        ),
+        (
             "wind-vector",
             "training: {nwp: [nwp_u, nwp_w]}",
             r"^wind-vector: models.\w+.training.nwp: source [\w-]+ makes no variable 'nwp_w'; did you mean 'nwp_[uv]'",

@@ -79,6 +79,8 @@ def test_a_closure_beats_the_coarse_solver_and_a_network_the_eddy_viscosity():
     error = scores("closure-burgers", "rmse_28")
     assert min(error["network_1"], error["network_4"]) < error["linear"] < error["none"]
     assert min(error["network_1"], error["network_4"]) < 0.3 * error["smagorinsky"]
+    assert error["network_apriori"] < 0.3 * error["smagorinsky"]
+    assert scores("closure-burgers", "subgrid_correlation")["network_apriori"] > 0.98
     error = scores("closure-qg", "rmse_28")
     best = min(error[f"network_{steps}"] for steps in (1, 4, 16))
     assert best < error["linear"] < error["smagorinsky"] < error["none"]

@@ -20,7 +20,7 @@ from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
 from pipeline_lib.tasks.dynamics.windows import Trajectory
 
 SIZE, STEP, MEAN, SCALE = 6, 0.02, 0.1, 1.3
-LOCAL = ("smagorinsky", "linear", "network")
+LOCAL = ("smagorinsky", "linear", "linear_stencil", "network")
 PUBLISHED = ("scalar_network", "invariant_network")
 SMALL = {"network": {"hidden": 4, "layers": 1}}
 SEEDS = st.integers(0, 10**6)
@@ -95,6 +95,13 @@ def test_the_term_of_the_scalar_is_linear_in_it(closure):
     torch.testing.assert_close(term(both)[3], 2 * term(state)[3] - 3 * term(mixed)[3], rtol=1e-9, atol=1e-9)
 
 
+def test_a_linear_stencil_is_linear_in_the_state_and_other_closures_are_not():
+    for closure in LOCAL:
+        term, state, other = build(closure).system.closure, flow(0), flow(1)
+        linear = torch.allclose(term(2 * state - 3 * other), 2 * term(state) - 3 * term(other), rtol=1e-9, atol=1e-9)
+        assert linear == (closure == "linear_stencil")
+
+
 @pytest.mark.parametrize("closure", ["smagorinsky", "linear"])
 def test_turned_axes_turn_the_term(closure):
     """A quarter of a turn from x to y: u'(x, y) = -v(y, -x), v'(x, y) = u(y, -x)."""
@@ -166,6 +173,8 @@ def test_only_the_eddy_viscosity_is_there_before_training():
         ("none", {}, 0),
         ("smagorinsky", {}, 2),
         ("linear", {}, 7),
+        ("linear_stencil", {}, 12 * 27 * 9),
+        ("linear_stencil", {"layers": 2}, 12 * 125 * 9),
         ("network", {"hidden": 16, "layers": 2}, 12 * 27 * 16 + 16 + 16 * 27 * 16 + 16 + 16 * 16 + 16 + 16 * 9),
         ("network", {"hidden": 8, "layers": 1, "width": 1}, 12 * 8 + 8 + 8 * 8 + 8 + 8 * 9),
         ("scalar_network", {}, 295_248),

@@ -1,4 +1,4 @@
-"""States on two axes and of four fields on three, and a model without unknowns, through all stages."""
+"""States on two axes and of four fields on three, a model without unknowns, and one that learned the exact term."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pytest
 import torch
 import xarray as xr
 from pandas import read_csv
+from scipy.stats import pearsonr
 
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.learning.forecaster import Rollout
 from pipeline_lib.learning.model_store import load_model
+from pipeline_lib.predict.stage import predict_file
 from pipeline_lib.solvers.quasigeostrophic import steadily_forced
 from pipeline_lib.solvers.schemes import RK4, integrate
 from pipeline_lib.solvers.turbulence import Turbulence
@@ -38,16 +40,26 @@ EXPERIMENT = {
         "free_run": 1.0,
         "precision": "float64",
     },
-    "scoring": {"metrics": ["rmse_8", "stable_share", "energy_drift"], "intervals": {"block_days": 1.0}},
+    "scoring": {
+        "metrics": ["subgrid_correlation", "subgrid_nrmse", "rmse_8", "stable_share", "energy_drift"],
+        "intervals": {"block_days": 1.0},
+    },
     "models": [
         {"name": "none", "model": "quasigeostrophic_closure", "options": {"closure": "none"}},
         {"name": "network", "model": "quasigeostrophic_closure", "options": {"hidden": 4, "layers": 1}},
+        {
+            "name": "apriori",
+            "model": "quasigeostrophic_closure",
+            "options": {"hidden": 4, "layers": 1},
+            "training": {"target": "subgrid"},
+        },
     ],
 }
 SIMULATION = {
     "simulation": "quasigeostrophic",
     "step_hours": 0.6,
     "options": {"points": 16, "refinement": 2, "substeps": 1, "spin_up": 2.0},
+    "variables": ("state", "subgrid"),
 }
 BOX = copy.deepcopy(EXPERIMENT)
 BOX["source"], BOX["title"] = "box", "Tiny box"
@@ -58,13 +70,14 @@ BOX["split"] = {
     "gap_days": 0,
 }
 BOX["training"].update(step=0.04, precision="float32")
-BOX["scoring"]["metrics"] = ["rmse_8", "stable_share", "kinetic_energy_drift"]
+BOX["scoring"]["metrics"] = ["subgrid_correlation", "rmse_8", "stable_share", "kinetic_energy_drift"]
 BOX["models"] = [{"name": "network", "model": "turbulence_closure", "options": {"hidden": 4, "layers": 1}}]
 BOX_SIMULATION = {
     "simulation": "turbulence",
     "step_hours": 0.96,
     "options": {"points": 8, "refinement": 2, "substeps": 1, "spin_up": 2.0},
-    "preparation": {"name": "as_is", "options": {"variables": ["state"]}},
+    "variables": ("state", "subgrid"),
+    "preparation": {"name": "as_is", "options": {"variables": ["state", "subgrid"]}},
 }
 
 
@@ -82,6 +95,12 @@ def box(tmp_path_factory):
     return folder
 
 
+def board_of(results):
+    """Values by competitor and metric; NaN where one is undefined."""
+    table = read_csv(results / "leaderboard.csv", na_values="undefined")
+    return table.set_index(["model", "metric"])["value"]
+
+
 def test_the_coarse_solver_alone_goes_through_training_untouched(flow):
     model = read_manifest(flow / "results/closure/none/seed0/model.json", kind="model", verify="deep").content
     assert model["spec"]["parameters"] == 0
@@ -96,12 +115,53 @@ def test_the_coarse_solver_alone_goes_through_training_untouched(flow):
 
 
 def test_all_are_scored_and_fields_are_drawn_as_maps(flow):
-    board = read_csv(flow / "results/closure/leaderboard.csv").set_index(["model", "metric"])["value"]
-    assert np.isfinite(board).all()
+    board = board_of(flow / "results/closure")
+    assert np.isnan(board["none", "subgrid_correlation"])  # zeros correlate with nothing
+    assert np.isfinite(board.drop(("none", "subgrid_correlation"))).all()
+    assert board["none", "subgrid_nrmse"] == 1
     assert board["none", "rmse_8"] != board["network", "rmse_8"]
     assert board["none", "rmse_8"] < 3
     drawn = {figure.stem for figure in (flow / "results/closure/figures").glob("*.png")}
     assert drawn == {"diagnostics", "examples", "leaderboard", "loss_curves", "maps", "skill_by_lead", "spectra"}
+
+
+def test_a_closure_that_learned_the_exact_term_is_run_and_scored_with_the_others(flow):
+    folder = flow / "results/closure/apriori/seed0"
+    stored = load_model(folder / "model.json")
+    assert stored.manifest.content["target"] == "subgrid"  # which a file from outside need not hold
+    product = read_manifest(folder / "products/2000-01.json", kind="product")
+    answers = xr.open_zarr(product.file("2000-01.zarr")).subgrid
+    data = read_manifest(flow / "data/flow/dataset/2000-01.json", kind="dataset")
+    dataset = xr.open_zarr(data.file("2000-01.zarr"))
+    (described,) = stored.spec.inputs
+    states = torch.tensor(dataset.state.values[:40]).flatten(1)
+    with torch.no_grad():
+        term = stored.network.term((states - described.mean) / described.scale)
+    np.testing.assert_allclose(answers[:40], term, rtol=1e-9, atol=1e-12)
+    board = board_of(flow / "results/closure")
+    scored = [ds.sel(time=slice("2000-01-07", None)).values[:-8] for ds in (answers, dataset.subgrid)]
+    correlation = pearsonr(*[values.ravel() for values in scored]).statistic
+    assert board["apriori", "subgrid_correlation"] == pytest.approx(correlation, abs=1e-5)
+    error = np.sqrt(np.mean((scored[0] - scored[1]) ** 2) / np.mean(scored[1] ** 2))
+    assert board["apriori", "subgrid_nrmse"] == pytest.approx(error, abs=1e-5)
+    history = read_csv(stored.manifest.file("history.csv"))
+    unit = described.scale / 0.025
+    validation = [ds.sel(time=slice("2000-01-05", "2000-01-05 23:59")).values for ds in (answers, dataset.subgrid)]
+    assert history.val_rmse.iloc[0] == pytest.approx(np.sqrt(np.mean((validation[0] - validation[1]) ** 2)) / unit)
+
+
+def test_states_from_outside_need_no_exact_term(flow, tmp_path):
+    data = read_manifest(flow / "data/flow/dataset/2000-01.json", kind="dataset")
+    states = xr.open_zarr(data.file("2000-01.zarr"))[["state"]].isel(time=slice(20))
+    states.to_netcdf(tmp_path / "states.nc", engine="h5netcdf")
+    folder = flow / "results/closure/network/seed0"
+    asked = {"sources": [tmp_path / "states.nc"], "names": {}, "device": "cpu", "threads": None}
+    predict_file(model=folder / "model.json", output=tmp_path / "product.zarr", **asked)
+    found = xr.open_zarr(tmp_path / "product.zarr")
+    assert "subgrid" not in found
+    product = read_manifest(folder / "products/2000-01.json", kind="product")
+    expected = xr.open_zarr(product.file("2000-01.zarr")).forecast[:20]
+    np.testing.assert_allclose(found.forecast, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_a_box_is_advanced_by_the_trained_network_scored_and_drawn(box):
@@ -122,7 +182,7 @@ def test_a_box_is_advanced_by_the_trained_network_scored_and_drawn(box):
     system = Turbulence(8, viscosity=0.02, diffusivity=0.02, forcing=1 / 3, gradient=1.0)
     coarse = integrate(system, start.double(), dt=0.04, steps=8, scheme=RK4)[1:]
     assert 1e-3 < float(abs(expected - coarse).max()) < 0.5 * float(abs(expected - start).max())
-    board = read_csv(box / "results/closure-box/leaderboard.csv").set_index(["model", "metric"])["value"]
+    board = board_of(box / "results/closure-box")
     assert np.isfinite(board).all()
     assert board["network", "stable_share"] == 1
     drawn = {figure.stem for figure in (box / "results/closure-box/figures").glob("*.png")}

@@ -26,7 +26,8 @@ class BurgersClosure(StateModel):
         title="Burgers closure",
         summary="Steps of a coarse finite-volume solver; a closure gives the flux through each face that scales below"
         " the grid would make: none, Smagorinsky's with a fitted constant, a linear stencil or a local network. Trained"
-        " through the solver, over as many steps as training.horizon says.",
+        " through the solver, over as many steps as training.horizon says (a-posteriori), or on the exact term"
+        " (training.target: subgrid, a-priori).",
         task="dynamics",
         citation="After Bar-Sinai, Hoyer, Hickey, Brenner, Learning data-driven discretizations for partial"
         " differential equations, PNAS 116 (2019), and the course DLGD2021, theme 4",
@@ -46,8 +47,6 @@ class BurgersClosure(StateModel):
             " The published force has many waves for each. Errors are over velocity and force, the latter's being 0.",
             "A closure stands for the errors of the coarse discretisation as well: it suits this solver, this grid and"
             " this filter.",
-            "A-priori training is horizon 1: the regression of one step's tendency on the filtered one, through the"
-            " scheme. There is no regression on the subgrid term itself.",
         ),
     )
 

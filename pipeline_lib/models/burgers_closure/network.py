@@ -71,12 +71,13 @@ class BurgersStep(Forecaster):
         super().__init__()
         self._options, self._states, self._take = options, states, SCHEMES[options.scheme].start()
         self.closure = _closure(options, states)
+        self.term_shape = states.shape[1:]
 
     def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - has none
         """Return the next state."""
         mean, scale, step = self._states.mean, self._states.scale, self._states.step
         frequencies, substep = self._options.frequencies, step / self._options.substeps
-        velocity, force = (state * scale + mean).reshape(*state.shape[:-1], *self._states.shape).unbind(-2)
+        velocity, force = self._fields(state)
         system = FiniteVolumeBurgers(
             self._options.viscosity,
             self._options.length,
@@ -87,6 +88,17 @@ class BurgersStep(Forecaster):
             velocity = self._take(system, velocity, number * substep, substep)
         later = torch.stack([velocity, drifted(force, frequencies, step)], dim=-2)
         return (later.flatten(-2) - mean) / scale, memory
+
+    def term(self, state: Tensor) -> Tensor:
+        """Return what the closure adds to the tendency of the velocity."""
+        velocity, _ = self._fields(state)
+        return torch.zeros_like(velocity) if self.closure is None else self.closure(velocity)
+
+    def _fields(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Velocity and force (..., n) of normalised states (..., dimension)."""
+        fields = state * self._states.scale + self._states.mean
+        velocity, force = fields.reshape(*state.shape[:-1], *self._states.shape).unbind(-2)
+        return velocity, force
 
 
 def _closure(options: BurgersClosure.Options, states: States) -> ClosureTerm | None:

@@ -29,7 +29,8 @@ class QuasiGeostrophicClosure(StateModel):
         title="Quasi-geostrophic closure",
         summary="Steps of a coarse spectral solver of barotropic vorticity; a closure gives the flux of vorticity that"
         " scales below the grid would make: none, an eddy viscosity with a fitted constant, a linear stencil or a local"
-        " network of vorticity and streamfunction. Trained through the solver, over training.horizon steps.",
+        " network of vorticity and streamfunction. Trained through the solver, over training.horizon steps"
+        " (a-posteriori), or on the exact term (training.target: subgrid, a-priori).",
         task="dynamics",
         citation="After Frezat, Le Sommer, Fablet, Balarac, Lguensat, A posteriori learning for quasi-geostrophic"
         " turbulence parametrization, Journal of Advances in Modeling Earth Systems 14 (2022)",
@@ -50,8 +51,6 @@ class QuasiGeostrophicClosure(StateModel):
             " length of roll-outs does not grow during training.",
             "A closure stands for the errors of the coarse discretisation as well: it suits this solver, this grid and"
             " this filter.",
-            "A-priori training is horizon 1: the regression of one step's tendency on the filtered one, through the"
-            " scheme. There is no regression on the subgrid term itself.",
             "The solver computes in double precision, whatever the network does.",
         ),
     )

@@ -118,7 +118,7 @@ class QuasiGeostrophicStep(Forecaster):
     def __init__(self, options: QuasiGeostrophicClosure.Options, states: States) -> None:
         super().__init__()
         self._options, self._states, self._take = options, states, SCHEMES[options.scheme].start()
-        height, width = states.shape
+        self.term_shape = height, width = states.shape
         self.system = steadily_forced(
             (height, width), viscosity=options.viscosity, drag=options.drag, strength=options.strength
         )
@@ -134,6 +134,11 @@ class QuasiGeostrophicStep(Forecaster):
         for _ in range(self._options.substeps):
             vorticity = self._take(self.system, vorticity, 0.0, substep)
         return ((vorticity.flatten(-2) - mean) / scale).to(state.dtype), memory
+
+    def term(self, state: Tensor) -> Tensor:
+        """Return what the closure adds to the tendency of the vorticity."""
+        vorticity, closure = self._vorticity(state), self.system.closure
+        return torch.zeros_like(vorticity) if closure is None else closure(vorticity)
 
     def _vorticity(self, state: Tensor) -> Tensor:
         """Vorticity (batch, y, x) of normalised states."""

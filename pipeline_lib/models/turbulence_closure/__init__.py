@@ -29,8 +29,9 @@ class TurbulenceClosure(StateModel):
         title="Turbulence closure",
         summary="Steps of a coarse spectral solver of velocity and a scalar in a box; a closure gives the stress and"
         " the flux of the scalar that scales below the grid would make: none, Smagorinsky's with two fitted constants,"
-        " products of gradients with fitted constants, or a local network of gradients. Trained through the solver,"
-        " over training.horizon steps.",
+        " products of gradients with fitted constants, a linear regression on the gradients around a point, or a local"
+        " network of them. Trained through the solver, over training.horizon steps (a-posteriori), or on the exact"
+        " term (training.target: subgrid, a-priori).",
         task="dynamics",
         citation="After Frezat, Balarac, Le Sommer, Fablet, Lguensat, Physical invariance in neural networks for"
         " subgrid-scale scalar flux modeling, Physical Review Fluids 6 (2021)",
@@ -54,10 +55,8 @@ class TurbulenceClosure(StateModel):
         limits=(
             "A small box at a low Reynolds number, held in balance by linear forcing and a mean gradient of the scalar;"
             " the published data are not used.",
-            "A-priori training is horizon 1: the regression of one step's tendency on the filtered one, through the"
-            " scheme. There is no regression on the subgrid term itself, and no score of it: of the mean square of the"
-            " term, a closure gets right a share of about 1 - (rmse_1 / rmse_1 of no closure)^2; of the best one in a"
-            " family that holds its own multiples, this is the square of the correlation with the term.",
+            "subgrid_correlation is over the terms of velocity and scalar together, the published correlation over that"
+            " of the scalar alone: scoring.fields: [3] scores it, and nothing else, here.",
             "The published networks give the scalar's term itself, of which the mean is taken out; the momentum has"
             " none.",
             "A closure stands for the errors of the coarse discretisation as well: it suits this solver, this grid and"
@@ -68,15 +67,18 @@ class TurbulenceClosure(StateModel):
     class Options(BaseOptions):
         """Options of this model."""
 
-        closure: Literal["none", "smagorinsky", "linear", "network", "scalar_network", "invariant_network"] = "network"
+        closure: Literal[
+            "none", "smagorinsky", "linear", "linear_stencil", "network", "scalar_network", "invariant_network"
+        ] = "network"
         """``none`` is the coarse solver alone; ``smagorinsky`` an eddy viscosity (Cs dx)^2 |S| with the rate of strain
         S and an eddy diffusivity (Cc dx)^2 |S|, constants to be found; ``linear`` a sum of products of gradients, with
-        seven constants; ``network`` convolutions of gradients with tanh; ``scalar_network`` and ``invariant_network``
-        the published networks, for the scalar alone."""
+        seven constants; ``network`` convolutions of gradients with tanh, ``linear_stencil`` a linear regression on the
+        gradients at the same points; ``scalar_network`` and ``invariant_network`` the published networks, for the
+        scalar alone."""
         width: Literal[1, 3, 5] = 3
         """Points that a convolution of ``network`` sees along each axis."""
         layers: int = Field(1, gt=0)
-        """Such convolutions."""
+        """Such convolutions, one on the other; ``linear_stencil`` sees as many points as they all do."""
         hidden: int = Field(16, gt=0)
         """Channels of ``network``."""
         viscosity: float = Field(VISCOSITY, ge=0)

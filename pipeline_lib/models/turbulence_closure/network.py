@@ -79,9 +79,9 @@ class ProductsOfGradients(nn.Module):
 
 
 class NetworkFlux(nn.Module):
-    """A symmetric stress and a flux of the scalar, by convolutions of the gradients."""
+    """A symmetric stress and a flux of the scalar, by convolutions of the gradients; without ``hidden``, linear."""
 
-    def __init__(self, options: TurbulenceClosure.Options) -> None:
+    def __init__(self, options: TurbulenceClosure.Options, *, hidden: int) -> None:
         super().__init__()
         fields = COMPONENTS + 1
         entries = 1 + max(max(row) for row in _STRESS)
@@ -90,7 +90,7 @@ class NetworkFlux(nn.Module):
             fields * COMPONENTS,
             width=options.width,
             layers=options.layers,
-            hidden=options.hidden,
+            hidden=hidden,
             fluxes=entries + COMPONENTS,
         )
         self._order = [*(entry for row in _STRESS for entry in row), *range(entries, entries + COMPONENTS)]
@@ -171,6 +171,7 @@ class TurbulenceStep(Forecaster):
     def __init__(self, options: TurbulenceClosure.Options, states: States) -> None:
         super().__init__()
         self._options, self._states, self._take = options, states, SCHEMES[options.scheme].start()
+        self.term_shape = states.shape
         self.system = Turbulence(
             states.shape[-1],
             viscosity=options.viscosity,
@@ -189,6 +190,11 @@ class TurbulenceStep(Forecaster):
         for _ in range(self._options.substeps):
             flow = self._take(self.system, flow, 0.0, substep)
         return (flow.flatten(-4) - mean) / scale, memory
+
+    def term(self, state: Tensor) -> Tensor:
+        """Return what the closure adds to the tendency of velocity and scalar."""
+        flow, closure = self._flow(state), self.system.closure
+        return torch.zeros_like(flow) if closure is None else closure(flow)
 
     def _flow(self, state: Tensor) -> Tensor:
         """Velocity and scalar (..., field, z, y, x) of normalised states (..., dimension)."""
@@ -211,7 +217,8 @@ def _term(options: TurbulenceClosure.Options, system: Turbulence, states: States
     fluxes: dict[str, Callable[[], nn.Module]] = {
         "smagorinsky": EddyViscosity,
         "linear": ProductsOfGradients,
-        "network": lambda: NetworkFlux(options),
+        "linear_stencil": lambda: NetworkFlux(options, hidden=0),
+        "network": lambda: NetworkFlux(options, hidden=options.hidden),
     }
     return FluxTerm(fluxes[options.closure](), system, spacing, states.scale)
 

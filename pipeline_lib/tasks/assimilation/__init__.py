@@ -38,9 +38,11 @@ class Assimilation:
         return training.step
 
     @staticmethod
-    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - whatever they are
-        """Return nothing: states are the inputs."""
-        return {}
+    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - whatever is scored
+        """Return the exact term of a closure, where it is learned; states and observations are the inputs."""
+        if not isinstance(training, TrainingOptions):
+            raise TypeError("training must be TrainingOptions")
+        return training.named
 
     @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - none matters

@@ -82,6 +82,8 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
     if training.loss_scale != TrainingOptions().loss_scale:
         fix = "leave it out"
         raise ConfigError(f"{request.model} has a loss of its own", where="training.loss_scale", fix=fix)
+    if training.named:
+        raise ConfigError(f"{request.model} has no closure", where="training.target", fix="leave it out")
     if training.optimizer == "levenberg_marquardt":
         raise ConfigError(
             "fits models that make forecasts", where="training.optimizer", fix="choose adam or sgd to fill windows"

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.options import Options
+from pipeline_lib.tasks.dynamics.names import SUBGRID
 from pipeline_lib.tasks.dynamics.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.registry import TASKS
 
@@ -39,9 +40,15 @@ class Dynamics:
         return training.step
 
     @staticmethod
-    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - whatever they are
-        """Return nothing: states are the inputs."""
-        return {}
+    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:
+        """Return the exact term of a closure, where it is learned or scored; states are the inputs."""
+        from pipeline_lib.metrics import METRICS
+        from pipeline_lib.tasks.dynamics.metrics import TermMetric
+
+        if not (isinstance(training, TrainingOptions) and isinstance(scoring, ScoringOptions)):
+            raise TypeError("not the options of this task")
+        scored = any(issubclass(METRICS.get(name), TermMetric) for name in scoring.metrics)
+        return {**training.named, **({"scoring.metrics": (SUBGRID,)} if scored else {})}
 
     @staticmethod
     def counted(scoring: Options) -> dict[str, Any]:

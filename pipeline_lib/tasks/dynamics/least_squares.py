@@ -12,12 +12,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, least_squares
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, jvp, vmap
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from pipeline_lib.errors import TrainingError
-from pipeline_lib.learning.forecaster import Rollout
 from pipeline_lib.train.problem import Batch
 
 logger = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ Values = NDArray[np.float64]
 
 
 def fit_least_squares(
-    network: Rollout, train: Batch, validation: Batch, *, iterations: int, scale: float
+    network: nn.Module, train: Batch, validation: Batch, *, iterations: int, scale: float
 ) -> pd.DataFrame:
     """Fit the parameters of a network by a trust-region Levenberg-Marquardt method and leave the best in it.
 
@@ -100,7 +99,7 @@ def fit_least_squares(
 class _Misfit:
     """Forecasts less the truth, all in one row, as a function of the parameters in one row."""
 
-    network: Rollout
+    network: nn.Module
     shapes: dict[str, torch.Size]
     windows: Batch
 

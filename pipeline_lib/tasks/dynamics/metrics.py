@@ -162,3 +162,56 @@ class MeanHeightDrift(FreeRunMetric):
     unit = "m"
     above, below = "mean_height_departure", "runs_stable"
     needs = "free runs of models that know their mean height"
+
+
+class TermMetric:
+    """A score of what a closure answers to true states, before any step is taken (a-priori)."""
+
+    direction: ClassVar[Direction] = "higher"
+    unit: ClassVar[str] = "1"
+    bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    has_interval: ClassVar[bool] = True
+    sampled_by: ClassVar[str | None] = None
+
+    @staticmethod
+    def needed(counts: Counts) -> Counts:
+        """Return the counts, which must hold those of the terms."""
+        if "term_values" not in counts:
+            raise ConfigError(
+                "needs the exact answer of a closure",
+                where="scoring.metrics",
+                fix="take a source that makes subgrid, or leave the metric out",
+            )
+        return counts
+
+
+@METRICS.register("subgrid_correlation")
+class SubgridCorrelation(TermMetric):
+    """Correlation of the closure's term with the exact one, over true states.
+
+    Over all cells, fields and states together. Of no closure, whose term is zero everywhere, it is undefined.
+    """
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample."""
+        found = cls.needed(counts)
+        count, mean, truth = found["term_values"], found["term"], found["term_truth"]
+        shared = count * found["term_product"] - mean * truth
+        spreads = (count * found["term_square"] - mean**2) * (count * found["term_truth_square"] - truth**2)
+        return ratio(shared, np.sqrt(np.maximum(spreads, 0)))
+
+
+@METRICS.register("subgrid_nrmse")
+class SubgridError(TermMetric):
+    """RMSE of the closure's term on true states, over the root mean square of the exact one: 1 of no closure."""
+
+    direction = "lower"
+    bounds = (0.0, np.inf)
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample."""
+        found = cls.needed(counts)
+        # Without answers nothing is counted, and nothing is defined.
+        return np.sqrt(ratio(found["term_error"], found["term_truth_square"]))

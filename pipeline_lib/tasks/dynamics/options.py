@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline_lib.score.options import MetricOptions
+from pipeline_lib.tasks.dynamics.names import SUBGRID
 from pipeline_lib.train.options import LoopOptions
 
 _ROUNDING = 1e-6
@@ -20,8 +21,12 @@ class TrainingOptions(LoopOptions):
     """Windows per step."""
     windows: int | None = Field(default=10_000, gt=0)
     """Windows per epoch, drawn anew each time; null takes every window of the training days."""
+    target: Literal["state", "subgrid"] = "state"
+    """What is learned from: the states that follow, through the solver (a-posteriori); or ``subgrid``, a variable of
+    the source beside the states that is the exact answer of a closure to each of them, without a solver (a-priori). The
+    trained model makes forecasts all the same."""
     horizon: int = Field(default=5, gt=0)
-    """Steps of the forecasts that the loss sees."""
+    """Steps of the forecasts that the loss sees; of ``target: subgrid`` there are none."""
     from_age: int = Field(default=0, ge=0)
     """Time steps after the start of its trajectory from which on a state may begin a window of training or validation.
     It matters where a source holds several trajectories; of a single one, it counts from the first day of a split."""
@@ -42,7 +47,13 @@ class TrainingOptions(LoopOptions):
     float64 and on the CPU, in up to ``max_epochs`` iterations: for networks of a few hundred parameters. It is not
     interrupted ahead of a time limit; it starts again."""
     loss_scale: float = Field(default=1000.0, gt=0)
-    """The loss is the mean squared error of normalised states, times this."""
+    """The loss is the mean squared error of normalised states, times this; of ``target: subgrid`` that of the term, as
+    the change of a normalised state in one time step."""
+
+    @property
+    def named(self) -> dict[str, tuple[str, ...]]:
+        """Variables of the source that are learned from besides the inputs, by place within the experiment."""
+        return {"training.target": (SUBGRID,)} if self.target == SUBGRID else {}
 
     @model_validator(mode="after")
     def _whole_runs(self) -> Self:

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.data.trajectories import Ages, ages_of, pieces
+from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.forecaster import Forecaster, Rollout
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import number_format, resolve_device
-from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, RUN_STEPS, VARIABLE
+from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, RUN_STEPS, SUBGRID, VARIABLE
 
 _SEED = 0
 """Of what a network draws when it begins a forecast."""
@@ -30,12 +31,14 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         ``time``, even beyond the end of its trajectory. Leads count from 1. With free runs also ``free_run``
         (time, ...): what the state is at ``time`` in a run that started from the truth ``free_run_age`` (time,) steps
         before, in the same trajectory, with the length of a whole run as attribute ``run_steps``; and for each
-        diagnostic of the network ``free_run_<name>`` of that state and ``<name>`` of the true one (time,).
+        diagnostic of the network ``free_run_<name>`` of that state and ``<name>`` of the true one (time,). Where the
+        dataset holds the exact answer of a closure, and the network knows one, also ``subgrid`` (time, ...): its answer
+        to the true state, in the unit of the exact one.
 
     Raises
     ------
     DataError
-        If the input variable is missing or has another unit.
+        If the input variable is missing or has another unit, or the exact term has another shape than the model's.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -78,7 +81,20 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         told = {"units": "1", "long_name": "time steps since the start of the free run", RUN_STEPS: int(every)}
         out[AGE] = ("time", age.astype(np.int32), told)
         out = out.assign(_diagnosed(network, flat, found[FREE_RUN], target))
+    if SUBGRID in ds and network.term_shape is not None:
+        out[SUBGRID] = _term(network, flat, ds[SUBGRID], target)
     return out
+
+
+def _term(network: Forecaster, states: NDArray[np.float64], exact: xr.DataArray, device: torch.device) -> xr.Variable:
+    """What a closure answers to normalised states (time, dimension), in the form of the exact answers (time, ...)."""
+    if exact.shape[1:] != network.term_shape:
+        fix = "take a source whose exact term is that of this model"
+        raise DataError(f"terms are {exact.shape[1:]}, those of the model {network.term_shape}", where=SUBGRID, fix=fix)
+    with torch.inference_mode():
+        values = network.term(torch.from_numpy(states).to(device, number_format(network)))
+    attrs = {"units": exact.attrs["units"], "long_name": "answer of the closure to the state"}
+    return xr.Variable(exact.dims, values.cpu().numpy().astype(exact.dtype), attrs)
 
 
 def _diagnosed(

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.data.trajectories import Ages, ages_of
-from pipeline_lib.errors import ConfigError
+from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.models.base import FittedModel
+from pipeline_lib.tasks.dynamics.names import SUBGRID
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
 from pipeline_lib.train.request import TrainingRequest
 from pipeline_lib.train.seeds import generator
@@ -63,11 +64,32 @@ def read_normalised(request: TrainingRequest, training: TrainingOptions, split: 
     found = [ds[name].values.astype(np.float64) for name in names]
     if training.noise:
         found[0] += training.noise * generator(request.seed, "noise", split).standard_normal(found[0].shape)
+    dtype = _number_format(request, training)
+    arrays: list[Array] = [((values - statistics["mean"]) / statistics["std"]).astype(dtype) for values in found]
+    return Series(arrays, times, ages_of(ds))
+
+
+def read_terms(request: TrainingRequest, training: TrainingOptions, split: Split, *, unit: float) -> Array:
+    """Return the exact answers of a closure (time, ...) to the states of the days of a split, divided by ``unit``.
+
+    Raises
+    ------
+    DataError
+        If the dataset does not hold them.
+    """
+    start, end = request.train if split == "train" else request.validation
+    ds = open_days(request.of("dataset"), start, end)
+    if SUBGRID not in ds:
+        fix = "take a source that makes it, or leave training.target out"
+        raise DataError("is not in the dataset", where=SUBGRID, fix=fix)
+    values = ds[SUBGRID].values.astype(np.float64) / unit
+    return values if _number_format(request, training) is np.float64 else values.astype(np.float32)
+
+
+def _number_format(request: TrainingRequest, training: TrainingOptions) -> type[np.float32] | type[np.float64]:
     exact = (
         training.precision == "float64"
         or training.optimizer == "levenberg_marquardt"
         or issubclass(request.network_model, FittedModel)
     )
-    dtype = np.float64 if exact else np.float32
-    arrays: list[Array] = [((values - statistics["mean"]) / statistics["std"]).astype(dtype) for values in found]
-    return Series(arrays, times, ages_of(ds))
+    return np.float64 if exact else np.float32

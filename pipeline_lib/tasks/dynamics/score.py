@@ -14,9 +14,10 @@ from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
 from pipeline_lib.tasks.dynamics import metrics  # noqa: F401 - counted in the stage's fingerprint
 from pipeline_lib.tasks.dynamics.free_runs import count_free_runs
-from pipeline_lib.tasks.dynamics.names import AGE, FIELD, FREE_RUN, VARIABLE
+from pipeline_lib.tasks.dynamics.names import AGE, FIELD, FREE_RUN, SUBGRID, VARIABLE
 from pipeline_lib.tasks.dynamics.options import ScoringOptions
 from pipeline_lib.tasks.dynamics.runs import diagnosed
+from pipeline_lib.tasks.dynamics.subgrid import count_terms
 
 T = TypeVar("T", xr.Dataset, xr.DataArray)
 _AXES_OF_A_VECTOR = 2
@@ -48,19 +49,23 @@ def score_stores(
     xarray.Dataset
         With dimensions (time, lead), in the square of the states' unit, summed over components: ``squared_error`` of
         the forecasts, ``persistence_error`` of the state that they start from; ``values``, the number of terms. If
-        there are free runs also (time,) what :func:`~pipeline_lib.tasks.dynamics.free_runs.count_free_runs` counts.
+        there are free runs also (time,) what :func:`~pipeline_lib.tasks.dynamics.free_runs.count_free_runs` counts,
+        and if the dataset holds exact answers of a closure what
+        :func:`~pipeline_lib.tasks.dynamics.subgrid.count_terms` does.
 
     Raises
     ------
     ScoreError
         If product and dataset have other times or components, or all of the test is shorter than a forecast.
     InvalidRunError
-        If a forecast holds a value that is not finite.
+        If a forecast, or an answer of a closure, holds a value that is not finite.
     DataError
         If there are free runs and the product does not say how long they are.
     """
-    truth = _state(product, dataset, where)
+    truth, exact = _state(product, dataset, where), dataset.get(SUBGRID)
     if options.fields is not None:
+        if exact is not None and truth.dims[1] in exact.dims:
+            exact = _chosen(exact, truth, options.fields, where)
         product, truth = _chosen(product, truth, options.fields, where), _chosen(truth, truth, options.fields, where)
     forecast = product[VARIABLE]
     leads, times = forecast.sizes["lead"], truth.sizes["time"]
@@ -81,6 +86,10 @@ def score_stores(
         axis = FIELD if options.fields is None else str(truth.dims[1])
         runs = count_free_runs(product[FREE_RUN].load(), product[AGE].load(), truth, diagnosed(product), axis=axis)
         counts |= {name: xr.Variable("time", summable(_on_dates(values, starts))) for name, values in runs.items()}
+    if exact is not None:
+        answers = product[SUBGRID].isel(time=starts) if SUBGRID in product else None
+        terms = count_terms(answers, exact.isel(time=starts), where=where)
+        counts |= {name: xr.Variable("time", summable(values)) for name, values in terms.items()}
     scored = truth.isel(time=starts)
     sample = Sample.of(scored, xr.ones_like(scored, dtype=bool), method={"leads": leads})
     coords = {"time": scored.time, "lead": forecast.lead}
@@ -124,7 +133,8 @@ def _chosen(data: T, truth: xr.DataArray, fields: list[int], where: str) -> T:
 def _state(product: xr.Dataset, dataset: xr.Dataset, where: str) -> xr.DataArray:
     """Return the dataset's variable that the product forecasts, loaded."""
     shape = [(str(d), n) for d, n in product[VARIABLE].sizes.items() if d != "lead"]
-    fitting = [v for v in dataset.data_vars.values() if [(str(d), n) for d, n in v.sizes.items()] == shape]
+    others = dataset.drop_vars(SUBGRID, errors="ignore").data_vars.values()
+    fitting = [v for v in others if [(str(d), n) for d, n in v.sizes.items()] == shape]
     if len(fitting) != 1:
         raise ScoreError(f"forecasts {dict(shape)}, of which the dataset holds {len(fitting)} variables", where=where)
     if not np.array_equal(product.time.values, fitting[0].time.values):

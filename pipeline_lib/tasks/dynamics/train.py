@@ -8,13 +8,14 @@ from typing import Any
 import torch
 
 from pipeline_lib.data.trajectories import require_one
-from pipeline_lib.errors import ConfigError
-from pipeline_lib.learning.forecaster import Forecaster, Rollout
+from pipeline_lib.errors import ConfigError, DataError
+from pipeline_lib.learning.forecaster import Forecaster, Rollout, TermAlone
 from pipeline_lib.models.base import FittedModel
+from pipeline_lib.tasks.dynamics.names import SUBGRID
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
 from pipeline_lib.tasks.dynamics.problem import DynamicsProblem
-from pipeline_lib.tasks.dynamics.reading import Split, read_normalised
-from pipeline_lib.tasks.dynamics.windows import Trajectory
+from pipeline_lib.tasks.dynamics.reading import Split, read_normalised, read_terms
+from pipeline_lib.tasks.dynamics.windows import StatesAndTerms, Trajectory
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
 
@@ -71,9 +72,24 @@ def train_forecaster(
         raise ConfigError(f"{title} advances no states", where="models", fix="choose a model of this task")
     if check is not None:
         check(network)
+    if training.target == SUBGRID:
+        _require_term(network, trajectories[0], request.network_model.card.title)
     outcome = _outcome(request, training, network, *trajectories)
     scaling = dict.fromkeys(request.inputs, (values["mean"], values["std"]))
+    if SUBGRID in request.of("dataset")[0].content["variables"]:
+        facts = {**facts, "target": SUBGRID}  # a file from outside need not hold it
     keep(request, network, outcome, task=task, sizes=sizes, scaling=scaling, facts=facts)
+
+
+def _require_term(network: Forecaster, trajectory: Trajectory, title: str) -> None:
+    """Refuse a network without a closure, or one of other terms than those stored."""
+    if network.term_shape is None or not isinstance(trajectory, StatesAndTerms):
+        fix = "leave it out, or choose a model that has one"
+        raise ConfigError(f"{title} has no closure to learn", where="training.target", fix=fix)
+    stored = trajectory.terms.shape[1:]
+    if stored != network.term_shape:
+        fix = "take a source whose exact term is that of this model"
+        raise DataError(f"terms are {stored}, those of {title} {network.term_shape}", where=SUBGRID, fix=fix)
 
 
 def _outcome(
@@ -88,12 +104,14 @@ def _outcome(
         return Outcome.of_fit(network, history)
     if next(network.parameters(), None) is None:  # equations in which nothing is unknown
         return Outcome.of_fit(network)
+    through_the_solver = training.target == "state"
+    learner = Rollout(network, training.horizon) if through_the_solver else TermAlone(network, _unit(request, training))
     if training.optimizer == "levenberg_marquardt":
         # Slow to load, and most trainings need none of it.
         from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
 
         history = fit_least_squares(
-            Rollout(network.double(), training.horizon),
+            learner.double(),
             train.spread(training.windows),
             validation.spread(DynamicsProblem.validation_windows),
             iterations=training.max_epochs,
@@ -103,12 +121,24 @@ def _outcome(
         return Outcome.of_fit(network, history, best_epoch=best, stopped_epoch=len(history) - 1)
     problem = DynamicsProblem(training, train, validation, seed=request.seed)
     data = {"train data": train.identity, "validation data": validation.identity}
-    return descend(request, Rollout(network, training.horizon), problem, training, data=data, inner="forecaster")
+    return descend(request, learner, problem, training, data=data, inner="forecaster")
+
+
+def _unit(request: TrainingRequest, training: TrainingOptions) -> float:
+    """What terms are divided by: they then say what they change a normalised state by in one time step."""
+    return float(request.statistics[request.inputs[0]]["std"]) / training.step
 
 
 def read_states(request: TrainingRequest, training: TrainingOptions, split: Split) -> Trajectory:
-    """Return the states of the days of a split, normalised, with the noise that the options ask for."""
+    """Return the states of the days of a split, normalised, with the noise that the options ask for.
+
+    Beside them the exact terms of a closure, where these are what is learned from: changes of a normalised state in
+    one time step.
+    """
     read = read_normalised(request, training, split, request.inputs[:1])
     states = read.arrays[0]
-    flat = states.reshape(len(states), -1)
-    return Trajectory(flat, read.times, training.horizon, states.shape[1:], read.ages, training.from_age)
+    flat, shape = states.reshape(len(states), -1), states.shape[1:]
+    if training.target == "state":
+        return Trajectory(flat, read.times, training.horizon, shape, read.ages, training.from_age)
+    terms = read_terms(request, training, split, unit=_unit(request, training))
+    return StatesAndTerms(flat, read.times, shape=shape, ages=read.ages, from_age=training.from_age, terms=terms)

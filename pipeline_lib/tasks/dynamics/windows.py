@@ -87,3 +87,30 @@ class Trajectory:
     def describe(self, samples: Tensor) -> str:
         """Name windows by the time of their first state."""
         return named_times(self.times, samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatesAndTerms(Trajectory):
+    """States, each with the term that a closure should answer: windows of one state, which nothing follows.
+
+    Attributes
+    ----------
+    terms
+        (time, ...) in the number format of the states.
+    horizon
+        0.
+    """
+
+    terms: NDArray[np.float32] | NDArray[np.float64]
+    horizon: int = 0
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 over all values, those of the terms as well."""
+        return hashlib.sha256(super().identity.encode() + np.ascontiguousarray(self.terms).tobytes()).hexdigest()
+
+    def cut(self, numbers: NDArray[np.int64]) -> Batch:
+        """Return the windows of these numbers: inputs (batch, dimension), targets (batch, ...)."""
+        starts = self.starts[numbers]
+        inputs, targets = (torch.from_numpy(array[starts]) for array in (self.states, self.terms))
+        return Batch(inputs, targets, torch.from_numpy(starts[:, None]))
