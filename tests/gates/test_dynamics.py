@@ -51,10 +51,14 @@ def test_the_ring_s_equations_are_found_up_to_the_floor_of_the_scheme():
 
 
 def test_learned_forecast_operators_serve_a_smoother_in_the_published_order():
-    """Published: the true model .50; analogs .65, 1.17, 1.81 and Bi-NN .60, .75, .86 for noise 0, .25, 1."""
+    """Published: the true model .50; analogs .65, 1.17, 1.81 and Bi-NN .60, .75, .86 for noise 0, .25, 1.
+
+    Here the Bi-NN of exact states is the true model but for rounding: one seed gave .32511 and .32512, analogs .3416.
+    """
     error = scores("binn-assimilation", "analysis_rmse")
     assert error["truth"] < error["analog_0"] < error["analog_025"] < error["analog_1"]
-    for noise in ("025", "1"):
+    assert error["binn_0"] == pytest.approx(error["truth"], rel=0.01)
+    for noise in ("0", "025", "1"):
         assert error[f"binn_{noise}"] < error[f"analog_{noise}"]
     assert error["binn_1"] - error["binn_0"] < 0.6 * (error["analog_1"] - error["analog_0"])
 
