@@ -68,7 +68,8 @@ class ShallowWaterForcing(StateModel, FittedModel):
         constraint: Literal["none", "mean", "wall", "both"] = "wall"
         """What holds the mean height: its tendency loses its mean (``mean``), the forcing is 0 on walls (``wall``)."""
         penalty: float = Field(default=0.0, ge=0)
-        """Weight, in the training, of the squared mean of the forcing out of the basin over all wall faces."""
+        """Weight, in the training, of the squared mean of the forcing out of the basin over all wall faces: what it
+        accelerates there is all that changes the mean height."""
         hidden: int = Field(default=32, gt=0)
         """Channels between the two layers."""
         epochs: int = Field(default=150, gt=0)
