@@ -4,13 +4,15 @@
 
 Prints milliseconds of a training step (forecast, gradients, Adam) and of a forecast, and how many times as long the
 plain way takes; it is that of ``tests/models/plain_nowcasters.py`` and gives the same numbers, which is checked. The
-two ways take turns on the same parameters, and the best turn counts. On a CPU times are of the processor, so
-that other work on the machine counts little; on a GPU they are of the clock, and peak memory is printed too.
+two ways take turns on the same parameters, and the best turn counts. ``--also`` sets ours in another memory format, or
+compiled, beside them; the first call, which compiles, does not count and is told. On a CPU times are of the processor,
+so that other work on the machine counts little; on a GPU they are of the clock, and peak memory is printed too.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import time
 from collections.abc import Callable
 
@@ -39,6 +41,15 @@ def spent(device: torch.device, work: Callable[[], object]) -> tuple[float, floa
     return time.perf_counter() - start, torch.cuda.max_memory_allocated() / MIB
 
 
+def variants(net: nn.Module, names: list[str]) -> dict[str, nn.Module]:
+    """Return copies of a network that compute the same in other ways."""
+    made = {
+        "channels_last": lambda: copy.deepcopy(net).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        "compiled": lambda: torch.compile(copy.deepcopy(net)),
+    }
+    return {name: made[name]() for name in names}
+
+
 def compare(name: str, args: argparse.Namespace) -> None:
     """Measure one model both ways and print a line for each."""
     device = torch.device(args.device)
@@ -48,10 +59,15 @@ def compare(name: str, args: argparse.Namespace) -> None:
     net = model.build(model.Options(), **sizes).to(device)
     frames = torch.rand(args.batch, args.seen, 1, args.size, args.size, device=device)
     target = torch.rand(args.batch, args.leads, args.size, args.size, device=device)
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.0, fused=True)  # the work of a step, the same parameters after
-    ways = {"ours": net, "plain": lambda frames: PLAIN[name](net, frames)}
+    ways = {"ours": net, "plain": lambda frames: PLAIN[name](net, frames), **variants(net, args.also)}
+    # Adam with a rate of 0: the work of a step, the same parameters after.
+    optimizers = {
+        way: torch.optim.Adam((way if isinstance(way, nn.Module) else net).parameters(), lr=0.0, fused=True)
+        for way in ways.values()
+    }
 
     def train(way: Callable[[Tensor], Tensor]) -> None:
+        optimizer = optimizers[way]
         with autocast(device, args.precision):
             loss = (way(frames).float() - target).square().mean()
         optimizer.zero_grad()
@@ -62,9 +78,14 @@ def compare(name: str, args: argparse.Namespace) -> None:
         with torch.inference_mode(), autocast(device, args.precision):
             return way(frames).float()
 
-    found, expected = (forecast(way) for way in ways.values())  # also warms up
-    if args.precision == "float32":
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    for label, way in ways.items():
+        begun = time.perf_counter()
+        found = forecast(way)
+        train(way)
+        if label == "compiled":
+            print(f"{name:9s} compiling took {time.perf_counter() - begun:.0f} s")
+        if args.precision == "float32":
+            torch.testing.assert_close(found, forecast(net), rtol=1e-3, atol=1e-3)
     best: dict[tuple[str, str], tuple[float, float]] = {}
     for _ in range(args.turns):
         for label, way in ways.items():
@@ -75,6 +96,8 @@ def compare(name: str, args: argparse.Namespace) -> None:
         (ours, ours_mib), (plain, plain_mib) = best["ours", task], best["plain", task]
         memory = f"   {ours_mib:8.0f} MiB beside {plain_mib:8.0f}" if device.type == "cuda" else ""
         print(f"{name:9s} {task:9s} {1e3 * ours:9.1f} ms, plain {1e3 * plain:9.1f} ms: {plain / ours:5.2f} x{memory}")
+        for way in args.also:
+            print(f"{name:9s} {task:9s} {way}: {ours / best[way, task][0]:5.2f} times as fast as ours as it is")
 
 
 def main() -> None:
@@ -86,6 +109,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     for option, default in (("size", 32), ("batch", 2), ("seen", 4), ("leads", 4), ("turns", 3)):
         parser.add_argument(f"--{option}", type=int, default=default)
+    parser.add_argument("--also", choices=("channels_last", "compiled"), nargs="+", default=[], help="ours otherwise")
     parser.add_argument("--deterministic", action="store_true", help="as trainings on a GPU are; the plain way is not")
     args = parser.parse_args()
     torch.use_deterministic_algorithms(args.deterministic, warn_only=True)
