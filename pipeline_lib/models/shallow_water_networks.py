@@ -149,7 +149,8 @@ def fit_forcing(network: BasinStep, train: Tensor, validation: Tensor) -> pd.Dat
 
     The loss is the mean squared error of standardised forcings and, if the options ask for it, the squared mean over a
     snapshot's wall faces of the forcing out of the basin, in units of the larger standard deviation: what starts a flow
-    through the walls. The target is 0 there, where the equations are not forced.
+    through the walls. The target is 0 there, where the equations are not forced. The regression runs in single
+    precision, as the published one; the network then computes in the precision that it had.
 
     Parameters
     ----------
@@ -178,6 +179,8 @@ def fit_forcing(network: BasinStep, train: Tensor, validation: Tensor) -> pd.Dat
     learned.measure("target", targets)
     x, y = _standardised(learned, inputs, targets)
     x_seen, y_seen = _standardised(learned, *_snapshots(network, validation))
+    precision = next(learned.layers.parameters()).dtype
+    learned.layers.float()
     descent = torch.optim.Adam(learned.layers.parameters(), lr=options.learning_rate)
     order = torch.Generator().manual_seed(_SHUFFLE_SEED)
     rows: list[dict[str, float]] = []
@@ -199,11 +202,12 @@ def fit_forcing(network: BasinStep, train: Tensor, validation: Tensor) -> pd.Dat
         )
         logger.info("epoch %d: validation loss %.3g, correlations %.6f %.6f", epoch, error, along_x, along_y)
     learned.layers.load_state_dict(best)
+    learned.layers.to(precision)
     return pd.DataFrame(rows)
 
 
 def _standardised(learned: LearnedForcing, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    return learned.standardise("input", inputs), learned.standardise("target", targets)
+    return learned.standardise("input", inputs).float(), learned.standardise("target", targets).float()
 
 
 def _descend(learned: LearnedForcing, descent: torch.optim.Optimizer, x: Tensor, y: Tensor) -> float:
@@ -212,7 +216,8 @@ def _descend(learned: LearnedForcing, descent: torch.optim.Optimizer, x: Tensor,
     found = learned.layers(x)
     loss = nn.functional.mse_loss(found, y)
     if learned.options.penalty:
-        relative = learned.get_buffer("target_scale") / learned.get_buffer("target_scale").max()
+        scale = learned.get_buffer("target_scale").to(y)
+        relative = scale / scale.max()
         loss = loss + learned.options.penalty * _outwards((found - y) * relative).square().mean()
     loss.backward()  # type: ignore[no-untyped-call]
     descent.step()
