@@ -90,16 +90,25 @@ def _values(context: ReportContext, metric: str, info: MetricInfo) -> list[Marku
     sentence = Markup("On {:,} {} that no model was trained on, {}").format(
         count, word.removesuffix("s") if count == 1 else word, Markup("; ").join(parts)
     )
-    ends = [cell for cell in (rest[0][1], rest[-1][1]) if cell is not None] if rest else []
-    if len(ends) == 2:
-        low, high = sorted(ends, key=lambda cell: cell.number("value"))
-        sentence += Markup("; the other {} lie between {} and {}").format(
-            len(rest), number(low, "value", info.unit), number(high, "value", info.unit)
-        )
+    sentence += _rest(rest, info.unit)
     seeds = sorted({int(cell.text["seed_count"] or 0) for _, cell in found if cell is not None} - {0, 1})
     if seeds:
         sentence += Markup(" (models with randomness: mean over {} seeds)").format(" or ".join(map(str, seeds)))
     return [sentence + Markup(".")]
+
+
+def _rest(rest: Sequence[tuple[Competitor, Cell | None]], unit: str) -> Markup:
+    """Return the range of the values that are not named one by one, and who has none."""
+    found = [(c.title, cell, cell.number("value")) for c, cell in rest if cell is not None]
+    defined = sorted((entry for entry in found if not math.isnan(entry[2])), key=lambda entry: entry[2])
+    undefined = [title for title, _, value in found if math.isnan(value)]
+    words = Markup("")
+    if len(defined) == 1:
+        words += Markup("; <strong>{}</strong> {}").format(defined[0][0], number_with_interval(defined[0][1], unit))
+    elif defined:
+        low, high = (number(cell, "value", unit) for _, cell, _ in (defined[0], defined[-1]))
+        words += Markup("; the other {} lie between {} and {}").format(len(defined), low, high)
+    return words + Markup("; it is undefined for {}").format(_listed(undefined)) if undefined else words
 
 
 def _ties(context: ReportContext, metric: str, info: MetricInfo) -> list[Markup]:

@@ -65,6 +65,10 @@ def test_the_last_of_many_are_summed_up_and_one_alone_is_named():
     assert "D 0.610; E 0.510." in words(*many[:5])
     lower = [(name, f"0.{i}1", "", "", i + 1) for i, name in enumerate("abcdef")]
     assert "the other 2 lie between 0.410 and 0.510." in words(*lower)
+    last = ("f", "undefined", "", "", 6)
+    assert "D 0.610; E 0.510; it is undefined for F." in words(*many[:5], last)
+    seven = [*many, ("g", "undefined", "", "", 7)]
+    assert "D 0.610; the other 2 lie between 0.410 and 0.510; it is undefined for G." in words(*seven)
 
 
 def test_models_that_were_trained_once_are_named():
