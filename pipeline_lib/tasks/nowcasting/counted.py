@@ -13,7 +13,7 @@ from pipeline_lib.skill.regimes import TRENDS, Regime
 from pipeline_lib.tasks.nowcasting.options import Interior, ScoringOptions
 
 BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED = "balanced", "entropy", "events", "fractions", "parted"
-TEMPERATURE, RETRIEVED = "temperature", "retrieved"
+TEMPERATURE, RETRIEVED, POWER = "temperature", "retrieved", "power"
 """Parts of the counts that only some metrics need. Errors, products and spectra are always counted."""
 
 
@@ -31,6 +31,8 @@ class Counted:
         Threshold and window, in cells, of neighbourhoods.
     parted
         Threshold and regime of events that are counted in the cells of that regime alone.
+    wavelengths
+        In cells: power is summed of waves that are no longer.
     temperature
         Whether squared errors in kelvin are.
     retrieved
@@ -44,6 +46,7 @@ class Counted:
     thresholds: tuple[float, ...]
     fractions: tuple[tuple[float, int], ...]
     parted: tuple[tuple[float, Regime], ...]
+    wavelengths: tuple[float, ...]
     temperature: bool
     retrieved: tuple[float, ...] | None
     interior: Interior
@@ -73,6 +76,7 @@ class Counted:
             "thresholds": list(self.thresholds),
             "fractions": [list(pair) for pair in self.fractions],
             "parted": [list(pair) for pair in self.parted],
+            "wavelengths": list(self.wavelengths),
             "temperature": self.temperature,
             "retrieved": None if self.retrieved is None else list(self.retrieved),
             "interior": self.interior.model_dump(mode="json"),
@@ -95,6 +99,7 @@ def counted_by(options: ScoringOptions) -> Counted:
         thresholds=tuple(sorted(part[1] for part in parts if part[0] == EVENTS)),
         fractions=tuple(sorted((part[1], part[2]) for part in parts if part[0] == FRACTIONS)),
         parted=tuple(sorted((part[1], part[2]) for part in parts if part[0] == PARTED)),
+        wavelengths=tuple(sorted(part[1] for part in parts if part[0] == POWER)),
         temperature=(TEMPERATURE,) in parts,
         retrieved=tuple(sorted(threshold for part in retrieved for threshold in part)) if retrieved else None,
         interior=options.interior,

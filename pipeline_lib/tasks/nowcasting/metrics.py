@@ -20,9 +20,19 @@ from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
 from pipeline_lib.skill import balanced, contingency, continuous, neighbourhood
 from pipeline_lib.skill.regimes import REGIMES
 from pipeline_lib.tasks.lead_metrics import LEAD, LeadMetric
-from pipeline_lib.tasks.nowcasting.counted import BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED, TEMPERATURE, suffix
+from pipeline_lib.tasks.nowcasting.counted import (
+    BALANCED,
+    ENTROPY,
+    EVENTS,
+    FRACTIONS,
+    PARTED,
+    POWER,
+    TEMPERATURE,
+    suffix,
+)
 
 Values = NDArray[np.float64]
+_NUMBER = r"[0-9]+(\.[0-9]+)?"
 Part = tuple[str] | tuple[str, float] | tuple[str, float, int] | tuple[str, float, str]
 
 
@@ -316,6 +326,36 @@ class Fss(FrameMetric):
         return {name: counts[name + end] for name in ("fraction_differences", "fraction_squares")}
 
 
+@METRICS.register("power_left_*")
+class PowerLeft(FrameMetric):
+    """Power of waves up to * over that of the truth.
+
+    Named by the longest wavelength in cells: ``power_left_8``, ``power_left_8_lead_6``. Below 1 for a forecast that
+    blurs, above it for one with noise (:func:`pipeline_lib.skill.spectra.radial_spectrum`).
+    """
+
+    direction = "none"
+    bounds = (0.0, np.inf)
+
+    @classmethod
+    def with_arguments(cls, text: str) -> tuple[str, Part]:
+        """Take the wavelength; none is shorter than two cells."""
+        if re.fullmatch(_NUMBER, text) is None or float(text) < 2:
+            raise ConfigError(f"{text!r} is no wavelength of two cells or more", fix="name it as in power_left_8")
+        return f"{text} cells", (POWER, float(text))
+
+    @staticmethod
+    def score(counts: Counts) -> Values:
+        """Return the share."""
+        return ratio(counts["forecast_power"], counts["true_power"])
+
+    @classmethod
+    def needed(cls, counts: Counts) -> Counts:
+        """Return the power of waves that are no longer."""
+        end = suffix(*cls.part[1:])
+        return {name: counts[name + end] for name in ("forecast_power", "true_power")}
+
+
 def threshold_of(text: str) -> float:
     """Return the threshold in the name of a metric.
 
@@ -324,6 +364,6 @@ def threshold_of(text: str) -> float:
     ConfigError
         If it is no number.
     """
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) is None:
+    if re.fullmatch(_NUMBER, text) is None:
         raise ConfigError(f"{text!r} is no threshold", fix="name it as in csi_0.5 or csi_2_lead_6")
     return float(text)

@@ -33,13 +33,12 @@ logger = logging.getLogger(__name__)
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-_DIMS = {2: ("time", "lead"), 3: ("time", "spectrum_lead", "ring")}
+_DIMS = {2: ("time", "lead"), 3: ("time", "lead", "ring")}
 _BYTES = 2**28
 """Of the forecasts that are counted at once, so that they need not fit into memory; sums need a few times as much."""
-_SPECTRA = 3
-"""Leads of which spectra are kept: the first, a middle and the last."""
 _NYQUIST = 0.5
 """Cycles per cell; beyond it the rings of a spectrum are not complete."""
+_ROUND_OFF = 1e-9
 
 
 def score_stores(
@@ -67,7 +66,8 @@ def score_stores(
     xarray.Dataset
         With dimensions (time, lead) the sums of :mod:`pipeline_lib.skill` over the cells that have a true value, those
         of thresholds with the threshold in their name, and with the regime that the frames seen last tell if they are
-        of its cells alone; with (time, spectrum_lead, ring) the power spectra of forecast and truth at some leads.
+        of its cells alone; with (time, lead, ring) the power spectra of forecast and truth, by whole waves across the
+        shorter side.
 
     Raises
     ------
@@ -106,9 +106,7 @@ def score_stores(
         samples.append(Sample.of(first, first.notnull(), method=method))
     counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     variables = {name: (_DIMS[values.ndim], summable(values)) for name, values in counts.items()}
-    leads = forecast["lead"].values
-    coords = {"time": times, "lead": leads, "spectrum_lead": leads[_leads_of_spectra(len(leads))]}
-    return xr.Dataset(variables, coords), Sample.joined(samples)
+    return xr.Dataset(variables, {"time": times, "lead": forecast["lead"].values}), Sample.joined(samples)
 
 
 def _counts(
@@ -145,10 +143,13 @@ def _counts(
         limit = _limit(threshold, scale, true)
         fractions = fraction_sums(found, true, [limit], [window], valid)
         sums |= {name + suffix(threshold, window): values[..., 0, 0] for name, values in fractions.items()}
-    chosen = _leads_of_spectra(found.shape[1])
     for name, frames in (("forecast_power", found), ("true_power", np.where(valid, true, 0.0))):
-        spectrum = radial_spectrum(frames[:, chosen], valid[:, chosen])
-        sums[name] = spectrum.power[..., spectrum.wavenumber <= _NYQUIST]
+        spectrum = radial_spectrum(frames, valid)
+        complete = spectrum.wavenumber <= _NYQUIST
+        sums[name] = spectrum.power[..., complete]
+        for wavelength in counted.wavelengths:
+            short = complete & (spectrum.wavenumber * wavelength >= 1 - _ROUND_OFF)
+            sums[name + suffix(wavelength)] = (spectrum.power * spectrum.modes)[..., short].sum(-1)
     return sums
 
 
@@ -187,11 +188,6 @@ def _bound(product: xr.Dataset, times: NDArray[np.datetime64], where: str) -> xr
     if VALID_TIME not in product.dims or not np.isin(times, product[VALID_TIME].values).all():
         raise ScoreError("lacks rain retrieved from true frames of the test", where=where, fix="predict again")
     return product[BOUND].sel({VALID_TIME: times})
-
-
-def _leads_of_spectra(leads: int) -> NDArray[np.int64]:
-    """Return the places of the leads whose spectra are kept."""
-    return np.unique(np.linspace(0, leads - 1, min(_SPECTRA, leads)).round().astype(np.int64))
 
 
 def _limit(threshold: float, scale: RainScale | None, true: NDArray[Any]) -> float:

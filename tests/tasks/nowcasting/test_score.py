@@ -140,16 +140,20 @@ def test_every_metric_has_a_perfect_value_for_the_truth(stores):
     perfect = product.copy(deep=True)
     for i in range(len(dataset.time) - LEADS):
         perfect.forecast[i] = dataset.echo.values[i + 1 : i + 1 + LEADS]
-    families = {"fss_*": "fss_2_3", **{f"{name}_*": f"{name}_0.5" for name in OF_EVENTS}}
+    families = {
+        "fss_*": "fss_2_3",
+        "power_left_*": "power_left_4",
+        **{f"{name}_*": f"{name}_0.5" for name in OF_EVENTS},
+    }
     names = [families.get(name, name.replace("*", "lead_2")) for name in metrics_of("nowcasting", "metrics")]
     kelvin = dataset.assign(echo=dataset.echo.assign_attrs(TemperatureScale(180, 320).attributes()))
     _, _, found = scored(perfect, kelvin, names)
     for name, value in found.items():
         metric = METRICS.get(name)
-        if name.startswith(("frequency_bias", "std_ratio", "sequence_cross_entropy")):
+        if name.startswith(("frequency_bias", "power_left", "std_ratio", "sequence_cross_entropy")):
             continue
         assert value == pytest.approx(metric.bounds[1] if metric.direction == "higher" else 0, abs=1e-6), name
-    assert found["frequency_bias_0.5"] == 1
+    assert found["frequency_bias_0.5"] == found["power_left_4"] == 1
     assert found["std_ratio"] == pytest.approx(1)
 
 
@@ -167,6 +171,30 @@ def test_errors_in_kelvin_are_those_of_shares_times_the_range(stores):
     assert found["std_ratio_lead_2"] == pytest.approx(expected, rel=1e-6)
     with pytest.raises(DataError, match="no scale that turns the values into temperatures"):
         scored(product, dataset, names)
+
+
+def test_power_of_short_waves_is_that_of_their_modes_one_by_one(stores):
+    product, dataset = stores
+    counts, _, found = scored(product, dataset, ["power_left_4_lead_2", "power_left_100_lead_2", "power_left_2_lead_2"])
+    place = np.arange(SIDE)
+    fade = np.outer(*2 * [np.sin(np.pi * (place + 0.5) / SIDE) ** 2])
+    power = {wavelength: np.zeros(2) for wavelength in (2, 4, 100)}
+    for i in np.searchsorted(dataset.time, counts.time):
+        truth = dataset.echo.values[i + 2].astype(float)
+        known = np.isfinite(truth)
+        for which, frame in enumerate((product.forecast.values[i, 1].astype(float), truth)):
+            faded = np.where(known, frame - frame[known].mean(), 0) * fade
+            for row in range(-SIDE // 2, SIDE // 2):
+                for column in range(-SIDE // 2, SIDE // 2):
+                    waves = round(np.hypot(row, column))
+                    mode = np.outer(np.exp(2j * np.pi * row * place / SIDE), np.exp(2j * np.pi * column * place / SIDE))
+                    for wavelength, sums in power.items():
+                        if SIDE / wavelength <= waves <= SIDE / 2:
+                            sums[which] += abs((faded * mode).sum()) ** 2
+    for wavelength, (forecast, truth) in power.items():
+        assert found[f"power_left_{wavelength}_lead_2"] == pytest.approx(forecast / truth, rel=1e-9)
+    flat = product.assign(forecast=xr.zeros_like(product.forecast))
+    assert scored(flat, dataset, ["power_left_4"])[2]["power_left_4"] == 0
 
 
 def test_a_forecast_without_a_value_is_no_forecast(stores):
@@ -289,7 +317,8 @@ def test_what_cannot_be_scored_is_told(stores):
 
 
 @pytest.mark.parametrize(
-    "name", ["csi_x", "csi_", "fss_2", "fss_2_4", "frame_mse_3", "csi_2_lead_0", "pod_1_2", "csi_2_decay"]
+    "name",
+    ["csi_x", "csi_", "fss_2", "fss_2_4", "frame_mse_3", "csi_2_lead_0", "pod_1_2", "csi_2_decay", "power_left_1"],
 )
 def test_names_that_mean_nothing_are_told(name):
     with pytest.raises(ConfigError, match="unknown metric"):
@@ -311,6 +340,7 @@ def test_names_say_what_is_counted_and_which_lead_is_needed():
         "thresholds": [0.5, 2.0],
         "fractions": [[2.0, 9]],
         "parted": [],
+        "wavelengths": [],
         "temperature": False,
         "retrieved": None,
         "interior": {"rows": None, "columns": None},
@@ -318,6 +348,8 @@ def test_names_say_what_is_counted_and_which_lead_is_needed():
     parted = ScoringOptions(metrics=["csi_2_initiation", "pod_2_initiation_lead_6", "far_0.5_continuation", "csi_2"])
     assert Nowcasting.counted(parted)["parted"] == [[0.5, "continuation"], [2.0, "initiation"]]
     assert METRICS.get("pod_2_initiation_lead_6").__doc__ == "POD at 2, initiation, lead 6."
+    assert Nowcasting.counted(ScoringOptions(metrics=["power_left_8", "power_left_4_lead_6"]))["wavelengths"] == [4, 8]
+    assert METRICS.get("power_left_8_lead_6").__doc__ == "Power of waves up to 8 cells over that of the truth, lead 6."
     assert METRICS.get("fss_2_9_lead_6").__doc__ == "FSS at 2, 9 cells, lead 6."
     with pytest.raises(ConfigError, match="is 5, and fss_2_9_lead_6 needs 6"):
         Nowcasting.check(TrainingOptions(leads=5), options)
