@@ -10,7 +10,7 @@ import xarray as xr
 from pandas import read_csv
 
 from pipeline_lib.io.manifest import read_manifest
-from tests.workflow.project import simulated, snakemake, write_files
+from tests.workflow.project import make_in_forks, simulated, write_files
 
 SIMULATION = {"length": 8, "side": 24, "levels": 2, "patch_radius": [2, 2.5], "updrafts": 6, "buoyant": 6, "seed": 1}
 """Storms all over the place: scores are defined at each lead of a short test."""
@@ -69,7 +69,7 @@ def storms(tmp_path_factory) -> Path:
         name: {"name": name, "units": unit} for name, unit in units.items()
     }
     folder = write_files(tmp_path_factory.mktemp("storms"), "storms", EXPERIMENT, catalog, device="cpu")
-    snakemake(folder, "scores")
+    make_in_forks(folder, "scores")
     return folder
 
 
