@@ -46,12 +46,20 @@ class PublishedRow(Options):
     """The row's name in the paper's words."""
     model: str
     """The registered model that it is about."""
-    settings: dict[str, str] = Field(default_factory=dict)
-    """Settings that tell this row from others of the model, such as the loss; ``block.key`` for one within a block."""
+    settings: dict[str, str | list[str]] = Field(default_factory=dict)
+    """Settings that tell this row from others of the model, such as the loss; ``block.key`` for one within a block.
+    Of several values any will do: the published one and those of smaller networks that stand for it."""
     values: dict[str, PublishedValue] = Field(default_factory=dict)
     """The printed numbers, by the metric of ours that follows the published protocol."""
     learned: dict[str, float] = Field(default_factory=dict)
     """Printed values of learned numbers, by their names in our model."""
+
+    def is_of(self, settings: Mapping[str, object]) -> bool:
+        """Whether these settings of the model, as the row names them, are the row's."""
+        return all(
+            str(_setting(settings, name)) in ([wanted] if isinstance(wanted, str) else wanted)
+            for name, wanted in self.settings.items()
+        )
 
 
 class Comparability(Options):
@@ -105,10 +113,7 @@ class PublishedTable(Options):
 
     def row_for(self, model: str, settings: Mapping[str, object]) -> PublishedRow | None:
         """Return the first row that is about ``model`` with these settings, ``None`` if there is none."""
-        for row in self.rows:
-            if row.model == model and all(str(_setting(settings, k)) == v for k, v in row.settings.items()):
-                return row
-        return None
+        return next((row for row in self.rows if row.model == model and row.is_of(settings)), None)
 
     def comparability_with(self, source: str) -> Comparability:
         """Return whether scores on ``source`` may be compared with this table."""

@@ -159,8 +159,7 @@ def _belongs(context: ReportContext, competitor: Competitor, table: PublishedTab
         spec: Mapping[str, Any] = next(
             (run.model.content["spec"] for run in competitor.runs if run.model is not None), {"options": {}}
         )
-        same = all(str(spec["options"].get(k)) == v for k, v in row.settings.items())
-        return same_model and same and all(_learned(competitor, name) for name in row.learned)
+        return same_model and row.is_of(spec["options"]) and all(_learned(competitor, name) for name in row.learned)
     return same_model and bool(shown) and all(abs(known[m].value - v) <= _SAME for m, v in shown.items())
 
 

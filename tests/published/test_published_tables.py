@@ -13,6 +13,8 @@ from pipeline_lib.published.tables import FOLDER, PublishedTable, load_published
 from pipeline_lib.tasks.nowcasting.options import OnlineOptions, TrainingOptions
 
 EXPERIMENTS = Path(__file__).parents[2] / "config/experiments"
+ROWLESS = {"binn-forecast-rk4", "ode-schemes"}
+"""Of the first the printed numbers are bounds, which the table's remarks tell; networks of the second are smaller."""
 
 
 @pytest.mark.parametrize("name", published_names())
@@ -68,6 +70,28 @@ def test_numbers_are_in_our_units_and_not_comparable_elsewhere() -> None:
     assert not any(number.comparable for number in numbers.values())
     assert not table.comparability_with("some-other-source").comparable
     assert len(table.comparability_with("med-adt-2005q2").reasons) >= 4
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_tables_of_an_experiment_were_compared_with_its_source_and_know_its_models(path: Path) -> None:
+    loaded = load_experiment(path)
+    for name in loaded.spec.published:
+        table = load_published(name)
+        assert loaded.spec.source in table.comparability
+        settings = [loaded.settings(competitor) for competitor in loaded.spec.names]
+        found = any(table.row_for(str(known["model"]), known) for known in settings)
+        assert found == (path.stem not in ROWLESS)
+
+
+def test_networks_of_the_published_size_and_smaller_ones_find_the_same_rows() -> None:
+    small, full = (load_experiment(EXPERIMENTS / f"nowcast-moving-digits{size}.yaml") for size in ("", "-full"))
+    table = load_published("convlstm_2015")
+    assert small.spec.names == full.spec.names
+    for name in small.spec.names[1:]:
+        row = table.row_for(str(full.settings(name)["model"]), full.settings(name))
+        assert row is not None
+        assert row == table.row_for(str(small.settings(name)["model"]), small.settings(name))
+    assert table.row_for("convlstm", {"kernel_state": 5, "widths": [64]}) is None
 
 
 def test_only_the_published_protocol_is_comparable_where_the_source_is() -> None:
