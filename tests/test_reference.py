@@ -26,6 +26,19 @@ def test_shipped_configuration_keeps_its_own_schema():
     jsonschema.validate(yaml.safe_load((ROOT / "config/config.yaml").read_text()), schema)
 
 
+EXPERIMENTS = ROOT / "config/experiments"
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_experiments_keep_their_own_schema(path):
+    schema = json.loads((EXPERIMENTS / "schema.json").read_text())
+    # A date of YAML is a string of JSON.
+    plain = json.loads(json.dumps(yaml.safe_load(path.read_text()), default=str))
+    jsonschema.validate(plain, schema)
+    with pytest.raises(jsonschema.ValidationError, match="'sead' was unexpected"):
+        jsonschema.validate({**plain, "sead": 0}, schema)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command):
     done = gyre(command, "--help")
@@ -37,6 +50,8 @@ def test_list_names_what_is_registered():
     done = gyre("list")
     assert re.search("model: .*eddynet, eddynet_s, .*okubo_weiss, .*unet", done.stdout)
     assert "labeller: okubo_weiss, pet14" in done.stdout
+    assert re.search("simulation: .*lorenz63, ", done.stdout)
+    assert gyre("list", "readers").stdout.startswith("reader: ")
 
 
 def test_unknown_kind_gets_advice():

@@ -16,7 +16,7 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     reference.add_argument("--check", action="store_true", help="change nothing; fail if a file is not up to date")
     reference.set_defaults(run=_reference)
 
-    show = commands.add_parser("list", parents=[common], help="list models, labellers, drivers, preparations, metrics")
+    show = commands.add_parser("list", parents=[common], help="list tasks, models, labellers, metrics, drivers, …")
     show.add_argument("kind", nargs="?", help="one kind only")
     show.set_defaults(run=_list)
 
@@ -46,12 +46,15 @@ def _list(args: argparse.Namespace) -> None:
     from pipeline_lib.metrics import METRICS
     from pipeline_lib.models.registry import MODELS
     from pipeline_lib.preparations.registry import PREPARATIONS
+    from pipeline_lib.readers.registry import READERS
+    from pipeline_lib.simulations.registry import SIMULATIONS
     from pipeline_lib.tasks.registry import TASKS
 
-    registries = (TASKS, MODELS, LABELLERS, METRICS, DRIVERS, PREPARATIONS)
+    registries = (TASKS, MODELS, LABELLERS, METRICS, DRIVERS, READERS, SIMULATIONS, PREPARATIONS)
     kinds = {registry.kind: registry for registry in registries}
-    if args.kind is not None and args.kind not in kinds:
+    wanted = args.kind if args.kind in kinds else str(args.kind).removesuffix("s")
+    if args.kind is not None and wanted not in kinds:
         raise ConfigError(f"no kind is called {args.kind!r}", fix=closest(args.kind, kinds))
     for kind, registry in kinds.items():
-        if args.kind in {None, kind}:
+        if args.kind is None or kind == wanted:
             sys.stdout.write(f"{kind}: {', '.join(registry.names())}\n")
