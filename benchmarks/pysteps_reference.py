@@ -41,7 +41,6 @@ from pipeline_lib.tasks.nowcasting.score import score_stores
 
 ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv-pysteps" / "bin" / "python"
-EVENT = "csi_"
 METRES = 1000.0
 
 

@@ -20,15 +20,19 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add this module's commands."""
     fetch = commands.add_parser("fetch", parents=[common], help="bring the files of a source here, checked")
     fetch.add_argument("source", help="name of a catalog entry")
-    fetch.add_argument("--part", default="all", help="'all', or the month (YYYY-MM) of a source fetched by month")
+    fetch.add_argument(
+        "--part",
+        default="all",
+        help="'all', or a period of a source fetched by period",
+    )
     fetch.add_argument("--mirror", type=Path, help="folder that is searched, by name and checksum, before the network")
     add_catalog(fetch)
     add_output(fetch)
     fetch.set_defaults(run=_fetch)
 
-    prepare = commands.add_parser("preprocess", parents=[common], help="make the analysis-ready Zarr of one month")
+    prepare = commands.add_parser("preprocess", parents=[common], help="make the analysis-ready Zarr of one period")
     prepare.add_argument("source", help="name of a catalog entry")
-    prepare.add_argument("--period", required=True, metavar="YYYY-MM")
+    prepare.add_argument("--period", required=True, metavar="PERIOD", help="YYYY-MM, or YYYY-MM-DD of days")
     prepare.add_argument("--raw", type=Path, required=True, metavar="FILE", help="manifest of the fetched part")
     prepare.add_argument("--threads", type=at_least_one, default=1, help="Dask threads; the result is the same")
     prepare.add_argument("--dask", default="{}", metavar="JSON", help="workers in their place: key dask of config.yaml")
@@ -42,10 +46,10 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_output(statistics)
     statistics.set_defaults(run=_statistics)
 
-    label = commands.add_parser("label", parents=[common], help="label one month: class map and table of objects")
+    label = commands.add_parser("label", parents=[common], help="label one period: class map and table of objects")
     label.add_argument("--labeller", required=True, help="name of a registered labeller")
     label.add_argument("--options", default="{}", metavar="JSON", help="options of the labeller")
-    label.add_argument("--dataset", type=Path, required=True, metavar="FILE", help="manifest of the dataset's month")
+    label.add_argument("--dataset", type=Path, required=True, metavar="FILE", help="manifest of the dataset's period")
     add_output(label)
     label.set_defaults(run=_label)
 

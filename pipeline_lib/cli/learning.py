@@ -48,12 +48,12 @@ def _add_predict(commands: Commands, common: argparse.ArgumentParser) -> None:
     predict = commands.add_parser(
         "predict",
         parents=[common],
-        help="apply a model to a dataset's month, or to files of your own",
-        description="Give --dataset for a month of the workflow, or --input for files or a Zarr store of your own.",
+        help="apply a model to a period of a dataset, or to files of your own",
+        description="Give --dataset for a period of the workflow, or --input for files or a Zarr store of your own.",
     )
     predict.add_argument("--model", type=Path, required=True, metavar="FILE", help="model.json of a trained model")
     source = predict.add_mutually_exclusive_group(required=True)
-    source.add_argument("--dataset", type=Path, metavar="FILE", help="manifest of a dataset's month")
+    source.add_argument("--dataset", type=Path, metavar="FILE", help="manifest of a dataset's period")
     source.add_argument(
         "--input",
         type=Path,
@@ -67,7 +67,7 @@ def _add_predict(commands: Commands, common: argparse.ArgumentParser) -> None:
         nargs="*",
         default=[],
         metavar="FILE",
-        help="with --dataset: manifest of the month before, whose last frames the first forecasts see",
+        help="with --dataset: manifest of the period before, whose last frames the first forecasts see",
     )
     predict.add_argument(
         "--reader",

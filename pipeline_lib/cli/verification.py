@@ -37,9 +37,7 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="folders or manifests (default: the data and results folders of config/config.yaml)",
     )
-    how = verify.add_mutually_exclusive_group()
-    how.add_argument("--deep", action="store_true", help="compare SHA-256 (the default)")
-    how.add_argument("--quick", action="store_true", help="compare the set of files and their sizes only")
+    verify.add_argument("--quick", action="store_true", help="compare the set of files and their sizes, no SHA-256")
     verify.add_argument("--threads", type=at_least_one, default=None, help="threads that hash (default: up to 8)")
     verify.set_defaults(run=_verify)
 

@@ -156,6 +156,18 @@ class LoadedExperiment:
             )
 
     def _check_alert(self) -> None:
+        operations = self.spec.operations
+        if operations is not None and not self.task.needs_labels:
+            asked = {
+                "alert": "alert" in operations.model_fields_set,
+                "retrain.when": operations.retrain.when == "skill",
+            }
+            for name in (name for name, found in asked.items() if found):
+                raise ConfigError(
+                    f"periods of task {self.spec.task} are predicted, but not scored",
+                    where=f"{self.name}: operations.{name}",
+                    fix="leave it out; retrain with 'when: periods'",
+                )
         _, metric = self.watched
         place = f"{self.name}: operations.alert.metric"
         try:

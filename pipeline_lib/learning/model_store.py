@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,16 +73,6 @@ class ModelSpec(Options):
                     where=f"inputs: {variable.name}",
                     fix="convert it, or set the attribute 'units' if it is missing",
                 )
-
-    def require_channels(self, channels: Sequence[tuple[str, str]]) -> None:
-        """Raise :class:`DataError` unless (name, units) of ready-made channels are those of training, in order."""
-        expected = [(v.name, v.units) for v in self.inputs]
-        if list(channels) != expected:
-            raise DataError(
-                f"channels are {_named(channels)}, the model was trained with {_named(expected)}",
-                where="inputs",
-                fix="give the same variables in the same order and units",
-            )
 
 
 @dataclass(frozen=True)
@@ -203,7 +193,3 @@ def load_model(manifest_path: Path) -> LoadedModel:
             f"does not fit {spec.model} as it is today: {reason}", where=str(manifest_path), fix=again
         ) from error
     return LoadedModel(spec, network.eval(), model.size_multiple, manifest)
-
-
-def _named(channels: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(f"{name} [{units}]" for name, units in channels)

@@ -73,8 +73,6 @@ class ModelCard(BaseOptions):
     """Digital object identifier, without the resolver's address."""
     arxiv: str = ""
     """arXiv number."""
-    status: Literal["ok", "degraded", "broken"] = "ok"
-    """Whether the model works today as its card says."""
     parameters: PublishedCount | None = None
     """Parameter count of the publication; ``None`` if there is none."""
     facts: tuple[Fact, ...] = ()

@@ -175,15 +175,15 @@ def _wide(prog: str) -> argparse.HelpFormatter:
 
 
 def _systems_index() -> str:
-    rows = ["# Systems\n\n", _NOTE, "| name | title | task | published | status |\n|---|---|---|---|---|\n"]
+    rows = ["# Systems\n\n", _NOTE, "| name | title | task | published |\n|---|---|---|---|\n"]
     for name in MODELS.names():
         card = MODELS.get(name).card
-        rows.append(f"| [`{name}`]({name}.md) | {card.title} | {card.task} | {card.year or '–'} | {card.status} |\n")
+        rows.append(f"| [`{name}`]({name}.md) | {card.title} | {card.task} | {card.year or '–'} |\n")
     return "".join(rows)
 
 
 def _card_page(name: str, card: ModelCard, options: type[BaseModel]) -> str:
-    parts = [f"# {card.title}\n\n", _NOTE, f"`{name}` · task {card.task} · status {card.status}\n\n{card.summary}\n\n"]
+    parts = [f"# {card.title}\n\n", _NOTE, f"`{name}` · task {card.task}\n\n{card.summary}\n\n"]
     if card.citation:
         identifiers = [f"doi:{card.doi}"] * bool(card.doi) + [f"arXiv:{card.arxiv}"] * bool(card.arxiv)
         parts.append(f"**Publication.** {card.citation}{' · ' if identifiers else ''}{', '.join(identifiers)}\n\n")

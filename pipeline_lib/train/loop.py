@@ -43,7 +43,7 @@ for _chatty in ("pytorch_lightning", "lightning_fabric"):
 
 _PRECISIONS: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed", "float64": "64-true"}
 """In Lightning's words."""
-_OUT_OF_MEMORY = "reduce batch_size or patch, or set precision: bfloat16"
+_OUT_OF_MEMORY = "reduce batch_size (or patch, of maps), or set precision: bfloat16"
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,23 @@ def test_metrics_that_nothing_can_be_scored_by_are_told_before_anything_runs(cha
     assert line in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("block", "key"), [({"alert": {"window_days": 5}}, "alert"), ({"retrain": {"when": "skill"}}, "retrain.when")]
+)
+def test_what_watches_scores_is_refused_where_periods_are_not_scored(block, key, tmp_path):
+    tiny = {k: value for k, value in experiment().items() if k in {"title", "source", "split"}}
+    tiny["split"]["gap_days"] = 0
+    tiny |= {"task": "dynamics", "inputs": ["state"], "models": [{"name": "linear", "model": "linear_map"}]}
+    file = tmp_path / "tiny.yaml"
+    file.write_text(yaml.safe_dump({**tiny, "operations": {"start": "2005-07-01"}}))
+    load_experiment(file)
+    file.write_text(yaml.safe_dump({**tiny, "operations": {"start": "2005-07-01", **block}}))
+    with pytest.raises(
+        ConfigError, match=rf"operations\.{key}: periods of task dynamics are predicted, but not scored"
+    ):
+        load_experiment(file)
+
+
 def test_a_model_s_own_training_changes_single_options_of_a_block(tmp_path):
     tiny = experiment()
     twin = {

@@ -26,7 +26,7 @@ from pipeline_lib.tasks.segmentation.arrays import DIMS, Normalisation, sea_mask
 from pipeline_lib.tasks.segmentation.classes import CLASSES, LAND, flag_attrs
 from pipeline_lib.tasks.segmentation.tiles import Predict, TileOptions, predict_map
 
-_OUT_OF_MEMORY = "reduce the tile or the number of tiles in a batch"
+_OUT_OF_MEMORY = "take --device cpu, or a machine with more memory"
 
 
 def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int | None) -> xr.Dataset:
