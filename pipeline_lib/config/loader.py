@@ -158,14 +158,11 @@ class LoadedExperiment:
     def _check_alert(self) -> None:
         operations = self.spec.operations
         if operations is not None and not self.task.needs_labels:
-            asked = {
-                "alert": "alert" in operations.model_fields_set,
-                "retrain.when": operations.retrain.when == "skill",
-            }
-            for name in (name for name, found in asked.items() if found):
+            watched = "alert" if "alert" in operations.model_fields_set else ""
+            if watched or operations.retrain.when == "skill":
                 raise ConfigError(
                     f"periods of task {self.spec.task} are predicted, but not scored",
-                    where=f"{self.name}: operations.{name}",
+                    where=f"{self.name}: operations.{watched or 'retrain.when'}",
                     fix="leave it out; retrain with 'when: periods'",
                 )
         _, metric = self.watched
