@@ -30,9 +30,9 @@ SHOWN = 3
 HEAD = """# What full-size runs showed
 
 Written by `tools/keep_results.py` from the leaderboards beside this page, which runs on two CPU cores made. Each table
-has the first metrics of its experiment, a file has all. In brackets are intervals of 95 % over dates and seeds. Published
-numbers stand where a row of a publication is about the same model; whether they may be compared is in the experiment's
-report.
+has the first metrics of its experiment, a file has all. In brackets are intervals of 95 % over dates and seeds.
+Published numbers stand where a row of a publication is about the same model; whether they may be compared is in the
+experiment's report.
 """
 
 
