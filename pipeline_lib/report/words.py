@@ -76,10 +76,11 @@ def _values(context: ReportContext, metric: str, info: MetricInfo) -> list[Marku
     named = len(found) if len(found) == _NAMED + 1 else _NAMED  # one alone has no range
     leading, rest = found[:named], found[named:]
     parts = [
-        Markup("<strong>{}</strong> {}{}").format(
+        Markup("<strong>{}</strong> {}{}{}").format(
             c.title,
-            Markup("reaches {} ").format(in_text(info.title)) if i == 0 else "",
+            "" if i else "reaches ",
             number_with_interval(cell, info.unit),
+            "" if i else f" in {in_text(info.title)}",
         )
         for i, (c, cell) in enumerate(leading)
         if cell is not None

@@ -155,7 +155,7 @@ def test_links_within_the_page_lead_somewhere_and_ids_are_unique(page: str):
 
 def test_the_result_is_told_in_words(page: str):
     result = section(page, "result", "figures")
-    assert result.startswith("Result On 6 days that no model was trained on, EddyNet reaches mean Dice 0.9")
+    assert result.startswith("Result On 6 days that no model was trained on, EddyNet reaches 0.9")
     assert "mean over 2 seeds" in result
     assert "must not be compared with ours" in result
     assert "A map without any eddy would already have accuracy" in result

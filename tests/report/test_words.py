@@ -54,7 +54,7 @@ def words(*values: tuple[str, str, str, str, int], **others) -> str:
 def test_a_lead_is_a_lead():
     said = words(("a", "0.771234", "0.74", "0.8", 1), ("b", "0.52", "0.4999", "0.55", 2))
     assert said == (
-        "On 25 days that no model was trained on, A reaches mean Dice 0.771 [0.740, 0.800]; B 0.520 [0.500, 0.550]."
+        "On 25 days that no model was trained on, A reaches 0.771 [0.740, 0.800] in mean Dice; B 0.520 [0.500, 0.550]."
         " The lead of A over every other model is larger than its uncertainty."
     )
 
@@ -94,7 +94,7 @@ def test_a_tie_is_a_tie():
 
 def test_without_intervals_nobody_leads():
     said = words(("a", "0.77", "", "", 1), ("b", "0.5", "", "", 1))
-    assert "A reaches mean Dice 0.770; B 0.500." in said
+    assert "A reaches 0.770 in mean Dice; B 0.500." in said
     assert "A and B are not ranked: there are too few days for an interval." in said
 
 
