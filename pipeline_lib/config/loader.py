@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +143,24 @@ class LoadedExperiment:
             attempt(self._check_alert)
         for entry in self.spec.models:
             attempt(lambda entry=entry: self._check_model(entry, trained=not problems))
+        if not problems:
+            attempt(self._check_common)
         if problems:
             raise ConfigErrors(problems)
+
+    def _check_common(self) -> None:
+        """Refuse training options that differ where a task compares competitors only if they have them in common."""
+        first, *others = self.spec.names
+        for path in getattr(self.task, "common", ()):
+            wanted = attrgetter(path)(self.training(first))
+            for name in others:
+                value = attrgetter(path)(self.training(name))
+                if value != wanted:
+                    raise ConfigError(
+                        f"is {_shown(value)}, that of {first} {_shown(wanted)}: scores could not be compared",
+                        where=f"{self.name}: models.{name}.training.{path}",
+                        fix="give all models the same",
+                    )
 
     def _check_metric(self, metric: str) -> None:
         ours = TASKS.module(self.spec.task)
@@ -235,6 +252,10 @@ def load_experiment(path: Path) -> LoadedExperiment:
     loaded = LoadedExperiment(name=path.stem, spec=validate(Experiment, read_experiment(path), where=str(path)))
     loaded.check()
     return _once(loaded)
+
+
+def _shown(value: object) -> str:
+    return "not set" if value is None else str(value)
 
 
 def _once(loaded: LoadedExperiment) -> LoadedExperiment:

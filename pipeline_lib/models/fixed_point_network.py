@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.models.base import ModelCard
 from pipeline_lib.models.fourdvarnet import PriorOptions
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.states import States
 from pipeline_lib.models.windows import WindowModel
+from pipeline_lib.options import refuse_unused
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +38,12 @@ class FixedPointNetwork(WindowModel):
 
         iterations: int = Field(default=5, gt=0)
         """Projections."""
+
+        @model_validator(mode="after")
+        def _without_convolutions(self) -> Self:
+            if self.prior != "two_scale":
+                refuse_unused(self, ("ring",), f"the equations of {self.prior} have no convolutions")
+            return self
 
     @classmethod
     def reconstructor(cls, options: Options, states: States) -> torch.nn.Module:

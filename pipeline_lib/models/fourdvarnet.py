@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
@@ -12,6 +12,7 @@ from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.states import States
 from pipeline_lib.models.windows import WindowModel
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.options import refuse_unused
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,14 @@ class PriorOptions(BaseOptions):
     """Odd width of its first convolution."""
     ring: bool = False
     """Whether components are sites of a ring, over which convolutions run."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.prior != "two_scale":
+            refuse_unused(self, ("features", "kernel"), f"the equations of {self.prior} have no convolutions")
+        if self.prior == "lorenz63":
+            refuse_unused(self, ("ring",), "the components of lorenz63 are no sites of a ring")
+        return self
 
     def build_prior(self, states: States) -> torch.nn.Module:
         """Return the prior for such states."""

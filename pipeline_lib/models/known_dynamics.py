@@ -12,6 +12,7 @@ from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.options import refuse_unused
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +52,8 @@ class KnownDynamics(StateModel, FittedModel):
         def _forced(self) -> KnownDynamics.Options:
             if self.forcing is not None and self.system != "lorenz96":
                 raise ValueError(f"{self.system} has no forcing to choose; leave it out")
+            if self.system == "shallow_water":
+                refuse_unused(self, ("scheme",), "shallow_water takes the leapfrog steps of its simulation")
             return self
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,7 @@ from pipeline_lib.models.base import ModelCard, PublishedCount
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.options import refuse_unused
 
 if TYPE_CHECKING:
     from pipeline_lib.learning.forecaster import Forecaster
@@ -64,6 +65,12 @@ class OdeNetwork(StateModel):
         """How a step is taken."""
         tableau: Tableau | None = None
         """A Runge-Kutta scheme of one's own, in place of ``scheme``."""
+
+        @model_validator(mode="after")
+        def _one_scheme(self) -> Self:
+            if self.tableau is not None:
+                refuse_unused(self, ("scheme",), "tableau stands in its place")
+            return self
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:

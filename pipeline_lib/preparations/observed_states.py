@@ -10,11 +10,14 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
+from pipeline_lib.data.trajectories import AGE_OF_STATE
 from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options as BaseOptions
 from pipeline_lib.preparations.registry import PREPARATIONS
 
 OBSERVATION = "observation"
+_WORD = 2**64 - 1
+"""A number of steps before 1970, which a seed cannot be, is taken as the 64 bits that it is stored in."""
 
 
 @PREPARATIONS.register("observed_states")
@@ -50,14 +53,14 @@ class ObservedStates:
     def narrowed(
         options: Options,
         wanted: Collection[str],  # noqa: ARG004 - both variables are made of the states
-        contract: Collection[str],  # noqa: ARG004
+        contract: Collection[str],
     ) -> tuple[Options, tuple[str, ...]]:
-        """Take the states, of which both variables are made."""
-        return options, (options.variable,)
+        """Take the states, of which both variables are made, and their ages if the source has any."""
+        return options, (options.variable, *(name for name in contract if name == AGE_OF_STATE))
 
     @staticmethod
     def prepare(ds: xr.Dataset, options: Options) -> xr.Dataset:
-        """Return the states and ``observation``, missing where nothing was observed.
+        """Return the states and ``observation``, missing where nothing was observed; of several trajectories, the ages.
 
         Raises
         ------
@@ -79,7 +82,8 @@ class ObservedStates:
         units = states.attrs.get("units", "1")
         long_name = f"observations of the {states.attrs.get('long_name', options.variable)}"
         observed.attrs = {"units": units, "long_name": long_name, "error_variance": options.variance}
-        return xr.Dataset({options.variable: states, OBSERVATION: observed})
+        ages = {AGE_OF_STATE: ds[AGE_OF_STATE]} if AGE_OF_STATE in ds else {}
+        return xr.Dataset({options.variable: states, OBSERVATION: observed, **ages})
 
 
 def _chosen(options: ObservedStates.Options, size: int) -> NDArray[np.int64]:
@@ -94,7 +98,7 @@ def _chosen(options: ObservedStates.Options, size: int) -> NDArray[np.int64]:
 
 def _errors(options: ObservedStates.Options, step: int, size: int, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
     """Errors of the observations of a time, missing where there is none."""
-    rng = np.random.default_rng([options.seed, step])
+    rng = np.random.default_rng([options.seed, step & _WORD])
     drawn = options.variance**0.5 * rng.standard_normal(size)
     where = chosen if options.sites is None else rng.permutation(chosen)[: options.sites]
     errors = np.full(size, np.nan)

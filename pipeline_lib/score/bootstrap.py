@@ -32,6 +32,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from pipeline_lib.score.gate import InvalidRunError
 from pipeline_lib.score.options import IntervalOptions
 
 MIN_BLOCKS = 2.0
@@ -49,12 +50,23 @@ _HALF_BLOCK = 2.0
 _EXACT_BITS = 50
 """Sums of so many bits are exact in double precision, with room for resamples that are larger than the sample."""
 
+_STABLE = "train a stable model, or forecast fewer steps"
+
 Draws = NDArray[np.float64]
 
 
 def summable(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return values rounded to multiples of a power of two so coarse that sums are exact, whatever their order."""
-    total = float(np.abs(values).sum())
+    """Return values rounded to multiples of a power of two so coarse that sums are exact, whatever their order.
+
+    Raises
+    ------
+    InvalidRunError
+        If a value, or their sum, is not finite: it would take all others with it.
+    """
+    with np.errstate(over="ignore"):
+        total = float(np.abs(values).sum())
+    if not np.isfinite(total):
+        raise InvalidRunError("a count is not finite: the product holds values too large to be scored", fix=_STABLE)
     if total == 0:
         return values
     quantum = max(2.0 ** (np.ceil(np.log2(total)) - _EXACT_BITS), float(np.finfo(np.float64).smallest_subnormal))

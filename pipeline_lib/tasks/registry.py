@@ -29,6 +29,8 @@ class Task(Protocol):
     looks_back: ClassVar[bool]
     """Whether products of a period are made from the end of the period before as well."""
 
+    # Some also say which training options all competitors must have in common, as paths of names: ``common``.
+
     @staticmethod
     def reach_days(training: Options) -> float:
         """Return how many days lie between the first field that a sample sees and the last that it is to predict.

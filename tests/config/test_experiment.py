@@ -143,3 +143,34 @@ def test_gaps_between_blocks_of_a_day_are_parts_of_days():
         ValidationError, match=r"0\.125 days lie between train .* 0\.2 are needed: start .* 07:48:00 or later"
     ):
         split(*ranges, gap_days=0.2)
+
+
+COMPARED = {
+    "dynamics": ("linear_map", {"free_run": 1.0}, {"free_run": 2.0}, "free_run: is 2.0, that of one 1.0"),
+    "runs of some": ("linear_map", {"free_run": 1.0}, {}, "free_run: is not set, that of one 1.0"),
+    "assimilation": (
+        "known_dynamics",
+        {"assimilation": {"start": "truth"}},
+        {"assimilation": {"inflation": 1.1}},
+        "assimilation.start: is climatology, that of one truth",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_what_scores_cannot_be_compared_without_is_the_same_for_all(name, tmp_path):
+    model, one, two, line = COMPARED[name]
+    tiny = {key: value for key, value in experiment().items() if key in {"title", "source", "split"}}
+    task = "assimilation" if name == "assimilation" else "dynamics"
+    tiny |= {"task": task, "inputs": ["state", "observation"], "split": {**tiny["split"], "gap_days": 0}}
+    file = tmp_path / "tiny.yaml"
+    alike = {**one, "noise": 0.5}
+    for second in (alike, two):
+        both = [{"name": n, "model": model, "training": t} for n, t in (("one", one), ("two", second))]
+        file.write_text(yaml.safe_dump(tiny | {"models": both}))
+        if second is alike:
+            load_experiment(file)
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(file)
+    told = f"tiny: models.two.training.{line}: scores could not be compared; give all models the same"
+    assert told in str(caught.value)

@@ -52,3 +52,32 @@ def test_only_the_asked_components_are_observed():
 def test_components_that_the_states_lack_are_told(options):
     with pytest.raises(DataError, match=r"preparation.options: the states have 6 components, asked for are"):
         prepared(states(), variance=1.0, **options)
+
+
+def several(lengths=(50, 50, 100)):
+    ages = np.concatenate([np.arange(n) for n in lengths]).astype(float)
+    return states().assign(age=("time", ages, {"units": "1"}))
+
+
+def test_ages_of_several_trajectories_are_kept():
+    """Without them, windows would run from one into the next."""
+    ds = several()
+    found = prepared(ds, variance=1.0)
+    xr.testing.assert_identical(found["age"], ds["age"])
+    xr.testing.assert_identical(found.drop_vars("age"), prepared(ds.drop_vars("age"), variance=1.0))
+    options = ObservedStates.Options(variable="state", variance=1.0)
+    assert ObservedStates.narrowed(options, ("state",), ("age", "state"))[1] == ("state", "age")
+
+
+def test_states_before_1970_are_observed_as_others_are():
+    """A function of the time alone there, too."""
+    ds = states()
+    ds = ds.assign_coords(time=np.datetime64("1969-12-31", "ns") + np.arange(200) * STEP)
+    whole = prepared(ds, every=3, sites=2, variance=1.0)[OBSERVATION]
+    part = prepared(ds.isel(time=slice(40, None)), every=3, sites=2, variance=1.0)[OBSERVATION]
+    np.testing.assert_array_equal(whole.isel(time=slice(40, None)), part)
+    seen = np.isfinite(whole.values)
+    assert set(np.diff(np.flatnonzero(seen.any(axis=1)))) == {3}
+    assert seen[seen.any(axis=1)].sum(axis=1).tolist() == [2] * int(seen.any(axis=1).sum())
+    errors = (whole - ds.state).values[seen]
+    assert len(np.unique(errors)) == errors.size  # no time has the errors of another

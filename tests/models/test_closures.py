@@ -280,3 +280,12 @@ def _descend(network, train, steps):
         (1000 * (network(batch.inputs) - batch.target).square().mean()).backward()
         optimizer.step()
         schedule.step()
+
+
+@pytest.mark.parametrize(("options", "fewest"), [({"width": 7, "layers": 5}, 15), ({}, 8)])
+def test_a_stencil_wider_than_the_grid_is_told(options, fewest):
+    name = "quasigeostrophic_closure"
+    with pytest.raises(ConfigError, match=f"a square grid of at least {fewest} points a side; take a source"):
+        build(name, "network", shape=(fewest - 1, fewest - 1), **options)
+    network = build(name, "network", shape=(fewest, fewest), **options)
+    assert network.term(torch.randn(1, fewest**2, dtype=torch.float64)).shape == (1, fewest, fewest)

@@ -17,6 +17,7 @@ from pipeline_lib.score.bootstrap import (
     stretch,
     summable,
 )
+from pipeline_lib.score.gate import InvalidRunError
 from pipeline_lib.score.options import IntervalOptions
 
 SERIES = 2000
@@ -221,3 +222,10 @@ def test_sums_of_either_sign_are_exact_in_any_order(values, random):
     np.testing.assert_allclose(rounded, values, rtol=0, atol=1e-9 * max(1e-300, np.abs(values).sum()))
     shuffled = random.sample(rounded.tolist(), len(rounded))
     assert sum(shuffled) == sum(rounded.tolist())
+
+
+@pytest.mark.parametrize("values", [[1.0, np.inf], [np.nan, 1.0], [1e308, 1e308]])
+def test_what_has_no_finite_sum_makes_a_run_invalid(values):
+    """Rounded to multiples of infinity, all of it would be no numbers."""
+    with pytest.raises(InvalidRunError, match="a count is not finite: the product holds values too large"):
+        summable(np.array(values))

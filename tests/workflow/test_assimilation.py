@@ -43,7 +43,7 @@ EXPERIMENT = {
         {
             **TRUTH,
             "name": "variational",
-            "training": {"assimilation": {"method": "strong_4dvar", "window": 50, "start": "truth"}},
+            "training": {"assimilation": {"method": "strong_4dvar", "window": 50}},
         },
         {"name": "analog", "model": "analog", "options": {"catalogue": 300, "neighbours": [8]}, "training": FEW},
         {"name": "interpolation", "model": "time_interpolation", "training": WINDOWS},

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
@@ -12,10 +13,15 @@ from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.options import refuse_unused
 from pipeline_lib.simulations.burgers import FIELDS, FREQUENCIES, LENGTH, VISCOSITY
 
 if TYPE_CHECKING:
     from pipeline_lib.learning.forecaster import Forecaster
+
+
+_UNUSED = MappingProxyType({"none": ("width", "hidden"), "smagorinsky": ("width", "hidden"), "linear": ("hidden",)})
+"""Options that a closure does not use: one without effect misleads."""
 
 
 @MODELS.register("burgers_closure")
@@ -70,6 +76,11 @@ class BurgersClosure(StateModel):
         """How a step is taken."""
         substeps: int = Field(1, gt=0)
         """Steps of the coarse solver between two states."""
+
+        @model_validator(mode="after")
+        def _used(self) -> Self:
+            refuse_unused(self, _UNUSED.get(self.closure, ()), f"closure {self.closure} has none")
+            return self
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:

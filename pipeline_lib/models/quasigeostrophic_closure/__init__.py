@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
@@ -12,6 +13,7 @@ from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.options import refuse_unused
 from pipeline_lib.simulations.quasigeostrophic import DRAG, STRENGTH, VISCOSITY
 
 if TYPE_CHECKING:
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 
 _AXES = 2
 _FEWEST_POINTS = 8
+
+
+_ALL = ("width", "layers", "hidden")
+_UNUSED = MappingProxyType({"none": _ALL, "smagorinsky": _ALL, "leith": _ALL, "linear": ("hidden",)})
+"""Options that a closure does not use: one without effect misleads."""
 
 
 @MODELS.register("quasigeostrophic_closure")
@@ -79,15 +86,21 @@ class QuasiGeostrophicClosure(StateModel):
         substeps: int = Field(1, gt=0)
         """Steps of the coarse solver between two states."""
 
+        @model_validator(mode="after")
+        def _used(self) -> Self:
+            refuse_unused(self, _UNUSED.get(self.closure, ()), f"closure {self.closure} has none")
+            return self
+
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network."""
         from pipeline_lib.models.quasigeostrophic_closure.network import QuasiGeostrophicStep
 
-        fits = len(states.shape) == _AXES and len(set(states.shape)) == 1 and min(states.shape) >= _FEWEST_POINTS
+        fewest = max(_FEWEST_POINTS, options.layers * (options.width // 2))
+        fits = len(states.shape) == _AXES and len(set(states.shape)) == 1 and min(states.shape) >= fewest
         if not fits:
             raise ConfigError(
-                f"states {states.shape} are not vorticity on a square grid of at least {_FEWEST_POINTS} points a side",
+                f"states {states.shape} are not vorticity on a square grid of at least {fewest} points a side",
                 where="quasigeostrophic_closure",
                 fix="take a source of the simulation quasigeostrophic",
             )

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from pipeline_lib.models.base import Fact, ModelCard, NetworkModel, PublishedCount
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.options import refuse_unused
 
 if TYPE_CHECKING:
     import torch
@@ -97,6 +98,14 @@ class SchemeResNet(NetworkModel):
         """Groups of channels of ``normalisation: group``."""
         iterations: int = Field(5, gt=0)
         """Fixed-point iterations of ``block: implicit``; they converge if F is a contraction: nothing enforces it."""
+
+        @model_validator(mode="after")
+        def _used(self) -> Self:
+            if self.normalisation != "group":
+                refuse_unused(self, ("groups",), f"normalisation {self.normalisation} has none")
+            if self.block != "implicit":
+                refuse_unused(self, ("iterations",), f"block {self.block} does not iterate")
+            return self
 
         @model_validator(mode="after")
         def _fits(self) -> Self:

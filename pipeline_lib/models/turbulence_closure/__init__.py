@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
@@ -12,6 +13,7 @@ from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.options import refuse_unused
 from pipeline_lib.simulations.turbulence import DIFFUSIVITY, FIELDS, FORCING, GRADIENT, VISCOSITY
 
 if TYPE_CHECKING:
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
 
 _AXES = 3
 _FEWEST_POINTS = 4
+
+
+_ALL = ("width", "layers", "hidden")
+_UNUSED = MappingProxyType(
+    {
+        **dict.fromkeys(("none", "smagorinsky", "linear", "scalar_network", "invariant_network"), _ALL),
+        "linear_stencil": ("hidden",),
+    }
+)
+"""Options that a closure does not use: one without effect misleads."""
 
 
 @MODELS.register("turbulence_closure")
@@ -93,6 +105,11 @@ class TurbulenceClosure(StateModel):
         """How a step is taken."""
         substeps: int = Field(1, gt=0)
         """Steps of the coarse solver between two states."""
+
+        @model_validator(mode="after")
+        def _used(self) -> Self:
+            refuse_unused(self, _UNUSED.get(self.closure, ()), f"closure {self.closure} has none")
+            return self
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:

@@ -22,6 +22,7 @@ class Assimilation:
     needs_labels = False
     every_time = True
     looks_back = False
+    common = ("assimilation.start", "assimilation.margin")
 
     @staticmethod
     def reach_days(training: Options) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pipeline_lib.assimilation.observations import Observations
 from pipeline_lib.data.canonical import COORDINATE_ATTRS
+from pipeline_lib.data.trajectories import ages_of, require_one
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
@@ -20,7 +21,7 @@ from pipeline_lib.learning.model_store import InputVariable, LoadedModel, load_m
 from pipeline_lib.learning.precision import number_format, resolve_device
 from pipeline_lib.tasks.assimilation.filling import Filler, first_guess, without_margins
 from pipeline_lib.tasks.assimilation.methods import Prior, analyse, forecast_operator
-from pipeline_lib.tasks.assimilation.names import ANALYSIS, POSITION, SPREAD, USED
+from pipeline_lib.tasks.assimilation.names import ANALYSIS, KNOWN_AT_START, POSITION, SPREAD, USED
 from pipeline_lib.tasks.assimilation.options import MethodOptions
 
 _Value = TypeVar("_Value", bound=np.generic)
@@ -57,17 +58,19 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     xarray.Dataset
         ``analysis`` (time, ...) in the unit of the states and, of ensembles, ``spread``: standard deviation over the
         members; ``used``: 1 where there was an observation to use; ``window_position`` (time,): time steps since the
-        start of the window.
+        start of the window, with what was known at this as attribute ``known_at_start``.
 
     Raises
     ------
     DataError
-        If an input variable is missing, has another unit, or does not say how precise the observations are.
+        If an input variable is missing, has another unit, or does not say how precise the observations are; if the
+        states are of several trajectories, or fewer than a window.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     model = load_model(trained.path)
     model.spec.require(ds)
+    require_one(ages_of(ds), where="assimilation")
     states, observation = (ds[variable.name].load() for variable in model.spec.inputs)
     found = _analysed(model, trained, states, observation, device)
     dims = tuple(str(dim) for dim in states.dims)
@@ -83,7 +86,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
             attrs = {"units": described.units, "long_name": f"{words} the {what}"}
             out[name].attrs = {**attrs, "coverage_content_type": "modelResult"}
     out[USED] = (dims, found.used.astype(np.int8), _USED_ATTRS)
-    out[POSITION] = ("time", found.position, _POSITION_ATTRS)
+    known = {KNOWN_AT_START: trained.content["assimilation"]["start"]}
+    out[POSITION] = ("time", found.position, {**_POSITION_ATTRS, **known})
     out["time"].attrs = dict(COORDINATE_ATTRS["time"])
     return out
 
@@ -95,7 +99,13 @@ def _analysed(
     described = model.spec.inputs[0]
     options = MethodOptions.model_validate(trained.content["assimilation"])
     seen = torch.from_numpy((observation.values.astype(np.float64) - described.mean) / described.scale)
-    length = min(options.window or len(seen), len(seen))
+    length = options.window or len(seen)
+    if length > len(seen):
+        raise DataError(
+            f"is {length} time steps, the period from {states.time.values[0]:.10} on holds {len(seen)}",
+            where="training.assimilation.window",
+            fix="set a shorter one, or choose days whose periods hold whole windows",
+        )
     starts = [*range(0, len(seen) - length + 1, length)]
     if starts[-1] + length < len(seen):
         starts.append(len(seen) - length)  # the last window meets the end, and only its tail is kept

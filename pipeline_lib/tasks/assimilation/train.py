@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pipeline_lib.assimilation.variational import require_regular
+from pipeline_lib.data.datasets import open_days
 from pipeline_lib.data.trajectories import require_one
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.models.base import FittedModel
@@ -17,11 +18,14 @@ from pipeline_lib.tasks.assimilation.filling import Filler
 from pipeline_lib.tasks.assimilation.methods import forecast_operator, localisation_taper
 from pipeline_lib.tasks.assimilation.options import MethodOptions, TrainingOptions
 from pipeline_lib.tasks.assimilation.windows import ObservedTrajectory, WindowProblem
-from pipeline_lib.tasks.dynamics.reading import read_normalised
+from pipeline_lib.tasks.dynamics.reading import Split, read_normalised
 from pipeline_lib.tasks.dynamics.train import read_states, train_forecaster
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
 from pipeline_lib.train.seeds import torch_seed
+
+_OF_WINDOWS = frozenset({"window", "margin"})
+"""Options of a method that serve networks that fill windows, too."""
 
 
 def train(request: TrainingRequest) -> None:
@@ -39,9 +43,11 @@ def train(request: TrainingRequest) -> None:
         raise ConfigError(
             f"are {', '.join(request.inputs)}", where="inputs", fix="name the states and the observations of them"
         )
+    _check_inputs(request)
     if issubclass(request.network_model, WindowModel):
         _train_on_windows(request, training)
         return
+    _refuse_prior_loss(request, training)
     known = read_states(request, training, "train")
     require_one(known.ages, where="assimilation")
     states = known.states.astype(np.float64)
@@ -50,6 +56,23 @@ def train(request: TrainingRequest) -> None:
     _check_climatology(training.assimilation, climatology)
     facts = {**_facts(request, training), "climatology": climatology}
     train_forecaster(request, training, task="assimilation", facts=facts, check=forecast_operator)
+
+
+def _check_inputs(request: TrainingRequest) -> None:
+    """Refuse states that are not known everywhere, and observations that do not say how precise they are."""
+    states, observation = request.inputs
+    ds = open_days(request.of("dataset"), *request.train)
+    fix = "name the states first, then the observations of them"
+    if not np.isfinite(ds[states].values).all():
+        raise ConfigError(f"{states} is missing at times, where states are known", where="inputs", fix=fix)
+    if "error_variance" not in ds[observation].attrs:
+        raise ConfigError(f"{observation} does not say how precise it is (error_variance)", where="inputs", fix=fix)
+
+
+def _refuse_prior_loss(request: TrainingRequest, training: TrainingOptions) -> None:
+    """Refuse a weight of the loss of a prior for what has none."""
+    if training.prior_loss != TrainingOptions().prior_loss:
+        raise ConfigError(f"{request.model} has no prior", where="training.prior_loss", fix="leave it out")
 
 
 def _facts(request: TrainingRequest, training: TrainingOptions) -> dict[str, Any]:
@@ -69,8 +92,9 @@ def _check_climatology(options: MethodOptions, climatology: Mapping[str, Any]) -
         raise DataError(str(error), where="states of the training days", fix="choose another method") from error
 
 
-def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> None:
-    method = training.assimilation
+def _refuse_unused(request: TrainingRequest, training: TrainingOptions) -> None:
+    """Refuse options that networks which fill windows do not use, and the lack of one that they need."""
+    method, usual = training.assimilation, MethodOptions()
     if method.window is None:
         raise ConfigError(
             f"{request.model} fills windows", where="training.assimilation.window", fix="set their length in time steps"
@@ -88,7 +112,18 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
         raise ConfigError(
             "fits models that make forecasts", where="training.optimizer", fix="choose adam or sgd to fill windows"
         )
-    parts = [read_normalised(request, training, split, request.inputs) for split in ("train", "validation")]
+    for name in MethodOptions.model_fields:
+        if name not in _OF_WINDOWS and getattr(method, name) != getattr(usual, name):
+            raise ConfigError(
+                f"{request.model} fills windows by itself", where=f"training.assimilation.{name}", fix="leave it out"
+            )
+
+
+def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> None:
+    _refuse_unused(request, training)
+    method = training.assimilation
+    splits: tuple[Split, Split] = ("train", "validation")
+    parts = [read_normalised(request, training, split, request.inputs) for split in splits]
     for part in parts:
         require_one(part.ages, where="assimilation")
     states = parts[0].arrays[0]
@@ -101,14 +136,17 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
         "scale": values["std"],
     }
     network = fresh_network(request.network_model, request.model_options, seed=request.seed, **sizes)
+    if getattr(network, "prior", None) is None:
+        _refuse_prior_loss(request, training)
     if issubclass(request.network_model, FittedModel):
         outcome = Outcome.of_fit(network)
     else:
+        centre = mean.astype(states.dtype)
         train, validation = (
             ObservedTrajectory(
-                part.arrays[0], part.arrays[1], part.times, mean.astype(states.dtype), method.window, method.margin
+                part.arrays[0], part.arrays[1], part.times, centre, method.window or 0, method.margin, split
             )
-            for part in parts
+            for part, split in zip(parts, splits, strict=True)
         )
         problem = WindowProblem(training, train, validation, seed=request.seed)
         data = {"train data": train.identity, "validation data": validation.identity}

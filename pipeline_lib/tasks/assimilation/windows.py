@@ -35,6 +35,8 @@ class ObservedTrajectory:
         Times of a window.
     margin
         Times at both ends of a window whose observations are left out.
+    split
+        The split that they are of, for messages.
     """
 
     states: Array
@@ -43,11 +45,14 @@ class ObservedTrajectory:
     mean: Array
     length: int
     margin: int = 0
+    split: str = "train"
 
     def __post_init__(self) -> None:
         if self.windows < 1:
             raise DataError(
-                f"{len(self.times)} states give no window of {self.length}", where="training arrays", fix="more days"
+                f"{len(self.times)} states give no window of {self.length}",
+                where=f"split.{self.split}",
+                fix="more days",
             )
 
     @property

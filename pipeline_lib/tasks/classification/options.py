@@ -22,10 +22,18 @@ class TrainingOptions(LoopOptions):
     """Images per step; what is left over at the end of an epoch waits for another order."""
 
 
+class ImageIntervals(IntervalOptions):
+    """How intervals and ties are made."""
+
+    block_days: float = Field(default=_ONE_IMAGE, gt=0)
+    """Length of the blocks of images that are resampled together, in days. Images in random order are independent, so
+    blocks are single images."""
+
+
 class ScoringOptions(MetricOptions):
     """What is scored, and how."""
 
     metrics: list[str] = Field(default=["error_rate", "cross_entropy", "calibration_error"], min_length=1)
     """Registered metrics, in the order of the leaderboard."""
-    intervals: IntervalOptions = IntervalOptions(block_days=_ONE_IMAGE)
+    intervals: ImageIntervals = ImageIntervals()
     """How intervals and ties are made. Images in random order are independent, so blocks are single images."""

@@ -24,6 +24,7 @@ class Dynamics:
     needs_labels = False
     every_time = True
     looks_back = False
+    common = ("free_run",)
 
     @staticmethod
     def reach_days(training: Options) -> int:

@@ -20,7 +20,7 @@ from pipeline_lib.report.figures.trajectories import (
     label_orbits,
     label_sites,
 )
-from pipeline_lib.report.style import INK, anomaly_colours, new_figure, panel_grid
+from pipeline_lib.report.style import INK, anomaly_colours, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.dynamics.diagnostic_figures import diagnosed, draw_diagnostics
 from pipeline_lib.tasks.dynamics.names import FIELD, FREE_RUN
 from pipeline_lib.tasks.dynamics.runs import first_run
@@ -38,10 +38,10 @@ Values = NDArray[np.float64]
 
 
 def draw_free_runs(context: ReportContext) -> list[ReportFigure]:
-    """Return the figures that suit the states; none if no model was run freely."""
+    """Return the figures that suit the states; none if no model was run freely, and words where no run is whole."""
     runs, truth = first_runs(context)
     if not runs:
-        return []
+        return _none_whole(context)
     figures = [draw_diagnostics(context) if diagnosed(context) else draw_energy(runs, truth)]
     match drawing_for(truth.states):
         case "orbit":
@@ -56,23 +56,37 @@ def draw_free_runs(context: ReportContext) -> list[ReportFigure]:
 def first_runs(context: ReportContext) -> tuple[list[Trajectory], Trajectory]:
     """Return the first complete run of each competitor's first seed that starts in the test, and the truth.
 
-    Of several fields the first is kept; infinite values are missing.
+    Of several fields the first is kept; infinite values are missing. All are of the times of the first one's run, over
+    which the truth is: a run of other times is left out.
     """
-    found, empty = [], Trajectory("truth", INK, np.empty((0, 0)))
-    truth = empty
+    found, truth = [], Trajectory("truth", INK, np.empty((0, 0)))
+    shown: slice | None = None
     for competitor in context.valid:
         product = context.product(competitor.runs[0]) if competitor.runs else None
         if product is None or FREE_RUN not in product or context.dataset is None:
             continue
         window = first_run(product)
-        if window is None:
+        if window is None or (shown is not None and window != shown):
             continue
         values = _first_field(product[FREE_RUN].isel(time=window))
         values[~np.isfinite(values)] = np.nan
         found.append(Trajectory(competitor.title, competitor.colour, values))
-        states = context.dataset[context.spec.inputs[0]].isel(time=window)
-        truth = Trajectory("truth", INK, _first_field(states))
+        if shown is None:
+            shown = window
+            truth = Trajectory("truth", INK, _first_field(context.dataset[context.spec.inputs[0]].isel(time=window)))
     return found, truth
+
+
+def _none_whole(context: ReportContext) -> list[ReportFigure]:
+    """Say why there is no free run to draw, where models made some."""
+    products = [context.product(competitor.runs[0]) for competitor in context.valid if competitor.runs]
+    if not any(product is not None and FREE_RUN in product for product in products):
+        return []
+    caption = (
+        "No free run goes through to its end: periods, trajectories or the test end before it. Metrics of free runs are"
+        " undefined; a shorter training.free_run gives them values."
+    )
+    return [ReportFigure("free_runs", "Free runs", caption, message_figure("No whole free run to draw"))]
 
 
 def _first_field(states: xr.DataArray) -> Values:

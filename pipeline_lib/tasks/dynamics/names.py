@@ -4,6 +4,8 @@ from __future__ import annotations
 
 VARIABLE = "forecast"
 """The product's forecasts (time, lead, ...)."""
+FORECAST_OF = "forecast_of"
+"""Attribute of these: the name of the dataset's variable that is forecast."""
 FREE_RUN, AGE = "free_run", "free_run_age"
 """Its free runs (time, ...), if it has any, and how long ago each started from the truth."""
 RUN_STEPS = "run_steps"

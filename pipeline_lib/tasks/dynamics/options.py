@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline_lib.learning.device import Precision
 from pipeline_lib.score.options import MetricOptions
 from pipeline_lib.tasks.dynamics.names import SUBGRID
 from pipeline_lib.train.options import LoopOptions
@@ -49,6 +50,10 @@ class TrainingOptions(LoopOptions):
     loss_scale: float = Field(default=1000.0, gt=0)
     """The loss is the mean squared error of normalised states, times this; of ``target: subgrid`` that of the term, as
     the change of a normalised state in one time step."""
+
+    precision: Precision = "float32"
+    """Rounding adds up in states that are advanced step by step; ``auto`` takes bfloat16 all the same where the
+    hardware computes in it, float32 elsewhere. ``float64`` is for exact data."""
 
     @property
     def named(self) -> dict[str, tuple[str, ...]]:

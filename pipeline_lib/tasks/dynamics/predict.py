@@ -15,7 +15,7 @@ from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.forecaster import Forecaster, Rollout
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import number_format, resolve_device
-from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, RUN_STEPS, SUBGRID, VARIABLE
+from pipeline_lib.tasks.dynamics.names import AGE, FORECAST_OF, FREE_RUN, RUN_STEPS, SUBGRID, VARIABLE
 
 _SEED = 0
 """Of what a network draws when it begins a forecast."""
@@ -28,7 +28,8 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     -------
     xarray.Dataset
         ``forecast`` (time, lead, ...) in the format and unit of the states: what the state is so many steps after
-        ``time``, even beyond the end of its trajectory. Leads count from 1. With free runs also ``free_run``
+        ``time``, even beyond the end of its trajectory; its attribute ``forecast_of`` is the name of the states. Leads
+        count from 1. With free runs also ``free_run``
         (time, ...): what the state is at ``time`` in a run that started from the truth ``free_run_age`` (time,) steps
         before, in the same trajectory, with the length of a whole run as attribute ``run_steps``; and for each
         diagnostic of the network ``free_run_<name>`` of that state and ``<name>`` of the true one (time,). Where the
@@ -75,6 +76,7 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         if name in out:
             attrs = {"units": described.units, "long_name": f"{words} of the {what}"}
             out[name].attrs = {**attrs, "coverage_content_type": "modelResult"}
+    out[VARIABLE].attrs[FORECAST_OF] = described.name
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the state that the forecast starts from"}
     out["lead"].attrs = {"long_name": "time steps since the start of the forecast", "units": "1"}
     if every is not None:

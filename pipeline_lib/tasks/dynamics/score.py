@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -14,10 +16,12 @@ from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
 from pipeline_lib.tasks.dynamics import metrics  # noqa: F401 - counted in the stage's fingerprint
 from pipeline_lib.tasks.dynamics.free_runs import count_free_runs
-from pipeline_lib.tasks.dynamics.names import AGE, FIELD, FREE_RUN, SUBGRID, VARIABLE
+from pipeline_lib.tasks.dynamics.names import AGE, FIELD, FORECAST_OF, FREE_RUN, RUN_STEPS, SUBGRID, VARIABLE
 from pipeline_lib.tasks.dynamics.options import ScoringOptions
 from pipeline_lib.tasks.dynamics.runs import diagnosed
 from pipeline_lib.tasks.dynamics.subgrid import count_terms
+
+LOG = logging.getLogger(__name__)
 
 T = TypeVar("T", xr.Dataset, xr.DataArray)
 _AXES_OF_A_VECTOR = 2
@@ -37,7 +41,7 @@ def score_stores(
     Parameters
     ----------
     product
-        Holds ``forecast`` (time, lead, ...).
+        Holds ``forecast`` (time, lead, ...), whose attribute ``forecast_of`` names the states.
     dataset
         Holds the states, at the same times, and their ages if they are of several trajectories. The last states of
         each, whose future is not all there, are the start of no forecast.
@@ -58,7 +62,8 @@ def score_stores(
     ScoreError
         If product and dataset have other times or components, or all of the test is shorter than a forecast.
     InvalidRunError
-        If a forecast, or an answer of a closure, holds a value that is not finite.
+        If a forecast, or an answer of a closure, holds a value that is not finite, or so large a one that its square is
+        not.
     DataError
         If there are free runs and the product does not say how long they are.
     """
@@ -76,8 +81,11 @@ def score_stores(
     found = forecast.isel(time=starts).values.reshape(starts.size, leads, -1).astype("float64")
     _require_finite(found, truth.time.values[starts], where)
     future = states[starts[:, None] + np.arange(1, 1 + leads)]
+    with np.errstate(over="ignore"):
+        wrong = ((found - future) ** 2).sum(axis=-1)
+    _require_finite(wrong[..., None], truth.time.values[starts], where, "squared errors")
     by_lead = {
-        "squared_error": summable(((found - future) ** 2).sum(axis=-1)),
+        "squared_error": summable(wrong),
         "persistence_error": summable(((states[starts, None] - future) ** 2).sum(axis=-1)),
         "values": np.full((starts.size, leads), float(states.shape[1])),
     }
@@ -85,15 +93,32 @@ def score_stores(
     if FREE_RUN in product:
         axis = FIELD if options.fields is None else str(truth.dims[1])
         runs = count_free_runs(product[FREE_RUN].load(), product[AGE].load(), truth, diagnosed(product), axis=axis)
+        _tell_runs(int(runs["runs"].sum()), int(product[AGE].attrs[RUN_STEPS]), where)
         counts |= {name: xr.Variable("time", summable(_on_dates(values, starts))) for name, values in runs.items()}
     if exact is not None:
         answers = product[SUBGRID].isel(time=starts) if SUBGRID in product else None
         terms = count_terms(answers, exact.isel(time=starts), where=where)
         counts |= {name: xr.Variable("time", summable(values)) for name, values in terms.items()}
     scored = truth.isel(time=starts)
-    sample = Sample.of(scored, xr.ones_like(scored, dtype=bool), method={"leads": leads})
+    sample = Sample.of(scored, xr.ones_like(scored, dtype=bool), method=_method(product, leads))
     coords = {"time": scored.time, "lead": forecast.lead}
     return xr.Dataset(counts, coords), sample
+
+
+def _method(product: xr.Dataset, leads: int) -> Mapping[str, Any]:
+    """What competitors must have in common: forecasts of one length, and free runs of one length, if there are any."""
+    return {"leads": leads, **({RUN_STEPS: int(product[AGE].attrs[RUN_STEPS])} if FREE_RUN in product else {})}
+
+
+def _tell_runs(runs: int, steps: int, where: str) -> None:
+    """Say why metrics of free runs are undefined where no run goes through to its end."""
+    if not runs:
+        LOG.warning(
+            "%s: the test holds no whole free run of %d states, so that its metrics are undefined: periods,"
+            " trajectories or the test end before; shorten training.free_run",
+            where,
+            steps,
+        )
 
 
 def _on_dates(values: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -107,13 +132,15 @@ def _on_dates(values: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray
     return np.bincount(date, weights=values[counted], minlength=starts.size).astype(np.float64)
 
 
-def _require_finite(forecasts: NDArray[np.float64], times: NDArray[np.datetime64], where: str) -> None:
-    """Call a run invalid of which a forecast (time, lead, component) is not finite."""
+def _require_finite(
+    forecasts: NDArray[np.float64], times: NDArray[np.datetime64], where: str, what: str = "forecasts"
+) -> None:
+    """Call a run invalid of which a forecast (time, lead, component), or what is made of it, is not finite."""
     bad = np.argwhere(~np.isfinite(forecasts).all(axis=-1))
     if bad.size:
         start, lead = (int(i) for i in bad[0])
         raise InvalidRunError(
-            f"{len(bad)} of {forecasts[..., 0].size} forecasts are not finite, the first {lead + 1} steps after "
+            f"{len(bad)} of {forecasts[..., 0].size} {what} are not finite, the first {lead + 1} steps after "
             f"{times[start]:.19}",
             where=where,
             fix="forecast fewer steps, or train a stable model",
@@ -133,7 +160,9 @@ def _chosen(data: T, truth: xr.DataArray, fields: list[int], where: str) -> T:
 def _state(product: xr.Dataset, dataset: xr.Dataset, where: str) -> xr.DataArray:
     """Return the dataset's variable that the product forecasts, loaded."""
     shape = [(str(d), n) for d, n in product[VARIABLE].sizes.items() if d != "lead"]
-    others = dataset.drop_vars(SUBGRID, errors="ignore").data_vars.values()
+    name = product[VARIABLE].attrs.get(FORECAST_OF)
+    # Observations have the shape of the states.
+    others = dataset.drop_vars(SUBGRID, errors="ignore").data_vars.values() if name not in dataset else [dataset[name]]
     fitting = [v for v in others if [(str(d), n) for d, n in v.sizes.items()] == shape]
     if len(fitting) != 1:
         raise ScoreError(f"forecasts {dict(shape)}, of which the dataset holds {len(fitting)} variables", where=where)

@@ -35,6 +35,8 @@ class Trajectory:
         Time steps since the start of each state's trajectory; without them, all states are of one.
     from_age
         Age from which on a state may begin a window.
+    split
+        The split that they are of, for messages.
     """
 
     states: NDArray[np.float32] | NDArray[np.float64]
@@ -43,13 +45,14 @@ class Trajectory:
     shape: tuple[int, ...] = ()
     ages: Ages | None = None
     from_age: int = 0
+    split: str = "train"
 
     def __post_init__(self) -> None:
         if self.windows < 1:
             old = f" that begins at age {self.from_age} or later" if self.from_age else ""
             raise DataError(
                 f"{len(self.times)} states give no window of 1 + {self.horizon}{old}",
-                where="training arrays",
+                where=f"split.{self.split}",
                 fix="more days",
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from pipeline_lib.errors import ScoreError
 from pipeline_lib.score.gate import InvalidRunError, check_same_sample
@@ -52,4 +53,27 @@ def test_an_analysis_that_is_not_finite_makes_the_run_invalid(analyses):
     broken = found[0].copy(deep=True)
     broken.analysis[7, 1] = np.nan
     with pytest.raises(InvalidRunError, match="1 of 100 analyses are not finite, the first at 2000-01-03T01:40"):
+        scored(broken, ds)
+
+
+def test_competitors_that_knew_the_true_start_are_not_compared_with_others(tmp_path):
+    ds, samples = circling(), {}
+    test = ds.isel(time=slice(200, 240))
+    for start in ("climatology", "truth"):
+        method = {"method": "3dvar", "window": 20, "start": start}
+        model = trained(tmp_path / start, ds, "known_dynamics", assimilation=method)
+        samples[start] = scored(product(model, test, device="cpu", threads=None), test)[1]
+    check_same_sample({"one": samples["truth"], "two": samples["truth"]})
+    with pytest.raises(ScoreError, match=r"truth: was scored with other scoring options than climatology"):
+        check_same_sample(samples)
+
+
+@pytest.mark.parametrize("name", ["analysis", "spread"])
+def test_an_analysis_whose_square_is_no_number_makes_the_run_invalid(analyses, name):
+    found, ds = analyses
+    broken = found[0].copy(deep=True)
+    if name == "spread":
+        broken["spread"] = xr.full_like(broken.analysis, 0.1)
+    broken[name][7, 1] = 1e200
+    with pytest.raises(InvalidRunError, match=r"1 of 100 squared (errors|spreads) are not finite, the first at 2000"):
         scored(broken, ds)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from pipeline_lib.assimilation.cycle import ode_forecast
 from pipeline_lib.errors import ConfigError, DataError
@@ -116,6 +119,31 @@ REFUSED = {
         {"optimizer": "levenberg_marquardt", **WINDOW},
         r"^training.optimizer: fits models that make forecasts; choose adam",
     ),
+    "a method beside networks": (
+        "direct_network",
+        {"assimilation": {"window": 24, "method": "etkf"}},
+        r"^training.assimilation.method: direct_network fills windows by itself; leave it out",
+    ),
+    "members of no ensemble": (
+        "time_interpolation",
+        {"assimilation": {"window": 24, "members": 7}},
+        r"^training.assimilation.members: time_interpolation fills windows by itself; leave it out",
+    ),
+    "a start that no network knows": (
+        "fourdvarnet",
+        {"assimilation": {"window": 24, "start": "truth"}},
+        r"^training.assimilation.start: fourdvarnet fills windows by itself; leave it out",
+    ),
+    "the loss of a prior that is none": (
+        "direct_network",
+        {"prior_loss": 0.3, **WINDOW},
+        r"^training.prior_loss: direct_network has no prior; leave it out",
+    ),
+    "the loss of a prior beside a forecaster": (
+        "bilinear",
+        {"prior_loss": 0.3},
+        r"^training.prior_loss: bilinear has no prior; leave it out",
+    ),
     "a memory": ("recurrent", {}, r"^models: has a memory of its forecasts"),
     "a wide taper": (
         "bilinear",
@@ -160,11 +188,69 @@ def test_a_constant_component_has_no_strong_4dvar(tmp_path, no_training):
         train(request(tmp_path / "b", ds, "bilinear", assimilation={"method": "enkf"}))
 
 
-def test_a_period_shorter_than_a_window_is_filled_too(tmp_path):
-    """Its length is no multiple of the prior's pooling."""
+def test_the_loss_of_a_prior_is_weighed_where_there_is_one(tmp_path, no_training):
+    for name in ("fourdvarnet", "fixed_point_network"):
+        with pytest.raises(Stopped):
+            train(request(tmp_path / name, circling(), name, prior_loss=0.3, **WINDOW))
+
+
+SWAPPED = {
+    "a network": ("direct_network", WINDOW),
+    "a forecaster": ("known_dynamics", {}),
+}
+
+
+@pytest.mark.parametrize("name", SWAPPED)
+def test_inputs_in_the_other_order_are_told(tmp_path, no_training, name):
+    model, options = SWAPPED[name]
+    asked = request(tmp_path, circling(), model, **options)
+    other = replace(asked, inputs=asked.inputs[::-1])
+    with pytest.raises(ConfigError, match=r"^inputs: observation is missing at times, .*; name the states first"):
+        train(other)
+    assert not no_training
+
+
+def test_observations_that_do_not_say_how_precise_they_are_are_told(tmp_path):
+    ds = circling()
+    del ds.observation.attrs["error_variance"]
+    with pytest.raises(ConfigError, match=r"^inputs: observation does not say how precise it is \(error_variance\)"):
+        train(request(tmp_path, ds, "known_dynamics"))
+
+
+@pytest.mark.parametrize("model", ["direct_network", "known_dynamics"])
+def test_several_trajectories_are_refused_before_training_and_in_a_product(tmp_path, no_training, model):
+    ds = circling()
+    ages = xr.DataArray(np.arange(ds.sizes["time"]) % 60, dims="time", attrs={"units": "1"})
+    with pytest.raises(DataError, match=r"^assimilation: takes one trajectory, here are 2; take a source of one"):
+        train(request(tmp_path, ds.assign(age=ages), model, **WINDOW))
+    assert not no_training
+    made = trained(tmp_path / "one", ds, "time_interpolation", **WINDOW)
+    test = ds.assign(age=ages).isel(time=slice(200, 300))
+    with pytest.raises(DataError, match=r"^assimilation: takes one trajectory, here are 2"):
+        product(made, test, device="cpu", threads=None)
+
+
+def test_a_split_that_holds_no_window_is_named(tmp_path):
+    ds = circling(days=2).isel(time=slice(None, 120))  # twenty states for the validation
+    for model, options in (("direct_network", {"assimilation": {"window": 24}}), ("bilinear", {"horizon": 24})):
+        with pytest.raises(DataError, match=r"^split.validation: 20 states give no window of"):
+            train(request(tmp_path / model, ds, model, **options, **TINY))
+
+
+def test_a_period_shorter_than_a_window_is_told(tmp_path):
+    ds = circling()
+    model = trained(tmp_path, ds, "time_interpolation", assimilation={"window": 30})
+    with pytest.raises(
+        DataError, match=r"^training.assimilation.window: is 30 time steps, the period from 2000-01-03 on"
+    ):
+        product(model, ds.isel(time=slice(200, 213)), device="cpu", threads=None)
+
+
+def test_a_window_of_any_length_is_filled(tmp_path):
+    """Here no multiple of the prior's pooling."""
     ds = circling()
     options = {"features": 2, "kernel": 3, "hidden": 2, "iterations": 2}
-    model = trained(tmp_path, ds, "fourdvarnet", options=options, assimilation={"window": 30}, **TINY)
+    model = trained(tmp_path, ds, "fourdvarnet", options=options, assimilation={"window": 13}, **TINY)
     found = product(model, ds.isel(time=slice(200, 213)), device="cpu", threads=None)
     assert found.analysis.shape == (13, 3)
     assert np.isfinite(found.analysis).all()

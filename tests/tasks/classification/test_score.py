@@ -73,6 +73,12 @@ def test_sums_do_not_depend_on_the_order():
     assert values.sum() == values[::-1].sum() == sum(values.tolist())
 
 
+def test_other_options_of_intervals_leave_blocks_at_single_images():
+    options = ScoringOptions.model_validate({"intervals": {"resamples": 4000}}).intervals
+    assert (options.resamples, options.block_days) == (4000, ScoringOptions().intervals.block_days)
+    assert ScoringOptions.model_validate({"intervals": {"block_days": 2.0}}).intervals.block_days == 2.0
+
+
 def test_blocks_are_single_images_and_intervals_those_of_independent_ones():
     options = ScoringOptions().intervals
     resampling = Resampling(times(500), options)

@@ -17,6 +17,7 @@ from pipeline_lib.tasks.dynamics.free_run_figures import (
     draw_free_runs,
     draw_maps,
     draw_spectra,
+    first_runs,
     shell_spectrum,
 )
 
@@ -93,3 +94,40 @@ def test_of_several_fields_the_first_is_drawn():
     np.testing.assert_array_equal(_first_field(states), states.values[:, 0])
     grid = states.rename(field="y")
     np.testing.assert_array_equal(_first_field(grid), grid.values)
+
+
+def runs_of(*lengths):
+    """A context of a competitor for each length of free runs, over sixty states of six sites."""
+    states = np.arange(360.0).reshape(60, 6)
+    dataset = xr.Dataset({"state": (("time", "site"), states)})
+    products = {
+        steps: xr.Dataset(
+            {
+                "free_run": (("time", "site"), states + steps),
+                "free_run_age": ("time", np.arange(60) % steps, {"run_steps": steps}),
+            }
+        )
+        for steps in lengths
+    }
+    valid = [Competitor(f"m{n}", f"M{n}", "red", (Run(seed=n),), card={}) for n in lengths]
+    return SimpleNamespace(
+        valid=valid,
+        product=lambda run: products[run.seed],
+        dataset=dataset,
+        spec=SimpleNamespace(inputs=["state"]),
+    )
+
+
+@pytest.mark.parametrize("lengths", [(20, 30), (30, 20)])
+def test_the_truth_is_over_the_times_of_the_runs_beside_it(lengths):
+    runs, truth = first_runs(runs_of(*lengths))
+    assert [run.title for run in runs] == [f"M{lengths[0]}"]
+    assert truth.states.shape == runs[0].states.shape == (lengths[0], 6)
+    np.testing.assert_array_equal(runs[0].states - lengths[0], truth.states)
+
+
+def test_where_no_run_is_whole_the_page_says_so():
+    (told,) = draw_free_runs(runs_of(61))
+    assert told.name == "free_runs"
+    assert "No free run goes through to its end" in told.caption
+    assert [figure.name for figure in draw_free_runs(runs_of(60))] == ["energy"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline_lib.errors import ConfigError, ScoreError
 from pipeline_lib.metrics import METRICS
-from pipeline_lib.score.gate import InvalidRunError
+from pipeline_lib.score.gate import InvalidRunError, check_same_sample
 from pipeline_lib.tasks.dynamics.options import ScoringOptions
 from pipeline_lib.tasks.dynamics.score import score_stores
 
@@ -112,3 +112,52 @@ def test_a_lead_that_was_not_forecast_is_told():
     pooled = {str(n): v.sum("time").values[None] for n, v in counts_of(product.isel(lead=slice(5)), dataset).items()}
     with pytest.raises(ConfigError, match="needs forecasts of 10 steps, there are 5"):
         METRICS.get("explained_variance_10").from_counts(pooled)
+
+
+def with_runs(product, dataset, steps):
+    """The truth as free runs of so many states."""
+    age = xr.Variable("time", np.arange(60) % steps, {"run_steps": steps})
+    return product.assign(free_run=dataset.state, free_run_age=age)
+
+
+def test_free_runs_of_different_lengths_are_not_compared():
+    """The longer a run, the harder it is to stay with the truth."""
+    product, dataset = stores()
+    samples = {
+        f"{steps}": score_stores(with_runs(product, dataset, steps), None, dataset, ScoringOptions(), where="model")[1]
+        for steps in (20, 30)
+    }
+    check_same_sample({"one": samples["20"], "two": samples["20"]})
+    with pytest.raises(ScoreError, match=r"30: was scored with other scoring options than 20: .*'run_steps': 30"):
+        check_same_sample(samples)
+
+
+@pytest.mark.parametrize(("steps", "told"), [(60, False), (61, True)])
+def test_a_test_without_a_whole_free_run_is_told(steps, told, caplog):
+    product, dataset = stores()
+    counts, _ = score_stores(with_runs(product, dataset, steps), None, dataset, ScoringOptions(), where="model")
+    assert bool(counts.runs.sum()) is not told
+    assert ("model: the test holds no whole free run of 61 states" in caplog.text) is told
+
+
+@pytest.mark.parametrize("value", [1e200, -1e160])
+def test_a_forecast_whose_square_is_no_number_makes_the_run_invalid(value):
+    """It would take the counts of all other dates with it."""
+    product, dataset = stores()
+    product["forecast"] = product.forecast.astype("float64")
+    product["forecast"][3, 5, 1] = value
+    with pytest.raises(InvalidRunError, match=r"1 of 896 squared errors are not finite, the first 6 steps after 2000"):
+        counts_of(product, dataset)
+
+
+def test_the_truth_is_the_variable_that_was_forecast():
+    """Observations have the shape of the states that they are of."""
+    product, dataset = stores()
+    before = counts_of(product, dataset)
+    seen = dataset.assign(observation=dataset.state + 1)
+    with pytest.raises(ScoreError, match="of which the dataset holds 2 variables"):
+        counts_of(product, seen)
+    product["forecast"].attrs["forecast_of"] = "state"
+    xr.testing.assert_identical(counts_of(product, seen), before)
+    product["forecast"].attrs["forecast_of"] = "observation"
+    assert not np.allclose(counts_of(product, seen).squared_error, before.squared_error)

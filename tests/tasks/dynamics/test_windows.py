@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from pipeline_lib.errors import DataError
+from pipeline_lib.tasks.assimilation.options import TrainingOptions as AssimilationOptions
+from pipeline_lib.tasks.dynamics.options import TrainingOptions as DynamicsOptions
 from pipeline_lib.tasks.dynamics.windows import Trajectory
 from pipeline_lib.train.share import Share
 from pipeline_lib.train.windows import Windows
@@ -59,3 +61,14 @@ def test_validation_is_spread_evenly_and_shared_by_batches():
 def test_too_few_states_are_refused():
     with pytest.raises(DataError, match=r"4 states give no window of 1 \+ 4"):
         Trajectory(TRAJECTORY.states[:4], TIMES[:4], horizon=4)
+
+
+def test_a_split_with_too_few_states_is_named():
+    with pytest.raises(DataError, match=r"^split.validation: 3 states give no window of 1 \+ 4; more days"):
+        Trajectory(np.zeros((3, 2), np.float32), TIMES[:3], horizon=4, split="validation")
+
+
+@pytest.mark.parametrize("options", [DynamicsOptions, AssimilationOptions])
+def test_states_are_advanced_in_single_precision_unless_told_otherwise(options):
+    assert options().precision == "float32"
+    assert options(precision="auto").precision == "auto"
