@@ -15,7 +15,7 @@ from pipeline_lib.config.experiment import Experiment
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.report.board import Board
-from pipeline_lib.report.style import series_colours
+from pipeline_lib.report.style import series_colours, series_dashes
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ class Competitor:
         Name in the experiment.
     title
         Name in tables and figures.
-    colour
-        Its colour in all figures.
+    colour, dash
+        Its colour in all figures, and the kind of its lines, which tells those of one colour apart.
     runs
         Its runs, by seed.
     card
@@ -117,6 +117,7 @@ class Competitor:
     runs: tuple[Run, ...]
     card: Mapping[str, object]
     reason: str = ""
+    dash: str = "-"
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,7 @@ def prettify(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def coloured(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each name, the same in all figures."""
-    return dict(zip(names, series_colours(len(names)), strict=True))
+def coloured(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return a colour and a kind of line for each name, the same in all figures."""
+    count = len(names)
+    return dict(zip(names, zip(series_colours(count), series_dashes(count), strict=True), strict=True))

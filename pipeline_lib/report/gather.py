@@ -54,7 +54,8 @@ def gather(
         Competitor(
             name=name,
             title=title_of(spec, name),
-            colour=colours[name],
+            colour=colours[name][0],
+            dash=colours[name][1],
             runs=runs.get(name, ()),
             card=card_of(spec.entry(name).model),
             reason=board.invalid.get(name, ""),

@@ -37,6 +37,7 @@ CLASS_COLOURS = {0: SEA, 1: ANTICYCLONIC, 2: CYCLONIC}
 """Warm for anticyclones, cool for cyclones."""
 
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6a4c93", "#7a7a7a", "#7a3b10", "#a3b30f")
+_DASHES = ("-", "--", ":", "-.")
 """Colours of models, in the order of the leaderboard; later ones repeat."""
 
 WIDTH = 7.2
@@ -135,6 +136,11 @@ def frame_colours() -> Colormap:
 def series_colours(count: int) -> list[str]:
     """Return ``count`` colours for series; they repeat after the tenth."""
     return [SERIES[i % len(SERIES)] for i in range(count)]
+
+
+def series_dashes(count: int) -> list[str]:
+    """Return ``count`` kinds of lines, of which each goes through all colours."""
+    return [_DASHES[i // len(SERIES) % len(_DASHES)] for i in range(count)]
 
 
 def save_figure(figure: Figure, folder: Path, name: str, *, identifier: str) -> tuple[Path, Path]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline_lib.io.identifier import as_text
+from pipeline_lib.report.context import coloured
 
 ROOT = Path(__file__).parents[2]
 DRAW = """
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from pipeline_lib.report.figures.maps import draw_classes, draw_field
+from pipeline_lib.report.context import coloured
 from pipeline_lib.report.style import CLASS_COLOURS, anomaly_colours, journal_style, new_figure, save_figure
 x, y = np.arange(0, 10, 0.5), np.arange(35, 43, 0.5)
 field = xr.DataArray(np.sin(x[None]) * np.cos(y[:, None]), {"latitude": y, "longitude": x}, ("latitude", "longitude"))
@@ -87,3 +89,11 @@ def test_class_colours_differ_for_colour_blind_readers():
     assert lightness(warm) > 1.4 * lightness(cool)
     assert int(warm[1:3], 16) > int(warm[5:7], 16)
     assert int(cool[1:3], 16) < int(cool[5:7], 16)
+
+
+def test_lines_of_one_colour_are_of_another_kind():
+    names = [f"model {i}" for i in range(25)]
+    looks = coloured(names)
+    assert list(looks) == names
+    assert len(set(looks.values())) == 25
+    assert {dash for _, dash in list(looks.values())[:10]} == {"-"}

@@ -32,11 +32,12 @@ Drawing = Literal["orbit", "sites", "maps", "none"]
 
 @dataclass(frozen=True)
 class Trajectory:
-    """States (time, ...) in the unit of the source, missing ones NaN, with name and colour."""
+    """States (time, ...) in the unit of the source, missing ones NaN, with name, colour and kind of line."""
 
     title: str
     colour: str
     states: Values
+    dash: str = "-"
 
 
 def drawing_for(states: Values) -> Drawing:

@@ -64,7 +64,7 @@ def draw_series(context: ReportContext, *, name: str = "analyses") -> ReportFigu
         ax.plot(steps, stretch.observation[:, component], ".", color=INK, markersize=4, label="observations")
         for analysis in stretch.analyses:
             mean = analysis.mean[:, component]
-            ax.plot(steps, mean, color=analysis.colour, linewidth=1.0, label=analysis.title)
+            ax.plot(steps, mean, linewidth=1.0, color=analysis.colour, linestyle=analysis.dash, label=analysis.title)
             if analysis.spread is not None:
                 spread = analysis.spread[:, component]
                 ax.fill_between(steps, mean - spread, mean + spread, color=analysis.colour, alpha=0.15, linewidth=0)

@@ -20,7 +20,7 @@ class Analysis:
 
     Attributes
     ----------
-    title, colour
+    title, colour, dash
         Of the competitor.
     mean, spread
         (time, component) in the unit of the states; ``spread`` is the standard deviation over the members, ``None``
@@ -34,6 +34,7 @@ class Analysis:
     mean: Values
     spread: Values | None
     position: NDArray[np.int64]
+    dash: str = "-"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def first_stretch(context: ReportContext, *, times: int, shown: int) -> Stretch 
         used = part[USED].values if not found else used
         spread = _values(part[SPREAD]) if SPREAD in part else None
         position = part[POSITION].values.astype(np.int64)
-        found.append(Analysis(competitor.title, competitor.colour, _values(part[ANALYSIS]), spread, position))
+        found.append(
+            Analysis(competitor.title, competitor.colour, _values(part[ANALYSIS]), spread, position, competitor.dash)
+        )
     if not found:
         return None
     truth, observation = (context.dataset[variable].isel(time=window) for variable in context.spec.inputs)

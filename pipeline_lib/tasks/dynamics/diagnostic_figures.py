@@ -60,7 +60,9 @@ def _panel(ax: Axes, context: ReportContext, diagnostic: str) -> None:
             drawn.append(truth)
             ax.plot(steps, truth, color=INK, linewidth=2.2, alpha=0.35, label="truth")
         drawn.append(rows.mean(axis=0))
-        ax.plot(steps, drawn[-1], color=competitor.colour, linewidth=1.0, label=competitor.title)
+        ax.plot(
+            steps, drawn[-1], linewidth=1.0, color=competitor.colour, linestyle=competitor.dash, label=competitor.title
+        )
         low, high = rows.min(axis=0), rows.max(axis=0)
         ax.fill_between(steps, low, high, color=competitor.colour, alpha=0.15, linewidth=0)
     ax.set_yscale("log", nonpositive="mask")

@@ -70,7 +70,7 @@ def first_runs(context: ReportContext) -> tuple[list[Trajectory], Trajectory]:
             continue
         values = _first_field(product[FREE_RUN].isel(time=window))
         values[~np.isfinite(values)] = np.nan
-        found.append(Trajectory(competitor.title, competitor.colour, values))
+        found.append(Trajectory(competitor.title, competitor.colour, values, competitor.dash))
         if shown is None:
             shown = window
             truth = Trajectory("truth", INK, _first_field(context.dataset[context.spec.inputs[0]].isel(time=window)))
@@ -240,7 +240,15 @@ def _energy(run: Trajectory) -> Values:
 
 def _line(ax: Axes, x: NDArray[np.int64], y: Values, run: Trajectory) -> None:
     thick = run.colour == INK
-    ax.plot(x, y, color=run.colour, linewidth=2.2 if thick else 1.0, alpha=0.35 if thick else 1.0, label=run.title)
+    ax.plot(
+        x,
+        y,
+        linewidth=2.2 if thick else 1.0,
+        alpha=0.35 if thick else 1.0,
+        color=run.colour,
+        linestyle=run.dash,
+        label=run.title,
+    )
     ax.grid(visible=True, axis="y")
 
 

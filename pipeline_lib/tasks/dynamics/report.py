@@ -109,7 +109,14 @@ def _forecasts(panels: Sequence[Axes], product: xr.Dataset, starts: NDArray[np.i
     for ax, start in zip(panels, starts, strict=True):
         forecast = product[VARIABLE].isel(time=start).values
         values = forecast.reshape(len(forecast), -1)[:, 0]
-        ax.plot(np.arange(1, len(values) + 1), values, color=competitor.colour, linewidth=1.0, label=competitor.title)
+        ax.plot(
+            np.arange(1, len(values) + 1),
+            values,
+            linewidth=1.0,
+            color=competitor.colour,
+            linestyle=competitor.dash,
+            label=competitor.title,
+        )
 
 
 def _counts(competitor: Competitor) -> list[xr.Dataset]:
