@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from pipeline_lib.report.figures.maps import draw_classes, draw_field
-from pipeline_lib.report.context import coloured
 from pipeline_lib.report.style import CLASS_COLOURS, anomaly_colours, journal_style, new_figure, save_figure
 x, y = np.arange(0, 10, 0.5), np.arange(35, 43, 0.5)
 field = xr.DataArray(np.sin(x[None]) * np.cos(y[:, None]), {"latitude": y, "longitude": x}, ("latitude", "longitude"))
