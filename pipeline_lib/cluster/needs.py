@@ -18,7 +18,7 @@ VALUE_BYTES = 4
 MEGABYTE = 10**6
 FRAMES_AT_ONCE = 200
 """Frames that a job counts as holding, however long the record is: 8 windows of 5 + 20, the defaults of nowcasting.
-Records of frames are read from disk window by window (docs/how-to/nowcasting.md)."""
+Records of frames are read from disk window by window, also beside series (docs/how-to/nowcasting.md and sites.md)."""
 
 
 @dataclass(frozen=True)

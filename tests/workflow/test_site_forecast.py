@@ -64,7 +64,15 @@ SUMS = {
     "source": "sums",
     "inputs": ["rain", "reflectivity"],
     "split": EXPERIMENT["split"],
-    "training": {"accumulated": True, "seen": 3, "leads": 1, "step_minutes": 60, "batch_size": 8, "max_epochs": 1},
+    "training": {
+        "accumulated": True,
+        "accumulated_hours": 4,
+        "seen": 3,
+        "leads": 1,
+        "step_minutes": 60,
+        "batch_size": 8,
+        "max_epochs": 1,
+    },
     "scoring": {"metrics": ["site_rmse", "site_mae"], "intervals": {"block_days": 1.0}},
     "models": [
         {"name": "linear_regression", "model": "linear_regression", "options": {"blocks": 1}},

@@ -10,6 +10,8 @@ from pipeline_lib.tasks.registry import TASKS
 from pipeline_lib.tasks.site_forecast.options import ScoringOptions, TrainingOptions
 
 __all__ = ["SiteForecast"]
+_HOURS = 24
+"""Of a day."""
 
 
 @TASKS.register("site_forecast")
@@ -21,14 +23,14 @@ class SiteForecast:
     model_tasks = ("site_forecast",)
     needs_labels = False
     every_time = False
-    looks_back = False
+    looks_back = True
 
     @staticmethod
     def reach_days(training: Options) -> float:
-        """Return 0: windows and forecasts lie wholly within the days of their split."""
+        """Return how far a sum reaches beyond the days of its split; all else lies wholly within them."""
         if not isinstance(training, TrainingOptions):
             raise TypeError("training must be TrainingOptions")
-        return 0
+        return (training.accumulated_hours or 0) / _HOURS
 
     @staticmethod
     def step_days(training: Options) -> None:
@@ -48,11 +50,14 @@ class SiteForecast:
 
     @staticmethod
     def check(training: Options, scoring: Options) -> None:
-        """Raise :class:`ConfigError` if a metric needs a longer forecast than is made, or what is not forecast."""
+        """Raise :class:`ConfigError` if a metric needs what is not forecast, or nobody knows how far a sum reaches."""
         from pipeline_lib.metrics import METRICS
 
         if not (isinstance(training, TrainingOptions) and isinstance(scoring, ScoringOptions)):
             raise TypeError("not the options of this task")
+        if training.accumulated and training.accumulated_hours is None:
+            what = "is missing: how many hours after its start does the sum end?"
+            raise ConfigError(what, where="training.accumulated_hours", fix="give them; splits must be so far apart")
         for name in scoring.metrics:
             metric = METRICS.get(name)
             lead = getattr(metric, "lead", None) or 0

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from pipeline_lib.data.rows import Index, TimesInRow, linked
+from pipeline_lib.data.rows import Index, Mask, TimesInRow, linked
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.models.sites import Fields, Scale, Site
+from pipeline_lib.tasks.site_forecast.fields import FieldValues, StoredFields, Values, channels, scanned
 from pipeline_lib.tasks.site_forecast.options import TrainingOptions
 
-Values = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 STATION = "station"
 _HOUR, _DAY = np.timedelta64(1, "h"), np.timedelta64(1, "D")
-_SERIES, _MAP, _VOLUME = (1, 2), 3, 4
-"""Axes of series, with and without stations, of maps and of maps at several levels."""
+_SERIES = (1, 2)
+"""Axes of series, without and with stations."""
 _NAMED = 5
 """Stations that a message tells at most."""
 
@@ -37,9 +37,13 @@ class Columns:
     series
         float32 (time, series) that are seen.
     fields, ahead
-        float32 (time, channel, row, column): fields of the past, and those of a prediction.
+        Fields of the past, and those of a prediction: (time, channel, row, column), read when they are asked for.
+    nearest
+        float32 (time, channel): what the prediction says at the nearest grid point; missing values NaN.
     past, future
-        Which times lie in a row with all that is seen of the past there, and with all of the prediction.
+        Which times lie in a row with all that is seen of the past there, and with all of the prediction. Of a
+        prediction, what it says of the targets at the nearest grid point must always be there: nothing could stand for
+        that, and all competitors start from the same times.
     neighbours
         Stations whose series are seen besides, as :func:`stations` calls them.
     """
@@ -47,8 +51,9 @@ class Columns:
     times: NDArray[np.datetime64]
     targets: Values
     series: Values
-    fields: Values
-    ahead: Values
+    fields: FieldValues
+    ahead: FieldValues
+    nearest: Values
     past: TimesInRow
     future: TimesInRow
     neighbours: tuple[int, ...] = ()
@@ -61,7 +66,7 @@ class Columns:
         options: TrainingOptions,
         means: Mapping[str, float],
     ) -> Columns:
-        """Read the columns of a dataset.
+        """Read the series of a dataset, and look through its fields, block by block.
 
         Parameters
         ----------
@@ -84,17 +89,29 @@ class Columns:
         parts = _parted(ds, inputs, options)
         targets = np.stack([_series(ds, name, options.station) for name in inputs[: options.targets]], axis=1)
         series = np.concatenate([np.empty((len(targets), 0), np.float32), *_seen_series(ds, parts.series, options)], 1)
-        fields, ahead = _stacked(ds, parts.fields), _stacked(ds, parts.ahead)
-        foretold = _enough(ahead, options.missing)
-        whole = np.isfinite(series).all(axis=1) & _enough(fields, options.missing) & foretold
-        for values, names in ((fields, parts.fields), (ahead, parts.ahead)):
-            _fill(values, [means[name] for name in names for _ in range(_channels(ds[name]))])
+        fields, ahead = (StoredFields(ds, names, means) for names in (parts.fields, parts.ahead))
+        point = nearest_point(ds, parts.ahead[0], options.station) if parts.ahead else None
+        foretold, nearest = scanned(ds, parts.ahead, missing=options.missing, point=point)
+        foretold &= np.isfinite(nearest[:, : 2 if options.speed else options.targets]).all(axis=1)
+        enough, _ = scanned(ds, parts.fields, missing=options.missing)
+        whole = np.isfinite(series).all(axis=1) & enough & foretold
         past, future = (
             TimesInRow(*linked(ds, there, step_minutes=options.step_minutes)) for there in (whole, foretold)
         )
-        past.require_step(options.step_minutes, where=inputs[0])
         others = _neighbours(ds, parts.series, options)
-        return cls(ds["time"].values, targets, series, fields, ahead, past, future, others)
+        return cls(ds["time"].values, targets, series, fields, ahead, nearest, past, future, others)
+
+    def mapped(self, folder: Path) -> Columns:
+        """Return the same with fields in files without a name in a folder, for what reads them again and again.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be written.
+        """
+        if not (isinstance(self.fields, StoredFields) and isinstance(self.ahead, StoredFields)):
+            return self
+        return replace(self, fields=self.fields.mapped(folder), ahead=self.ahead.mapped(folder))
 
     @property
     def hour(self) -> Values:
@@ -170,36 +187,22 @@ def _neighbours(ds: xr.Dataset, names: Sequence[str], options: TrainingOptions) 
     return tuple(chosen)
 
 
-def _channels(variable: xr.DataArray) -> int:
-    return variable.shape[1] if variable.ndim == _VOLUME else 1
+def require_stations(ds: xr.Dataset, inputs: Sequence[str], options: TrainingOptions) -> None:
+    """Refuse options of stations where there are none: they would change nothing.
 
-
-def _stacked(ds: xr.Dataset, names: Sequence[str]) -> Values:
-    """Return fields as channels (time, channel, row, column); a variable with levels makes a channel of each."""
-    if not names:
-        return np.empty((ds.sizes["time"], 0, 0, 0), np.float32)
-    grid = ds[names[0]].shape[-2:]
-    layers = []
-    for name in names:
-        if ds[name].ndim not in (_MAP, _VOLUME) or ds[name].shape[-2:] != grid:
-            raise DataError(
-                f"has shape {ds[name].shape}, the fields are {grid}", where=name, fix="put it on their grid"
-            )
-        layers.append(ds[name].values.astype(np.float32).reshape(ds.sizes["time"], -1, *grid))
-    return np.concatenate(layers, axis=1)
-
-
-def _enough(values: Values, missing: float) -> Mask:
-    """Return at which times no larger share of fields (time, channel, row, column) is missing."""
-    flat = values.reshape(len(values), -1)
-    return np.asarray((~np.isfinite(flat)).sum(axis=1) <= missing * flat.shape[1])
-
-
-def _fill(values: Values, means: Sequence[float]) -> None:
-    """Put the mean of its channel in place of each missing value."""
-    for channel, mean in enumerate(means):
-        part = values[:, channel]
-        part[~np.isfinite(part)] = mean
+    Raises
+    ------
+    ConfigError
+        Naming the option.
+    """
+    seen = _parted(ds, inputs, options).series
+    there = [name for name in (*inputs[: options.targets], *seen) if ds[name].ndim > 1]
+    if options.station is not None and not there and not (options.nwp and ds.sizes.get(STATION)):
+        what = f"is {options.station}, and no series is of several stations"
+        raise ConfigError(what, where="training.station", fix="leave it out")
+    if options.neighbours and not set(there) & set(seen):
+        what = f"are {', '.join(map(str, options.neighbours))}, and no series that is seen is of several stations"
+        raise ConfigError(what, where="training.neighbours", fix="leave them out")
 
 
 def site_of(ds: xr.Dataset, inputs: Sequence[str], options: TrainingOptions, scales: Mapping[str, Scale]) -> Site:
@@ -224,8 +227,8 @@ def _fields(ds: xr.Dataset, names: Sequence[str], scales: Mapping[str, Scale]) -
     if not names:
         return Fields()
     rows, columns = ds[names[0]].shape[-2:]
-    channels = tuple(scales[name] for name in names for _ in range(_channels(ds[name])))
-    return Fields(rows=rows, columns=columns, scales=channels)
+    each = tuple(scales[name] for name in names for _ in range(channels(ds[name])))
+    return Fields(rows=rows, columns=columns, scales=each)
 
 
 def nearest_point(ds: xr.Dataset, field: str, station: int | None) -> tuple[int, int]:

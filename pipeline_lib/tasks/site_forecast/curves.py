@@ -23,6 +23,8 @@ _COLUMNS = 2
 _MOST_PANELS = 4
 _LONGEST = 200
 """Times of the example series at most."""
+_TOLERANCE = "1s"
+"""Between a time and that which a lead computes."""
 _LEADS = 3
 """Leads of the example: the first, a middle and the last."""
 
@@ -79,7 +81,9 @@ def draw_example(context: ReportContext, *, name: str = "example") -> ReportFigu
     for ax, lead in zip(panels, chosen, strict=True):
         ahead = int(lead) * np.timedelta64(round(minutes * 60), "s")
         meant = times + ahead
-        ax.plot(meant, truth.reindex(time=meant).values, color=INK, linewidth=1.2, label="Truth")
+        # Times from files are rounded to seconds.
+        true = truth.reindex(time=meant, method="nearest", tolerance=_TOLERANCE).values
+        ax.plot(meant, true, color=INK, linewidth=1.2, label="Truth")
         for competitor, product in products:
             values = product[VARIABLE].isel(target=0).sel(lead=lead).reindex(time=times).values
             ax.plot(meant, values, color=competitor.colour, linewidth=0.8, label=competitor.title)

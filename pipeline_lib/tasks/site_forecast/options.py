@@ -41,6 +41,9 @@ class TrainingOptions(LoopOptions):
     accumulated: bool = False
     """Whether each value of the target is a sum over times that follow, given at the time of the start, as of rain: one
     value is forecast then, and the target's own past is not seen."""
+    accumulated_hours: float | None = Field(default=None, gt=0)
+    """Hours from the time at which a sum is given to its end, asked for with ``accumulated``: splits must be so much
+    farther apart, or the last sums of one would hold what happens in the next."""
     seen: int = Field(default=12, gt=0)
     """Times of the past that a forecast starts from."""
     leads: int = Field(default=12, gt=0)
@@ -50,8 +53,9 @@ class TrainingOptions(LoopOptions):
     stride: int = Field(default=1, gt=0)
     """Steps from the start of one forecast of the test to that of the next, counted in each row of times."""
     missing: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the values of a field that may be missing at a time; the network sees the training mean there. Series
-    must be there, and a time that lacks more than this is as if it were not there."""
+    """Share of the values of each field, of all its levels together, that may be missing at a time; the network sees
+    the training mean there. Series must be there, and what ``nwp`` says of the targets at the nearest grid point; a
+    time that lacks more than this is as if it were not there."""
     loss: Loss = "squared"
     """``squared`` or ``absolute`` error; ``log_squared``: squared error of log(1 + value), for sums of rain; or
     ``likelihood``, the negative logarithm of a Gaussian's."""
@@ -60,6 +64,8 @@ class TrainingOptions(LoopOptions):
     def _one_sum(self) -> TrainingOptions:
         if self.accumulated and (self.leads != 1 or self.targets != 1 or self.nwp):
             raise ValueError("an accumulated value is one: set leads: 1, targets: 1, and no nwp")
+        if self.accumulated_hours is not None and not self.accumulated:
+            raise ValueError("accumulated_hours is of a sum: set accumulated, or leave it out")
         if self.speed and (self.targets != 1 or len(self.nwp) < 2):
             raise ValueError("the length of a vector is one target, of two fields: correct targets and nwp")
         if self.nwp and self.nwp_delay_hours is None:

@@ -13,26 +13,46 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline_lib.data.canonical import COORDINATE_ATTRS
+from pipeline_lib.data.datasets import concat_times
+from pipeline_lib.data.rows import Index
+from pipeline_lib.data.trajectories import AGE_OF_STATE
 from pipeline_lib.errors import DataError, StoreError
 from pipeline_lib.io.manifest import Manifest
+from pipeline_lib.learning.bivariate_gaussian import PARAMETERS
 from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import number_format, resolve_device
 from pipeline_lib.learning.site_forecaster import SiteForecaster
 from pipeline_lib.models.sites import Site
-from pipeline_lib.tasks.site_forecast.columns import Columns, site_of, starts_of
+from pipeline_lib.tasks.site_forecast.columns import Columns, available, site_of, starts_of
 from pipeline_lib.tasks.site_forecast.names import DISTRIBUTION, VARIABLE
 from pipeline_lib.tasks.site_forecast.options import TrainingOptions
 from pipeline_lib.tasks.site_forecast.windows import SiteWindows, offsets
 
 logger = logging.getLogger(__name__)
 
+_LOST = ("too_few_before", "no_prediction", "left_to_the_next_period", "before_the_run")
+"""Facts that count times from which no forecast starts, though all that is seen of their own time is there."""
 _BATCH = 64
 """Forecasts that are made at once."""
 
 
-def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int | None) -> xr.Dataset:
+def product(
+    trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int | None, before: xr.Dataset | None = None
+) -> xr.Dataset:
     """Return the product of a stored model; the predict stage's door.
+
+    Parameters
+    ----------
+    trained
+        Manifest of the model.
+    ds
+        Series and fields of a period.
+    device, threads
+        Where to compute, and with how many CPU threads (``None``: all).
+    before
+        Those of the period before: forecasts see its end, and those start in it for which only this period holds the
+        prediction of their last lead.
 
     Returns
     -------
@@ -40,12 +60,13 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         ``forecast`` (time, lead, target) in the unit of the target: its value so many steps after ``time``, the last
         time that was seen; lead 0 of an accumulated value. With a Gaussian also ``distribution`` (time, lead,
         parameter). There is one for every time that enough others precede in a row, with all that is seen, every
-        ``stride``-th of a row.
+        ``stride``-th of a row; there may be none. The attribute ``facts`` holds what the manifest says of the times
+        that none starts from.
 
     Raises
     ------
     DataError
-        If an input is missing or has another unit or shape than in training, or nothing can be forecast.
+        If an input is missing or has another unit or shape than in training.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -63,17 +84,63 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         target = trained.content["target"]
         ds, names = _with_target(ds, target, trained.content["target_units"]), [target, *names]
         scales[target] = model.network.site.targets[0]
+    ds, tail = _after(before, ds, names, rules)
     columns = Columns.of(ds, names, rules, {name: mean for name, (mean, _) in scales.items()})
     site = site_of(ds, names, rules, scales)
     _check_site(site, model.network.site)
     starts = starts_of(columns, rules, whole_future=False, stride=rules.stride)
-    if not starts.size:
-        what = f"there is no time with {rules.seen} in a row, and a prediction, if one is seen"
-        raise DataError(what, where=names[-1], fix="give more times")
-    logger.info("%s: %d forecasts", columns.past.told(), len(starts))
+    starts = starts[starts >= _first(tail, rules)]
+    facts = _facts(columns, starts, tail, rules)
+    lost = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in facts.items() if name in _LOST and number)
+    logger.info("%s: %d forecasts; %s", columns.past.told(tail), len(starts), f"none from: {lost}" if lost else "all")
     windows = SiteWindows(columns, starts, site)
     output = _outputs(model.network, windows, resolve_device(device))
-    return _described(output, ds, windows, names, trained.content["rules"])
+    out = _described(output, ds, windows, names, trained.content["rules"])
+    out.attrs["facts"] = facts
+    return out
+
+
+def _after(
+    before: xr.Dataset | None, ds: xr.Dataset, inputs: Sequence[str], rules: TrainingOptions
+) -> tuple[xr.Dataset, int]:
+    """Return a period behind the end of the one before that its first forecasts see, and how many times that has."""
+    if before is None:
+        return ds, 0
+    # Other variables are left out, and no coordinate: where stations are may lie on an axis that no variable has.
+    ds, before = (part.drop_vars(set(part.data_vars) - {*inputs, AGE_OF_STATE}) for part in (ds, before))
+    needed = rules.seen - 1 + (rules.leads if rules.nwp else 0)
+    last = before.isel(time=slice(max(0, before.sizes["time"] - needed), None))
+    return concat_times([last, ds], where=["the period before", "the period"]), last.sizes["time"]
+
+
+def _first(tail: int, rules: TrainingOptions) -> int:
+    """Return the first time to start from, behind the end of the period before.
+
+    From the last times of that one no forecast was made with it if the prediction of the last lead was not in it.
+    """
+    return max(0, tail - rules.leads) if rules.nwp else tail
+
+
+def _facts(columns: Columns, starts: Index, tail: int, rules: TrainingOptions) -> dict[str, Any]:
+    """Return what a manifest says of the times of a period and of those that no forecast starts from."""
+    before = columns.past.before[tail:]
+    facts: dict[str, Any] = {
+        "frames": len(before),
+        "incomplete": int((before < 0).sum()),
+        "too_few_before": int(((before >= 0) & (before < rules.seen - 1)).sum()),
+    }
+    if rules.nwp:
+        places = np.arange(_first(tail, rules), len(columns.times))
+        places = places[columns.past.before[places] >= rules.seen - 1]
+        whole, last = columns.future.after[places] >= rules.leads, places >= len(columns.times) - rules.leads
+        facts["no_prediction"] = int((~whole & ~last).sum())
+        facts["left_to_the_next_period"] = int((~whole & last).sum())
+        facts["before_the_run"] = int((whole & ~available(columns.times[places], rules)).sum())
+    if not starts.size:
+        wrong = columns.past.wrong_step(rules.step_minutes)
+        also = ", and a prediction that was there" if rules.nwp else ""
+        facts["no_forecast"] = wrong or f"there is no time with {rules.seen} in a row{also} ({columns.past.told(tail)})"
+    return facts
 
 
 def _with_target(ds: xr.Dataset, name: str, units: str) -> xr.Dataset:
@@ -130,12 +197,14 @@ def _described(
 
 
 def _outputs(network: SiteForecaster, windows: SiteWindows, device: torch.device) -> NDArray[np.float32]:
-    """Outputs (start, lead, output) of all starts."""
+    """Outputs (start, lead, output) of all starts; there may be none."""
+    width = PARAMETERS if network.head == "gaussian" else len(windows.site.targets)
+    # What a network returns may be a view of all that it saw: values are copied out of it.
+    made = np.empty((windows.windows, windows.site.leads, width), np.float32)
     network = network.to(device).eval()
     exact = number_format(network, without_values=torch.float32)
-    made = []
     with torch.inference_mode():
         for first in range(0, windows.windows, _BATCH):
             seen = windows.seen_at(windows.starts[first : first + _BATCH])
-            made.append(network(seen.to(device, exact)).float().cpu().numpy())
-    return np.concatenate(made)
+            made[first : first + _BATCH] = network(seen.to(device, exact)).float().cpu().numpy()
+    return made

@@ -13,7 +13,7 @@ from pipeline_lib.errors import ScoreError
 from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
 from pipeline_lib.tasks.site_forecast import metrics  # noqa: F401 - counted in the stage's fingerprint
-from pipeline_lib.tasks.site_forecast.columns import Columns, nearest_point, starts_of
+from pipeline_lib.tasks.site_forecast.columns import Columns, starts_of
 from pipeline_lib.tasks.site_forecast.names import DISTRIBUTION, VARIABLE
 from pipeline_lib.tasks.site_forecast.options import ScoringOptions, TrainingOptions
 
@@ -62,7 +62,8 @@ def score_stores(
     """
     told = product[VARIABLE].attrs
     inputs, rules = json.loads(told["inputs"]), TrainingOptions.model_validate(json.loads(told["rules"]))
-    columns = Columns.of(dataset, inputs, rules, dict.fromkeys(inputs, np.nan))  # nothing stands for what is missing
+    columns = Columns.of(dataset, inputs, rules, dict.fromkeys(inputs, np.nan))  # no field is read but at a point
+    columns.past.require_step(rules.step_minutes, where=inputs[0])
     starts, steps = _starts(product, columns, rules, where), product["lead"].values.astype(np.int64)
     truth, times = columns.targets[starts[:, None] + steps].astype(np.float64), columns.times[starts]
     chosen = product.sel(time=times)
@@ -71,8 +72,7 @@ def score_stores(
     _require_finite(found, valid, times, steps, where)
     counts = _errors(found, truth, valid)
     if rules.nwp:
-        row, column = nearest_point(dataset, rules.nwp[0], rules.station)
-        foretold = columns.ahead[starts[:, None] + steps, :, row, column].astype(np.float64)
+        foretold = columns.nearest[starts[:, None] + steps].astype(np.float64)
         counts |= _beside_prediction(found, foretold, truth, valid, rules)
     if DISTRIBUTION in product:
         parameters = chosen[DISTRIBUTION].values.astype(np.float64)

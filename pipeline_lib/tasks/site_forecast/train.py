@@ -19,6 +19,7 @@ RULES = (
     "nwp_run_hours",
     "nwp_delay_hours",
     "accumulated",
+    "accumulated_hours",
     "seen",
     "leads",
     "step_minutes",
@@ -36,9 +37,11 @@ def train(request: TrainingRequest) -> None:
     Interrupted, TrainingError
         As :func:`~pipeline_lib.train.loop.run_training`.
     ConfigError
-        If the loss does not fit the network.
+        If the loss does not fit the network, or options of stations change nothing.
     DataError
         If there are no windows.
+    StoreError
+        If the fields find no room on disk.
     """
     training = request.training
     if not isinstance(training, TrainingOptions):

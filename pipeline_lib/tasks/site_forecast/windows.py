@@ -1,4 +1,4 @@
-"""Windows of series and fields in memory: what is seen, and what follows at the site."""
+"""Windows of series and fields: what is seen, and what follows at the site."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pipeline_lib.data.datasets import open_days
 from pipeline_lib.data.rows import Index
 from pipeline_lib.errors import DataError
 from pipeline_lib.models.sites import Site
-from pipeline_lib.tasks.site_forecast.columns import Columns, Values, site_of, starts_of
+from pipeline_lib.tasks.site_forecast.columns import Columns, require_stations, site_of, starts_of
+from pipeline_lib.tasks.site_forecast.fields import MappedFields, Values
 from pipeline_lib.tasks.site_forecast.options import TrainingOptions
 from pipeline_lib.train.outcome import standard_scaling
 from pipeline_lib.train.problem import Batch
@@ -54,10 +55,13 @@ class SiteWindows:
 
     @property
     def identity(self) -> str:
-        """SHA-256 over all values: what a checkpoint remembers of its data."""
+        """SHA-256 over all values, which must not lie in a store: what a checkpoint remembers of its data."""
         digest = hashlib.sha256(repr(self.site).encode())
         columns = self.columns
-        for array in (columns.times, columns.targets, columns.series, columns.fields, columns.ahead, self.starts):
+        fields, ahead = columns.fields, columns.ahead
+        if not (isinstance(fields, MappedFields) and isinstance(ahead, MappedFields)):
+            raise TypeError("fields in a store are not read as a whole")
+        for array in (columns.times, columns.targets, columns.series, fields.values, ahead.values, self.starts):
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()
 
@@ -76,8 +80,9 @@ class SiteWindows:
         past = starts[:, None] + np.arange(1 - self.site.seen, 1)
         known = starts[:, None] + np.arange(1 - self.site.seen, 1 - self.site.seen + self.site.steps)
         columns = self.columns
-        parts = [columns.hour[starts], columns.series[past], columns.fields[past]]
-        parts.append(columns.ahead[known] if columns.ahead.size else columns.ahead[past])
+        parts = [columns.hour[starts], columns.series[past], columns.fields.at(past)]
+        if self.site.ahead.values:
+            parts.append(columns.ahead.at(known))
         return torch.from_numpy(np.concatenate([part.reshape(len(starts), -1) for part in parts], axis=1))
 
     def describe(self, samples: Tensor) -> str:
@@ -103,13 +108,19 @@ def read_windows(
 
     Raises
     ------
+    ConfigError
+        If options of stations change nothing.
     DataError
         If there is no window.
+    StoreError
+        If the fields find no room on disk.
     """
     start, end = request.train if split == "train" else request.validation
     ds = open_days(request.of("dataset"), start, end)
+    require_stations(ds, request.inputs, training)
     scales = standard_scaling(request.statistics, request.inputs)
     columns = Columns.of(ds, request.inputs, training, {name: mean for name, (mean, _) in scales.items()})
+    columns.past.require_step(training.step_minutes, where=request.inputs[0])
     starts = starts_of(columns, training, whole_future=True)
     windows = SiteWindows(columns, starts, site_of(ds, request.inputs, training, scales))
     asked = np.isfinite(windows.truth_at(starts)).any(axis=(1, 2))
@@ -118,4 +129,4 @@ def read_windows(
     if not asked.any():
         fix = "choose more days, fewer times, or other limits in training"
         raise DataError(f"no window is left: {told}", where=split, fix=fix)
-    return SiteWindows(columns, starts[asked], windows.site)
+    return SiteWindows(columns.mapped(request.folder), starts[asked], windows.site)

@@ -13,7 +13,8 @@ from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.learning.site_forecaster import SiteForecaster
 from pipeline_lib.tasks.site_forecast.columns import Columns, available, nearest_point, site_of, starts_of
 from pipeline_lib.tasks.site_forecast.options import TrainingOptions
-from pipeline_lib.tasks.site_forecast.windows import SiteWindows
+from pipeline_lib.tasks.site_forecast.windows import SiteWindows, read_windows
+from tests.tasks.site_forecast.stored import stored_request
 
 TIMES, STATIONS, SIDE = 14, 3, 4
 START = np.datetime64("2016-05-01T00:00", "ns")
@@ -23,6 +24,7 @@ MEANS = dict.fromkeys(INPUTS, 0.5)
 SCALES = dict.fromkeys(INPUTS, (0.5, 2.0))
 OPTIONS = {"station": 1, "nwp": ("nwp_u", "nwp_v"), "speed": True, "seen": 3, "leads": 2, "step_minutes": 30}
 OPTIONS["nwp_delay_hours"] = 0
+SUM = {"accumulated": True, "leads": 1, "accumulated_hours": 1}
 
 
 def dataset() -> xr.Dataset:
@@ -156,6 +158,59 @@ def test_a_field_may_lack_as_much_as_is_asked_for_and_is_seen_as_its_mean_there(
     assert seen.fields[0, -1, 0, 0, :2].tolist() == [0.5, 0.5]
 
 
+def test_what_may_be_missing_is_a_share_of_each_field_and_never_the_nearest_point_of_what_foretells():
+    ds = dataset().assign(nwp_p=dataset().nwp_u, nwp_t=dataset().nwp_u)
+    inputs = [*INPUTS, "nwp_p", "nwp_t"]
+    training = TrainingOptions(**{**OPTIONS, "nwp": tuple(inputs[3:]), "missing": 0.3})
+
+    def starts() -> list[int]:
+        columns = Columns.of(ds, inputs, training, dict.fromkeys(inputs, 0.5))
+        return starts_of(columns, training, whole_future=True).tolist()
+
+    everywhere = list(range(2, TIMES - 2))
+    assert starts() == everywhere
+    ds.nwp_p.values[8, 3, 1] = np.nan  # the nearest point, of a field that foretells nothing
+    ds.nwp_v.values[9, 0, :] = np.nan  # a fourth of a field, elsewhere
+    assert starts() == everywhere
+    ds.nwp_v.values[9, 3, 1] = np.nan
+    assert starts() == [start for start in everywhere if not start - 2 <= 9 <= start + 2]
+    ds.nwp_v.values[9] = 1.0
+    ds.nwp_t.values[4] = np.nan  # a whole field: a fourth of all values
+    assert starts() == [start for start in everywhere if not start - 2 <= 4 <= start + 2]
+
+
+@pytest.mark.parametrize("inputs", [INPUTS, INPUTS[:2]])
+def test_a_period_without_any_time_has_no_starts(inputs):
+    ds = dataset().isel(time=slice(0))
+    training = TrainingOptions(**OPTIONS) if len(inputs) > 2 else TrainingOptions(station=1)
+    columns = Columns.of(ds, inputs, training, MEANS)
+    assert columns.fields.shape[0] == columns.ahead.shape[0] == 0
+    assert starts_of(columns, training, whole_future=False).size == 0
+    assert site_of(ds, inputs, training, SCALES) == site_of(dataset(), inputs, training, SCALES)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "told"),
+    [
+        (["pressure"], {"station": 1}, "training.station: is 1, and no series is of several stations; leave it out"),
+        (["pressure"], {"neighbours": (0, 2)}, "training.neighbours: are 0, 2, and no series that is seen"),
+        (["ff", "cloud"], {**SUM, "station": 1, "neighbours": (0,)}, "training.neighbours: are 0, and no series"),
+        (["ff", "pressure"], {"station": 1, "neighbours": (0,)}, ""),
+        (["pressure"], {"neighbours": ()}, ""),
+        # The station says which grid point is the nearest.
+        (["pressure", "nwp_u"], {"station": 1, "nwp": ("nwp_u",), "nwp_delay_hours": 0}, ""),
+    ],
+)
+def test_options_of_stations_are_refused_where_they_would_change_nothing(inputs, options, told, tmp_path):
+    training = TrainingOptions(**{"seen": 3, "leads": 2, "step_minutes": 30, **options})
+    request = stored_request(tmp_path, dataset(), inputs)
+    if told:
+        with pytest.raises(ConfigError, match=told):
+            read_windows(request, training, "train")
+    else:
+        assert read_windows(request, training, "train").windows
+
+
 @given(
     st.integers(0, 47), st.integers(1, 12), st.sampled_from([3.0, 6.0, 12.0, 24.0]), st.sampled_from([0, 1.5, 4, 7, 25])
 )
@@ -233,6 +288,8 @@ def test_what_does_not_go_together_is_told(options, told):
 def test_options_that_contradict_each_other_are_refused():
     with pytest.raises(ValueError, match="an accumulated value is one"):
         TrainingOptions(accumulated=True, leads=2)
+    with pytest.raises(ValueError, match="accumulated_hours is of a sum"):
+        TrainingOptions(accumulated_hours=1)
     with pytest.raises(ValueError, match="targets: 1"):
         TrainingOptions(accumulated=True, leads=1, targets=2)
     with pytest.raises(ValueError, match="the length of a vector"):

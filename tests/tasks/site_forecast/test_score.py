@@ -127,21 +127,23 @@ def test_what_cannot_be_scored_is_told():
         scored(product, dataset, ["site_rmse"])
 
 
-def test_skill_is_of_the_times_at_which_the_prediction_says_something():
+def test_a_start_needs_what_the_prediction_says_at_the_nearest_point_and_lacks_no_other():
     product, dataset = stores(1)
-    whole = scored(product, dataset, ["nwp_skill_lead_1", "site_rmse_lead_1"])
-    dataset["nwp_u"].values[[5, 10, 11], 1, 0] = np.nan
-    counts, _, found = scored(product, dataset, ["nwp_skill_lead_1", "site_rmse_lead_1"])
+    dataset["u"].values[7] = 5.0
+    dataset["nwp_v"].values[[2, 4], 0, 1] = np.nan  # a fourth of a field is missing, at another point
+    whole, _, _ = scored(product, dataset, ["nwp_skill"])
+    assert whole.time.values.tolist() == dataset.time.values[SEEN - 1 : TIMES - LEADS].tolist()
+    dataset["nwp_u"].values[6, 1, 0] = np.nan
+    counts, _, found = scored(product, dataset, ["nwp_skill_lead_1"])
+    starts = [i for i in range(SEEN - 1, TIMES - LEADS) if 6 not in range(i - SEEN + 1, i + LEADS + 1)]
+    assert counts.time.values.tolist() == dataset.time.values[starts].tolist()
     said = np.hypot(dataset.nwp_u.values[:, 1, 0], dataset.nwp_v.values[:, 1, 0])
     pairs = [
-        (product.forecast.values[i, 0, 0] - dataset.u.values[i + 1], said[i + 1] - dataset.u.values[i + 1])
-        for i in np.searchsorted(dataset.time.values, counts.time.values)
-        if np.isfinite(said[i + 1]) and np.isfinite(dataset.u.values[i + 1])
+        (product.forecast.values[i, 0, 0] - dataset.u.values[i + 1], (said - dataset.u.values)[i + 1]) for i in starts
     ]
     ours, theirs = np.sqrt(np.mean(np.square(pairs), axis=0))
     assert found["nwp_skill_lead_1"] == pytest.approx(1 - ours / theirs, rel=1e-4)
-    assert counts.nwp_values.sum() < counts["values"].sum()
-    assert found["site_rmse_lead_1"] == pytest.approx(whole[2]["site_rmse_lead_1"])  # the truth is whole
+    assert (counts.nwp_values == counts["values"]).all()
 
 
 def test_options_must_go_together():
@@ -155,6 +157,9 @@ def test_options_must_go_together():
         check("nwp_skill")
     with pytest.raises(ConfigError, match="is 1, and log_loss is of 2"):
         check("log_loss")
+    with pytest.raises(ConfigError, match=r"training.accumulated_hours: is missing: how many hours"):
+        check("site_rmse", accumulated=True, leads=1)
+    check("site_rmse", accumulated=True, leads=1, accumulated_hours=1)
     with pytest.raises(ConfigError, match="is 2, and site_bias is of 1"):
         check("site_bias", targets=2)
     assert METRICS.get("site_rmse_lead_5").__doc__ == "RMSE at the site, lead 5."
