@@ -43,11 +43,13 @@ def train(request: TrainingRequest) -> None:
         raise ConfigError(
             f"are {', '.join(request.inputs)}", where="inputs", fix="name the states and the observations of them"
         )
-    _check_inputs(request)
     if issubclass(request.network_model, WindowModel):
+        _refuse_unused(request, training)
+        _check_inputs(request)
         _train_on_windows(request, training)
         return
     _refuse_prior_loss(request, training)
+    _check_inputs(request)
     known = read_states(request, training, "train")
     require_one(known.ages, where="assimilation")
     states = known.states.astype(np.float64)
@@ -120,7 +122,6 @@ def _refuse_unused(request: TrainingRequest, training: TrainingOptions) -> None:
 
 
 def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> None:
-    _refuse_unused(request, training)
     method = training.assimilation
     splits: tuple[Split, Split] = ("train", "validation")
     parts = [read_normalised(request, training, split, request.inputs) for split in splits]
