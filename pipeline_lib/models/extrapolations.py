@@ -77,7 +77,7 @@ class FlowExtrapolation(Nowcaster):
     grey
         Grey values per unit of the frames, when the flow is sought.
     weakest
-        Values below are noise: 0 takes their place.
+        Values below are noise: 0 takes their place; ``None`` if values may be of any sign and size.
     response
         Stretches the values before, and is undone after the forecast.
     motion_of
@@ -92,7 +92,7 @@ class FlowExtrapolation(Nowcaster):
         *,
         grey: float,
         weights: Sequence[float] = (1.0,),
-        weakest: float = 0.0,
+        weakest: float | None = None,
         response: ArctanResponse | None = None,
         motion_of: int = 0,
     ) -> None:
@@ -104,7 +104,7 @@ class FlowExtrapolation(Nowcaster):
     def forward(self, frames: Tensor) -> Tensor:
         """Return (batch, leads, height, width)."""
         seen = frames[:, -1 - len(self.weights) :, 0]
-        seen = torch.where(seen < self.weakest, 0, seen)
+        seen = seen if self.weakest is None else torch.where(seen < self.weakest, 0, seen)
         seen = self.response.stretch(seen) if self.response else seen
         moving = frames[:, -1 - len(self.weights) :, self.motion_of] if self.motion_of else seen
         flow = self._mean_flow(self.grey * moving)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline_lib.errors import ConfigError
+
 
 def over_time(layer: Callable[[Tensor], Tensor], steps: Sequence[Tensor]) -> Sequence[Tensor]:
     """Apply a layer that knows no time to all steps in one batch.
@@ -30,6 +32,33 @@ def over_time(layer: Callable[[Tensor], Tensor], steps: Sequence[Tensor]) -> Seq
 def rest(like: Tensor, width: int) -> Tensor:
     """Return zeros (batch, width, ...) for values (batch, channels, ...): what a layer remembers at first."""
     return like.new_zeros(len(like), width, *like.shape[2:])
+
+
+def check_coarsest(height: int, width: int, multiple: int, *, where: str, batch: int = 1) -> None:
+    """Refuse what leaves a batch normalisation a single value: one cell on the coarsest grid, in a batch of one.
+
+    Parameters
+    ----------
+    height, width
+        Cells of the frames.
+    multiple
+        Cells along a side of the frames for one of the coarsest grid.
+    where
+        Name of the model.
+    batch
+        Windows at once.
+
+    Raises
+    ------
+    ConfigError
+        If so.
+    """
+    if batch == 1 and max(height, width) <= multiple:
+        raise ConfigError(
+            f"frames of {height} x {width} cells leave a single cell to normalise",
+            where=where,
+            fix=f"take frames of more than {multiple} cells along a side",
+        )
 
 
 def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:

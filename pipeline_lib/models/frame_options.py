@@ -31,6 +31,12 @@ class UNetOptions(Options):
     residual: bool = False
     """Whether the last frame is added to each forecast; only without a logistic function."""
 
+    @model_validator(mode="after")
+    def _adds_to_values(self) -> Self:
+        if self.residual and self.link == "logistic":
+            raise ValueError("residual adds the last frame to values, and link: logistic has none: choose one")
+        return self
+
 
 class Resampling(Options):
     """A convolution with a stride, or its transpose."""

@@ -22,7 +22,11 @@ class LastFrame(FrameModel):
         summary="Persistence: every forecast is the last frame that was seen. What any nowcast has to beat.",
         task="nowcasting",
         citation="a reference in common use; as in Shi et al. (2017), arXiv:1706.03458",
-        limits=("Nothing moves, grows or decays.",),
+        limits=(
+            "Nothing moves, grows or decays.",
+            "A cell that a frame lacks has the value of the last frame seen before that has it, or else that of the"
+            " nearest cell that has one.",
+        ),
     )
 
     @classmethod

@@ -50,6 +50,8 @@ class OpticalFlow(FrameModel):
         ),
         limits=(
             "Nothing grows or decays, and the flow stays as it is.",
+            "A cell that a frame lacks has the value of the last frame seen before that has it, or else that of the"
+            " nearest cell that has one: a gap neither moves nor looks like an edge that does.",
             "What grows is taken for what moves: growing cells, of masks above all, become false alarms around them.",
             "The flow is zero in dry places that are far from all echoes: farther than about the window, times two for"
             " each level.",

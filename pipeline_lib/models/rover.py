@@ -61,6 +61,8 @@ class Rover(FrameModel):
             "ROVER itself is not public: this is an implementation of the published equations, with our own grids and"
             " transfers between them. A replacement of the flow estimator is what the authors of the comparison allow.",
             "Nothing grows or decays, and the flow stays as it is.",
+            "A cell that a frame lacks has the value of the last frame seen before that has it, or else that of the"
+            " nearest cell that has one: a gap neither moves nor looks like an edge that does.",
             "Made linear once, the flow of echoes that move many cells per frame is some per cent too fast; see warps.",
         ),
         licence="The flow program that the benchmark calls is under a BSD licence; nothing of it is used here.",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline_lib.learning.nowcaster import Nowcaster
+from pipeline_lib.models.frame_layers import check_coarsest
 
 if TYPE_CHECKING:
     from pipeline_lib.models.frame_options import UNetOptions
@@ -70,7 +71,7 @@ class UNetOverFrames(Nowcaster):
         super().__init__()
         widths = options.widths
         self.link = options.link  # type: ignore[misc] # of this network alone
-        self.residual = options.residual and options.link == "identity"
+        self.residual = options.residual
         self.multiple = 2 ** (len(widths) - 1)
         self.entry = double_convolution(frames.seen * frames.channels, widths[0], widths[0], convolution)
         self.down = nn.ModuleList(
@@ -87,8 +88,16 @@ class UNetOverFrames(Nowcaster):
         self.exit = nn.Conv2d(below, frames.leads, 1)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return (batch, leads, height, width)."""
+        """Return (batch, leads, height, width).
+
+        Raises
+        ------
+        ConfigError
+            In training, if the coarsest grid has a single cell and the batch a single window.
+        """
         height, width = frames.shape[-2:]
+        if self.training:
+            check_coarsest(height, width, self.multiple, where="U-Net over frames", batch=len(frames))
         lacking = (-width % self.multiple, -height % self.multiple)
         maps = functional.pad(frames.flatten(1, 2), (0, lacking[0], 0, lacking[1]), mode="replicate")
         maps = maps.contiguous(memory_format=torch.channels_last)

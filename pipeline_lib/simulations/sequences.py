@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import os
+import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import AfterValidator, Field
 
+from pipeline_lib.errors import FetchError
 from pipeline_lib.options import Options
+
+_IN_MEMORY = 2**27
+"""Bytes of a variable up to which it is made in memory."""
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +64,9 @@ Draw = Callable[["np.random.Generator", int], Mapping[str, "NDArray[np.float64]"
 def drawn(options: SequenceOptions, times: int, draw: Draw, variables: Mapping[str, Described]) -> xr.Dataset:
     """Return one sequence after the other, the last of them cut, and ``age`` (time,), frames since its first one.
 
+    Large variables are mapped from files without a name in the system's folder for temporary ones (``TMPDIR``), which
+    end with the process: writing them to where they are kept takes little memory, however many sequences there are.
+
     Parameters
     ----------
     options
@@ -66,6 +77,11 @@ def drawn(options: SequenceOptions, times: int, draw: Draw, variables: Mapping[s
         Makes one of them.
     variables
         What it makes.
+
+    Raises
+    ------
+    FetchError
+        If there is no room for such a file.
     """
     import numpy as np
     import xarray as xr
@@ -75,7 +91,9 @@ def drawn(options: SequenceOptions, times: int, draw: Draw, variables: Mapping[s
         made = draw(np.random.default_rng([options.seed, number]), number)
         for name in variables:
             values = made[name]
-            into = whole.setdefault(name, np.empty((times, *values.shape[1:])))[start : start + options.length]
+            if name not in whole:
+                whole[name] = _room((times, *values.shape[1:]))
+            into = whole[name][start : start + options.length]
             into[...] = values[: len(into)]
     ages = (np.arange(times) % options.length).astype(float)
     about = {"units": "1", "long_name": "frames since the start of the sequence"}
@@ -84,6 +102,26 @@ def drawn(options: SequenceOptions, times: int, draw: Draw, variables: Mapping[s
         for name, what in variables.items()
     }
     return xr.Dataset({**described, "age": ("time", ages, about)})
+
+
+def _room(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return an array of that shape, in memory or, of a large one, in a file without a name."""
+    import numpy as np
+
+    size = math.prod(shape) * np.dtype(np.float64).itemsize
+    if size <= _IN_MEMORY:
+        return np.empty(shape)
+    try:
+        with tempfile.TemporaryFile() as file:
+            if sys.platform == "linux":  # a full disk is an error here; where it is mapped, a crash
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, dtype=np.float64, mode="w+", shape=shape)
+    except OSError as error:
+        raise FetchError(
+            f"has no room for {size / 1e6:.0f} MB of a simulation: {error.strerror or error}",
+            where=tempfile.gettempdir(),
+            fix="make room there, or name another folder in TMPDIR",
+        ) from error
 
 
 def evenly(rng: np.random.Generator, bounds: tuple[float, float], count: int) -> NDArray[np.float64]:

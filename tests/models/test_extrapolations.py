@@ -117,6 +117,16 @@ def test_weak_values_count_as_none():
     torch.testing.assert_close(masking, network("rover", LEVELS).forecast(clean))
 
 
+def test_values_below_zero_move_like_those_above():
+    """Reflectivity in dBZ, or anomalies; only ROVER, as published, takes the weakest values for none."""
+    seen = moving((1.5, -0.8), 0, SEEN)
+    options = {"outside": "edge"}
+    forecast = network("optical_flow", options).forecast(seen)
+    below = network("optical_flow", options).forecast(seen - 10)
+    torch.testing.assert_close(below, forecast - 10, rtol=0, atol=2e-3)
+    assert (network("rover", LEVELS).forecast(seen - 10) == 0).all()
+
+
 def test_edges_are_continued_where_asked():
     frames = torch.full((1, SEEN, 1, *SIZE), 0.7)
     frames = frames + 0.1 * moving((2.0, 0.0), 0, SEEN)

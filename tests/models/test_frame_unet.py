@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.registry import MODELS
 
 MODEL = MODELS.get("frame_unet")
@@ -56,3 +58,17 @@ def test_a_logistic_link_keeps_values_between_0_and_1():
     assert net.link == "logistic"
     torch.testing.assert_close(net.forecast(frames), torch.sigmoid(net(frames)), atol=0.2, rtol=0.2)
     assert (net.forecast(100 * frames) <= 1).all()
+
+
+@pytest.mark.parametrize("name", ["frame_unet", "smaat_unet"])
+def test_what_cannot_be_trained_is_refused(name):
+    model = MODELS.get(name)
+    with pytest.raises(ValidationError, match="residual adds the last frame to values, and link: logistic has none"):
+        model.Options(residual=True, link="logistic")
+    sizes = {"seen": 2, "leads": 1, "channels": 1, "height": 4, "width": 4}
+    net = model.build(model.Options(widths=[4, 4, 4]), **sizes).train()
+    with pytest.raises(ConfigError, match="4 x 4 cells leave a single cell to normalise; take frames of more than 4"):
+        net(torch.rand(1, 2, 1, 4, 4))
+    net(torch.rand(2, 2, 1, 4, 4))
+    net(torch.rand(1, 2, 1, 5, 4))
+    net.eval()(torch.rand(1, 2, 1, 4, 4))

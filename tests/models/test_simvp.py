@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.registry import MODELS
 
 MODEL = MODELS.get("simvp")
@@ -53,3 +55,18 @@ def test_the_skip_is_that_of_the_frame_of_the_same_number():
 
 def test_frames_of_any_size():
     assert network().eval()(torch.rand(2, 3, 1, 18, 21)).shape == (2, 3, 18, 21)
+
+
+def test_what_torch_would_refuse_is_told_before():
+    with pytest.raises(ValidationError, match="7 channels are not two groups to normalise; choose an even number"):
+        MODEL.Options(width=7)
+    with pytest.raises(ValidationError, match=r"expansion 0\.01 leaves no channel of hidden 16; choose a larger one"):
+        MODEL.Options(**SMALL | {"expansion": 0.01})
+    with pytest.raises(ConfigError, match=r"expansion 0\.1 leaves no channel of 3 x 2"):
+        network(SMALL | {"width": 2, "expansion": 0.1})
+    net = network(height=4, width=3).train()
+    with pytest.raises(ConfigError, match="4 x 3 cells leave a single cell to normalise; take frames of more than 4"):
+        net(torch.rand(1, 3, 1, 4, 3))
+    net(torch.rand(2, 3, 1, 4, 3))
+    net(torch.rand(1, 3, 1, 5, 3))
+    net.eval()(torch.rand(1, 3, 1, 4, 3))

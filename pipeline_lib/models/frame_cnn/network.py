@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.learning.nowcaster import Nowcaster
-from pipeline_lib.models.frame_layers import pad_to_multiple
+from pipeline_lib.models.frame_layers import check_coarsest, pad_to_multiple
 from pipeline_lib.models.frames import Frames
 
 if TYPE_CHECKING:
@@ -53,12 +53,7 @@ class FrameConvolutions(Nowcaster):
     def __init__(self, options: FrameCNN.Options, frames: Frames) -> None:
         super().__init__()
         self.multiple = options.coarsening * 2 ** len(_MIDDLE)
-        if max(frames.height, frames.width) <= self.multiple:
-            raise ConfigError(
-                f"frames of {frames.height} x {frames.width} cells leave a single cell to normalise",
-                where="frame_cnn",
-                fix=f"take frames of more than {self.multiple} cells along a side",
-            )
+        check_coarsest(frames.height, frames.width, self.multiple, where="frame_cnn")
         self.leads, self._deep = frames.leads, options.kind == "3d"
         self.layers = nn.Sequential(*self._encoder(options, frames), *self._decoder(options, frames.leads))
         for layer in self.modules():

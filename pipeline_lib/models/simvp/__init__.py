@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
 from pipeline_lib.models.frames import FrameModel, Frames
 from pipeline_lib.models.registry import MODELS
@@ -56,7 +57,7 @@ class SimVp(FrameModel):
         """Options of this model."""
 
         width: int = Field(64, gt=0)
-        """Channels of an encoded frame."""
+        """Channels of an encoded frame, an even number: they are normalised in two groups."""
         hidden: int = Field(512, gt=0)
         """Channels of the translator."""
         layers: int = Field(4, ge=2, le=8)
@@ -68,9 +69,38 @@ class SimVp(FrameModel):
         link: Literal["identity", "logistic"] = "identity"
         """``logistic`` for values from 0 to 1."""
 
+        @field_validator("width")
+        @classmethod
+        def _even(cls, width: int) -> int:
+            if width % 2:
+                raise ValueError(f"{width} channels are not two groups to normalise; choose an even number")
+            return width
+
+        @model_validator(mode="after")
+        def _leaves_channels(self) -> SimVp.Options:
+            if int(self.hidden * self.expansion) == 0:
+                raise ValueError(
+                    f"expansion {self.expansion:g} leaves no channel of hidden {self.hidden}; choose a larger one"
+                )
+            return self
+
     @classmethod
     def nowcaster(cls, options: Options, frames: Frames) -> Nowcaster:
-        """Return the network."""
+        """Return the network.
+
+        Raises
+        ------
+        ConfigError
+            If a block would have no channel.
+        """
         from pipeline_lib.models.simvp.network import SimVpNetwork
+
+        # The frames are side by side in the first block.
+        if int(frames.seen * options.width * options.expansion) == 0:
+            raise ConfigError(
+                f"expansion {options.expansion:g} leaves no channel of {frames.seen} x {options.width}",
+                where="simvp.expansion",
+                fix="choose a larger one",
+            )
 
         return SimVpNetwork(frames, options)

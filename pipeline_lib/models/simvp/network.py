@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline_lib.learning.nowcaster import Nowcaster
+from pipeline_lib.models.frame_layers import check_coarsest
 
 if TYPE_CHECKING:
     from pipeline_lib.models.frames import Frames
@@ -115,8 +116,16 @@ class SimVpNetwork(Nowcaster):
         self.register_buffer("skips", numbers, persistent=False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return (batch, leads, height, width)."""
+        """Return (batch, leads, height, width).
+
+        Raises
+        ------
+        ConfigError
+            In training, if the coarsest grid has a single cell and the batch a single window.
+        """
         batch, _, _, height, width = frames.shape
+        if self.training:
+            check_coarsest(height, width, self.multiple, where="simvp", batch=batch)
         lacking = (-width % self.multiple, -height % self.multiple)
         maps = functional.pad(frames.flatten(0, 1), (0, lacking[0], 0, lacking[1]), mode="replicate")
         first = self.encoder[0](maps)

@@ -67,6 +67,8 @@ class StormCNN(FrameModel):
             " each box gets the answer of its own window, by the same function, computed once where windows overlap."
             " Beyond the frame its border is repeated.",
             "The published network answers for 30 minutes, this one for each lead.",
+            "Volumes come from states, as simulated sources make them, in which nothing is missing. Frames of real"
+            " radars have no levels here: each level is then a variable of its own, seen as a map.",
             "The loss has no balance of classes: forecasts are probabilities, and rare ones seldom reach 0.5.",
             "VDRAS is not public. Re-analyses may use radar data from after their nominal time: then they foretell"
             " nothing.",

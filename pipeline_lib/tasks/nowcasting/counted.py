@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import ScoreError
@@ -15,6 +16,9 @@ from pipeline_lib.tasks.nowcasting.options import Interior, ScoringOptions
 BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED = "balanced", "entropy", "events", "fractions", "parted"
 TEMPERATURE, RETRIEVED, POWER = "temperature", "retrieved", "power"
 """Parts of the counts that only some metrics need. Errors, products and spectra are always counted."""
+
+_DRAWN = 3
+"""Leads whose spectra are kept, start by start, and drawn: the first, a middle and the last."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,11 @@ def counted_by(options: ScoringOptions) -> Counted:
         retrieved=tuple(sorted(threshold for part in retrieved for threshold in part)) if retrieved else None,
         interior=options.interior,
     )
+
+
+def drawn_leads(leads: int) -> NDArray[np.int64]:
+    """Return the places of the leads whose spectra are drawn, of so many leads."""
+    return np.unique(np.linspace(0, leads - 1, min(_DRAWN, leads)).round().astype(np.int64))
 
 
 def suffix(*arguments: float | str) -> str:

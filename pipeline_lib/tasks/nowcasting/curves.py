@@ -17,8 +17,6 @@ from pipeline_lib.tasks.nowcasting.options import ScoringOptions
 _HEIGHT = 2.6
 _COLUMNS = 3
 _MOST_PANELS = 6
-_SPECTRA = 3
-"""Leads whose spectra are drawn: the first, a middle and the last."""
 
 Values = NDArray[np.float64]
 
@@ -67,8 +65,7 @@ def draw_spectra(context: ReportContext, *, name: str = "spectra") -> ReportFigu
     if not drawn:
         return ReportFigure(name, title, "No model has a score.", message_figure("No spectrum to draw"))
     counts = next(run.counts for run in drawn[0].runs if run.counts is not None)
-    leads = counts.sizes["lead"]
-    chosen = counts["lead"].values[np.unique(np.linspace(0, leads - 1, min(_SPECTRA, leads)).round().astype(int))]
+    chosen = counts["drawn_lead"].values
     frames = context.dataset
     width = 2 * counts.sizes["ring"]
     if frames is not None:
@@ -123,6 +120,7 @@ def _pooled(counts: xr.Dataset) -> dict[str, Values]:
 
 
 def _power(counts: xr.Dataset, lead: int) -> Values:
-    forecast, truth = (counts[name].sel(lead=lead).sum("time").values for name in ("forecast_power", "true_power"))
+    powers = (counts[name].sel(drawn_lead=lead).astype(float) for name in ("forecast_power", "true_power"))
+    forecast, truth = (power.sum("time").values for power in powers)
     kept: Values = ratio(forecast, truth)
     return kept

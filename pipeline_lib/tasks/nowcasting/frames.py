@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from pipeline_lib.data.blocks import time_blocks
-from pipeline_lib.data.trajectories import AGE_OF_STATE
+from pipeline_lib.data.rows import linked
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.style import MUTED, frame_colours, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.nowcasting.names import VARIABLE
@@ -33,6 +33,8 @@ _COLUMNS = 4
 """Panels in a row of the animation."""
 _PERCENTILE = 99.9
 """Of the true values: the brightest colour."""
+_DOWNWARDS = "row"
+"""Axis of pictures, whose first row is the top one; ``y`` and ``latitude`` grow upwards."""
 
 Values = NDArray[np.float64]
 
@@ -53,6 +55,8 @@ class Shown:
         Unit of the values; minutes between frames.
     interior
         The part of the frames that is scored.
+    origin
+        Where the first row is.
     """
 
     start: np.datetime64
@@ -62,6 +66,7 @@ class Shown:
     units: str
     step_minutes: float
     interior: Interior
+    origin: Literal["upper", "lower"] = "lower"
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -133,7 +138,7 @@ def find_shown(context: ReportContext) -> Shown | None:
     frames = ds[context.spec.inputs[0]]
     first = products[0][1]
     leads, step = first.sizes["lead"], float(first[VARIABLE].attrs["step_minutes"])
-    best = _liveliest(frames, ds, first["time"].values, leads, step)
+    best = _liveliest(ds, context.spec.inputs[0], first["time"].values, leads, step)
     if best is None:
         return None
     place = int(np.searchsorted(frames["time"].values, best))
@@ -148,23 +153,23 @@ def find_shown(context: ReportContext) -> Shown | None:
         str(frames.attrs.get("units", "1")),
         step,
         ScoringOptions.model_validate(context.spec.scoring).interior,
+        "upper" if frames.dims[1] == _DOWNWARDS else "lower",
     )
 
 
 def _liveliest(
-    frames: xr.DataArray, ds: xr.Dataset, starts: NDArray[np.datetime64], leads: int, step_minutes: float
+    ds: xr.Dataset, name: str, starts: NDArray[np.datetime64], leads: int, step_minutes: float
 ) -> np.datetime64 | None:
-    times = frames["time"].values
-    ages = ds[AGE_OF_STATE].values if AGE_OF_STATE in ds else np.arange(len(times))
-    spread = np.concatenate([[_spread(frame) for frame in values] for _, values in time_blocks(frames)])
-    span = leads * np.timedelta64(round(step_minutes * 60), "s")
+    """Return the start whose true frames vary most, of those that so many frames follow in a row."""
+    times = ds["time"].values
+    after = linked(ds, np.ones(len(times), dtype=np.bool_), step_minutes=step_minutes).after
+    spread = np.concatenate([[_spread(frame) for frame in values] for _, values in time_blocks(ds[name])])
     best, most = None, -1.0
     for start in starts:
         place = int(np.searchsorted(times, start))
-        last = place + leads
-        if last >= len(times) or times[last] - start != span or ages[last] - ages[place] != leads:
+        if place >= len(times) or times[place] != start or after[place] < leads:
             continue
-        if (found := float(spread[place + 1 : last + 1].sum())) > most:
+        if (found := float(spread[place + 1 : place + 1 + leads].sum())) > most:
             best, most = start, found
     return best
 
@@ -183,7 +188,7 @@ def _frame(ax: Axes, values: Values, shown: Shown) -> AxesImage:
     ax.set_facecolor("0.85")
     if shown.interior != Interior():
         ax.add_patch(_outline(shown.interior, *values.shape))
-    return ax.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest", origin="lower")
+    return ax.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest", origin=shown.origin)
 
 
 def _outline(interior: Interior, rows: int, columns: int) -> Rectangle:

@@ -205,7 +205,8 @@ def _joined(
 
 
 def _made(network: Nowcaster, windows: FrameWindows, starts: Index, device: torch.device) -> NDArray[np.float32]:
-    seen = windows.seen_at(starts).to(device, number_format(network, without_values=torch.float32))
+    learned = next(network.parameters(), None) is not None
+    seen = windows.seen_at(starts, learned=learned).to(device, number_format(network, without_values=torch.float32))
     with torch.inference_mode():
         made: NDArray[np.float32] = network.forecast(seen).float().cpu().numpy()
     return made

@@ -23,6 +23,7 @@ from pipeline_lib.errors import DataError, StoreError
 from pipeline_lib.io.zarr_store import time_chunk
 from pipeline_lib.rain import NOISE_BELOW
 from pipeline_lib.skill.balanced import without_noise
+from pipeline_lib.tasks.nowcasting.gaps import carried_on
 from pipeline_lib.tasks.nowcasting.options import TrainingOptions
 from pipeline_lib.tasks.nowcasting.sequences import Index, Mask, Rows
 from pipeline_lib.train.problem import Batch
@@ -102,13 +103,14 @@ class FrameWindows:
         future[~without_noise(future, self.noise_below)] = np.nan
         return Batch(self.seen_at(starts), torch.from_numpy(future), torch.from_numpy(starts[:, None]))
 
-    def seen_at(self, starts: Index) -> Tensor:
+    def seen_at(self, starts: Index, *, learned: bool = True) -> Tensor:
         """Return the frames (batch, seen, channel, y, x) that forecasts from these frames see, without gaps.
 
-        A gap is 0, as is what networks see beyond the border: no rain or no cloud, of further channels the mean.
+        A gap is 0, as is what networks see beyond the border: no rain or no cloud, of further channels the mean. For
+        those that learned nothing, and so not what a gap is, it is what :func:`carried_on` puts there.
         """
         past = np.asarray(self.frames[starts[:, None] + np.arange(1 - self.seen, 1)])
-        return torch.from_numpy(np.nan_to_num(past, nan=0.0))
+        return torch.from_numpy(np.nan_to_num(past, nan=0.0) if learned else carried_on(past))
 
     def describe(self, samples: Tensor) -> str:
         """Name windows by the time of the last frame that they see."""

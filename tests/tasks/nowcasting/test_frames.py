@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.patches import Rectangle
 
-from pipeline_lib.tasks.nowcasting.frames import Shown, animated
+from pipeline_lib.tasks.nowcasting.frames import Shown, animated, find_shown
 from pipeline_lib.tasks.nowcasting.options import Interior
 
 
@@ -26,3 +29,33 @@ def test_each_panel_shows_the_cells_that_are_scored(interior, expected):
     for ax in panels:
         boxes = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
         assert [(*box.get_xy(), box.get_width(), box.get_height()) for box in boxes] == expected
+
+
+def context(dims, *, seconds=(0, 0, 0, 0, 0, 0)):
+    """What a report knows of one competitor whose only forecast is the truth, of six frames five minutes apart."""
+    frames = np.random.default_rng(0).random((6, 4, 5))
+    times = np.datetime64("2010-08-26", "ns") + np.arange(6) * np.timedelta64(300, "s")
+    times = times + np.array(seconds) * np.timedelta64(1, "ms")
+    ds = xr.Dataset({"echo": (("time", *dims), frames, {"units": "1"})}, {"time": times})
+    forecast = (("time", "lead", *dims), frames[None, 2:4], {"step_minutes": 5.0})
+    product = xr.Dataset({"forecast": forecast}, {"time": times[1:2], "lead": [1, 2]})
+    competitor = SimpleNamespace(runs=[None], title="Truth")
+    spec = SimpleNamespace(inputs=["echo"], scoring={"metrics": ["frame_mse"]})
+    return SimpleNamespace(valid=[competitor], product=lambda _: product, dataset=ds, spec=spec)
+
+
+@pytest.mark.parametrize(
+    ("dims", "upwards"), [(("row", "column"), False), (("y", "x"), True), (("latitude", "longitude"), True)]
+)
+def test_pictures_stand_upright_and_maps_have_north_above(dims, upwards):
+    shown = find_shown(context(dims))
+    for ax in (ax for ax in animated(shown, 0).axes if ax.get_visible()):
+        bottom, top = ax.get_ylim()
+        assert bool(bottom < top) is upwards
+
+
+def test_times_that_were_rounded_are_in_a_row_as_they_are_for_forecasts():
+    rounded = find_shown(context(("y", "x"), seconds=(0, 0, 400, -300, 0, 0)))
+    assert rounded is not None
+    assert len(rounded.truth) == 2
+    assert find_shown(context(("y", "x"), seconds=(0, 0, 1600, 0, 0, 0))) is None

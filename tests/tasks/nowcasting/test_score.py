@@ -197,6 +197,45 @@ def test_power_of_short_waves_is_that_of_their_modes_one_by_one(stores):
     assert scored(flat, dataset, ["power_left_4"])[2]["power_left_4"] == 0
 
 
+def test_forecasts_of_rain_are_cut_to_where_its_scale_ends_before_all_scores(stores):
+    """HKO-7 cuts them to [0, 1]; frames of anything else are scored as they are."""
+    product, dataset = stores
+    names = ["frame_mse", "frame_mae", "correlation", "b_mse", "csi_0.5", "power_left_4"]
+    beyond = product.assign(forecast=(2 * product.forecast - 0.5).assign_attrs(product.forecast.attrs))
+    cut = product.assign(forecast=beyond.forecast.clip(0, 1).assign_attrs(product.forecast.attrs))
+    assert scored(beyond, dataset, names)[2] == scored(cut, dataset, names)[2]
+    plain = dataset.assign(echo=dataset.echo.drop_attrs().assign_attrs(units="1"))
+    mse = ["frame_mse"]
+    assert scored(beyond, plain, mse)[2]["frame_mse"] > 1.2 * scored(cut, plain, mse)[2]["frame_mse"]
+
+
+def test_spectra_are_kept_of_the_leads_that_are_drawn_and_their_sums_are_exact():
+    leads, frames = 9, np.random.default_rng(2).random((30, SIDE, SIDE)).astype(np.float32)
+    times = START + np.arange(30) * STEP
+    dataset = xr.Dataset({"echo": (("time", "y", "x"), frames, {"units": "1"})}, {"time": times})
+    told = {"forecast_of": "echo", "step_minutes": 5.0, "missing": 0.1, "seen": 1}
+    made = np.random.default_rng(3).random((30, leads, SIDE, SIDE)).astype(np.float32)
+    made *= 10.0 ** np.random.default_rng(4).uniform(-3, 3, (30, 1, 1, 1)).astype(np.float32)
+    product = xr.Dataset(
+        {"forecast": (("time", "lead", "y", "x"), made, told)}, {"time": times, "lead": np.arange(1, leads + 1)}
+    )
+    counts, _, _ = scored(product, dataset, ["power_left_4"])
+    assert counts.drawn_lead.values.tolist() == [1, 5, 9]
+    assert counts.forecast_power.dims == ("time", "drawn_lead", "ring")
+    assert counts.forecast_power_4.dims == ("time", "lead")
+    for name in ("forecast_power", "true_power"):
+        assert counts[name].dtype == np.float32
+        values = counts[name].values.astype(float)
+        forth, back = values[0].copy(), values[-1].copy()
+        for start in values[1:]:
+            forth += start
+        for start in values[-2::-1]:
+            back += start
+        np.testing.assert_array_equal(forth, back)
+    # The sums over the short waves are those of the rings, at the leads that have them.
+    assert (counts.forecast_power_4.sel(lead=[1, 5, 9]).values > 0).all()
+
+
 def test_a_forecast_without_a_value_is_no_forecast(stores):
     product, dataset = stores
     product.forecast[0, 1, 4, 4] = np.nan
