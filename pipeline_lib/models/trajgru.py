@@ -83,4 +83,4 @@ class TrajGRU(FrameModel):
                 flow_kernel=options.flow_kernel,
             )
 
-        return LadderNowcaster(options, channels=frames.channels, leads=frames.leads, cell=cell)
+        return LadderNowcaster(options, channels=frames.channels, leads=frames.leads, cell=cell, channels_last=False)

@@ -191,9 +191,7 @@ def _result(job: Job, record: Record) -> TrainingResult:
 
 def _train_share(job: Job, share: Share) -> None:
     """Train to the end in this process, alone or as one of several."""
-    network = job.network
-    if all(value.ndim <= MAPS for value in network.parameters()):  # the format is not known for boxes
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = _laid_out(job.network, job.device)
     module = TrainingModule(network, job.problem, job.options, job.seed, share)
     checkpoints = CheckpointFolder(job.folder)
     found = checkpoints.latest()
@@ -209,6 +207,15 @@ def _train_share(job: Job, share: Share) -> None:
             callbacks.append(Progress(module))
         with torch.random.fork_rng(), memory_advice(_OUT_OF_MEMORY, where=f"training on {job.device}"):
             _fit(job, module, callbacks)
+
+
+def _laid_out(network: nn.Module, device: str) -> nn.Module:
+    """Return the network with its weights in channels-last order, unless they are of boxes or it is slower then."""
+    known = all(value.ndim <= MAPS for value in network.parameters())
+    if not known or (device == "cpu" and not getattr(network, "channels_last", True)):
+        return network
+    ordered: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return ordered
 
 
 def _trainer(job: Job, module: TrainingModule, callbacks: list[pl.Callback]) -> pl.Trainer:
