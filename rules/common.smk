@@ -49,14 +49,11 @@ shell.prefix(f"export {EXPORTS}; ".replace("{", "{{").replace("}", "}}"))
 def needs(stage, datasets=None):
     """Memory and time that a rule asks for; `datasets` names the input that holds the dataset periods it reads."""
 
-    def asked(measure):
-        def of_job(wildcards, input, attempt):
-            paths = getattr(input, datasets) if datasets else ()
-            return measure(stage, [paths] if isinstance(paths, str) else paths, attempt)
+    def memory(wildcards, input, attempt):
+        paths = getattr(input, datasets) if datasets else ()
+        return memory_mb(stage, [paths] if isinstance(paths, str) else paths, attempt)
 
-        return of_job
-
-    return {"mem_mb": asked(memory_mb), "runtime": asked(minutes)}
+    return {"mem_mb": memory, "runtime": lambda wildcards, attempt: minutes(stage, attempt)}
 
 
 wildcard_constraints:

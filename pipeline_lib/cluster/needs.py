@@ -32,14 +32,11 @@ class Need:
     memory_growth
         MB more per MB of map: the maps of one variable, uncompressed, of all periods that the job reads; of frames no
         more than :data:`FRAMES_AT_ONCE`.
-    minutes_growth
-        Minutes more per MB of map.
     """
 
     memory_mb: int
     minutes: int
     memory_growth: float = 0.0
-    minutes_growth: float = 0.0
 
 
 NEEDS = {
@@ -68,22 +65,19 @@ def memory_mb(stage: str, datasets: Iterable[str] = (), attempt: int = 1) -> int
         1 at the first try.
     """
     need = NEEDS[stage]
-    return attempt * round(need.memory_mb + need.memory_growth * _map_mb(need.memory_growth, datasets, held=True))
+    return attempt * round(need.memory_mb + need.memory_growth * _map_mb(need.memory_growth, datasets))
 
 
-def minutes(stage: str, datasets: Iterable[str] = (), attempt: int = 1) -> int:
+def minutes(stage: str, attempt: int = 1) -> int:
     """Return the minutes that a job asks for; arguments as in :func:`memory_mb`."""
-    need = NEEDS[stage]
-    return attempt * round(need.minutes + need.minutes_growth * _map_mb(need.minutes_growth, datasets))
+    return attempt * NEEDS[stage].minutes
 
 
-def _map_mb(growth: float, datasets: Iterable[str], *, held: bool = False) -> float:
-    """MB of the maps of one variable; if they are to be held, of frames no more than are held at once."""
+def _map_mb(growth: float, datasets: Iterable[str]) -> float:
+    """MB of the maps of one variable, of frames no more than are held at once."""
     if not growth:
         return 0.0
     found = [_size(str(path), Path(path).stat().st_mtime_ns) for path in datasets if Path(path).is_file()]
-    if not held:
-        return sum(size for size, _ in found)
     maps, frames = (sum(size for size, most in found if (most is not None) == capped) for capped in (False, True))
     return maps + min(frames, max((most for _, most in found if most is not None), default=0.0))
 

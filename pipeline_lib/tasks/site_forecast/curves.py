@@ -86,7 +86,7 @@ def draw_example(context: ReportContext, *, name: str = "example") -> ReportFigu
         ax.plot(meant, true, color=INK, linewidth=1.2, label="Truth")
         for competitor, product in products:
             values = product[VARIABLE].isel(target=0).sel(lead=lead).reindex(time=times).values
-            ax.plot(meant, values, color=competitor.colour, linewidth=0.8, label=competitor.title)
+            ax.plot(meant, values, competitor.dash, color=competitor.colour, linewidth=0.8, label=competitor.title)
         ax.set_title(f"{lead * minutes:g} minutes ahead" if lead else "The sum that follows", fontsize="small")
         ax.set_ylabel(f"[{truth.attrs.get('units', '1')}]")
     panels[-1].tick_params(axis="x", labelrotation=20)
