@@ -53,7 +53,10 @@ def needs(stage, datasets=None):
         paths = getattr(input, datasets) if datasets else ()
         return memory_mb(stage, [paths] if isinstance(paths, str) else paths, attempt)
 
-    return {"mem_mb": memory, "runtime": lambda wildcards, attempt: minutes(stage, attempt)}
+    return {
+        "mem_mb": memory,
+        "runtime": lambda wildcards, attempt: minutes(stage, attempt),
+    }
 
 
 wildcard_constraints:
