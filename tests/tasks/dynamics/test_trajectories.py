@@ -180,6 +180,7 @@ def test_a_fit_in_one_go_takes_one_trajectory():
 
 def test_assimilation_takes_one_trajectory_and_filled_windows_know_no_age(monkeypatch):
     monkeypatch.setattr(assimilation, "read_states", lambda *_: two_trajectories())
+    monkeypatch.setattr(assimilation, "_check_inputs", lambda _: None)  # it opens the stored dataset
     request = SimpleNamespace(
         training=AssimilationOptions(), inputs=("state", "observation"), network_model=MODELS.get("ode_network")
     )

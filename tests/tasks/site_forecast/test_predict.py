@@ -207,7 +207,7 @@ def test_the_example_finds_the_truth_at_times_that_files_rounded():
         {"forecast": (("time", "lead", "target"), np.zeros((30, LEADS, 1), np.float32), attrs)},
         {"time": ds.time.values[2:32], "lead": np.arange(1, LEADS + 1)},
     )
-    runs = SimpleNamespace(runs=[None], colour="C0", title="model")
+    runs = SimpleNamespace(runs=[None], colour="C0", dash="-", title="model")
     drawn = draw_example(SimpleNamespace(valid=[runs], product=lambda _: forecast, dataset=ds))
     panels = drawn.figure.axes
     assert len(panels) == LEADS
