@@ -20,6 +20,7 @@ import pandas as pd
 
 from pipeline_lib.config.loader import LoadedExperiment, load_experiment
 from pipeline_lib.metrics import METRICS
+from pipeline_lib.report.gather import title_of
 from pipeline_lib.report.numbers import show
 from pipeline_lib.score.tables import read_leaderboard
 
@@ -45,7 +46,6 @@ def page() -> str:
 def _section(experiment: LoadedExperiment, file: Path) -> str:
     table = read_leaderboard(file)
     metrics = list(dict.fromkeys(table["metric"]))[:SHOWN]
-    titles = {entry.name: str(entry.label or entry.name) for entry in experiment.spec.models}
     published = bool(table["published"].notna().any())
     names = ["model", "seeds", *((METRICS.get(m).__doc__ or m).splitlines()[0].rstrip(".") for m in metrics)]
     lines = [f"## {experiment.spec.title}\n", f"[`{file.stem}`]({file.name}): {experiment.spec.description.strip()}\n"]
@@ -55,7 +55,7 @@ def _section(experiment: LoadedExperiment, file: Path) -> str:
     for model in first.index:
         cells = [_cell(by_metric[metric].loc[model], METRICS.get(metric).unit) for metric in metrics]
         beside = [show(first.loc[model, "published"], METRICS.get(metrics[0]).unit)] * published
-        lines.append(_row([titles[model], str(first.loc[model, "seed_count"]), *cells, *beside]))
+        lines.append(_row([title_of(experiment.spec, str(model)), str(first.loc[model, "seed_count"]), *cells, *beside]))
     return "\n".join([*lines, ""])
 
 
