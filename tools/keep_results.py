@@ -55,7 +55,8 @@ def _section(experiment: LoadedExperiment, file: Path) -> str:
     for model in first.index:
         cells = [_cell(by_metric[metric].loc[model], METRICS.get(metric).unit) for metric in metrics]
         beside = [show(first.loc[model, "published"], METRICS.get(metrics[0]).unit)] * published
-        lines.append(_row([title_of(experiment.spec, str(model)), str(first.loc[model, "seed_count"]), *cells, *beside]))
+        seeds = str(first.loc[model, "seed_count"])
+        lines.append(_row([title_of(experiment.spec, str(model)), seeds, *cells, *beside]))
     return "\n".join([*lines, ""])
 
 
