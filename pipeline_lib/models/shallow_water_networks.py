@@ -150,7 +150,7 @@ def fit_forcing(network: BasinStep, train: Tensor, validation: Tensor) -> pd.Dat
     The loss is the mean squared error of standardised forcings and, if the options ask for it, the squared mean over a
     snapshot's wall faces of the forcing out of the basin, in units of the larger standard deviation: what starts a flow
     through the walls. The target is 0 there, where the equations are not forced. The regression runs in single
-    precision, as the published one; the network then computes in the precision that it had.
+    precision, which is several times as fast; the network then computes in the precision that it had.
 
     Parameters
     ----------
