@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import os
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import AfterValidator, Field
 
-from pipeline_lib.errors import FetchError
 from pipeline_lib.options import Options
-
-_IN_MEMORY = 2**27
-"""Bytes of a variable up to which it is made in memory."""
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,8 +58,8 @@ Draw = Callable[["np.random.Generator", int], Mapping[str, "NDArray[np.float64]"
 def drawn(options: SequenceOptions, times: int, draw: Draw, variables: Mapping[str, Described]) -> xr.Dataset:
     """Return one sequence after the other, the last of them cut, and ``age`` (time,), frames since its first one.
 
-    Large variables are mapped from files without a name in the system's folder for temporary ones (``TMPDIR``), which
-    end with the process: writing them to where they are kept takes little memory, however many sequences there are.
+    Variables are mapped from files in the system's folder for temporary ones (``TMPDIR``), which end with the process:
+    writing them to where they are kept takes little memory, however many sequences there are.
 
     Parameters
     ----------
@@ -80,48 +74,31 @@ def drawn(options: SequenceOptions, times: int, draw: Draw, variables: Mapping[s
 
     Raises
     ------
-    FetchError
+    StoreError
         If there is no room for such a file.
     """
     import numpy as np
     import xarray as xr
 
-    whole: dict[str, NDArray[np.float64]] = {}
+    from pipeline_lib.io.mapped_array import ArrayFile
+
+    files: dict[str, ArrayFile] = {}
+    folder = Path(tempfile.gettempdir())
     for number, start in enumerate(range(0, times, options.length)):
         made = draw(np.random.default_rng([options.seed, number]), number)
         for name in variables:
-            values = made[name]
-            if name not in whole:
-                whole[name] = _room((times, *values.shape[1:]))
-            into = whole[name][start : start + options.length]
-            into[...] = values[: len(into)]
+            values = made[name][: times - start]
+            if name not in files:
+                shape = (times, *values.shape[1:])
+                files[name] = ArrayFile(folder, shape, np.float64, purpose="a simulation keeps what it drew")
+            files[name].write(values)
     ages = (np.arange(times) % options.length).astype(float)
     about = {"units": "1", "long_name": "frames since the start of the sequence"}
     described = {
-        name: (("time", *what.dims), whole[name], {"units": what.units, "long_name": what.long_name})
+        name: (("time", *what.dims), files[name].mapped().values, {"units": what.units, "long_name": what.long_name})
         for name, what in variables.items()
     }
     return xr.Dataset({**described, "age": ("time", ages, about)})
-
-
-def _room(shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return an array of that shape, in memory or, of a large one, in a file without a name."""
-    import numpy as np
-
-    size = math.prod(shape) * np.dtype(np.float64).itemsize
-    if size <= _IN_MEMORY:
-        return np.empty(shape)
-    try:
-        with tempfile.TemporaryFile() as file:
-            if sys.platform == "linux":  # a full disk is an error here; where it is mapped, a crash
-                os.posix_fallocate(file.fileno(), 0, size)
-            return np.memmap(file, dtype=np.float64, mode="w+", shape=shape)
-    except OSError as error:
-        raise FetchError(
-            f"has no room for {size / 1e6:.0f} MB of a simulation: {error.strerror or error}",
-            where=tempfile.gettempdir(),
-            fix="make room there, or name another folder in TMPDIR",
-        ) from error
 
 
 def evenly(rng: np.random.Generator, bounds: tuple[float, float], count: int) -> NDArray[np.float64]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +17,8 @@ from torch import Tensor
 
 from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.datasets import open_days
-from pipeline_lib.errors import DataError, StoreError
+from pipeline_lib.errors import DataError
+from pipeline_lib.io.mapped_array import ArrayFile, MappedArray
 from pipeline_lib.io.zarr_store import time_chunk
 from pipeline_lib.rain import NOISE_BELOW
 from pipeline_lib.skill.balanced import without_noise
@@ -54,36 +53,19 @@ class FrameWindows:
         Frames of a window that are seen and that are to be forecast.
     noise_below
         Values of the first channel below this one that are not 0 are noise: seen, but nothing is asked about them.
-    file
-        What the frames are mapped from, see :func:`mapped`; other processes read it as long as this one has it open.
     """
 
-    frames: NDArray[np.float32] | StoredFrames
+    frames: NDArray[np.float32] | MappedArray | StoredFrames
     times: NDArray[np.datetime64]
     starts: Index
     seen: int
     leads: int
     noise_below: float = 0.0
-    file: IO[bytes] | None = None
 
     @property
     def windows(self) -> int:
         """Number of windows."""
         return len(self.starts)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Hand over where Linux shows the open file in place of all that is in it."""
-        state = dict(self.__dict__)
-        if self.file is not None:
-            state |= {"frames": self.frames.shape, "file": f"/proc/{os.getpid()}/fd/{self.file.fileno()}"}
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Open and map the file again."""
-        if state["file"] is not None:
-            file = Path(state["file"]).open("rb")  # noqa: SIM115 - as long as the windows
-            state |= {"frames": np.memmap(file, dtype=_TYPE, mode="r", shape=state["frames"]), "file": file}
-        self.__dict__.update(state)
 
     @property
     def identity(self) -> str:
@@ -138,12 +120,8 @@ def stacked(ds: xr.Dataset, scaling: Mapping[str, tuple[float, float]]) -> NDArr
     return np.concatenate(layers, axis=1)
 
 
-def mapped(
-    ds: xr.Dataset, scaling: Mapping[str, tuple[float, float]], folder: Path
-) -> tuple[NDArray[np.float32], IO[bytes]]:
-    """Return the same as :func:`stacked`, written block by block into a file and mapped from there; and the file.
-
-    The file has no name in the folder, and ends with the last process that has it open, however that process ends.
+def mapped(ds: xr.Dataset, scaling: Mapping[str, tuple[float, float]], folder: Path) -> MappedArray:
+    """Return the same as :func:`stacked`, written block by block into a file in a folder and mapped from there.
 
     Raises
     ------
@@ -154,19 +132,10 @@ def mapped(
     """
     total, shape = ds.sizes["time"], shape_of(ds, scaling)
     length = time_chunk(times=total, cell_bytes=int(np.prod(shape)) * _TYPE.itemsize)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - as long as the frames
-        for start in range(0, total, length):  # written, not mapped: a full disk is an error here, a crash there
-            file.write(stacked(ds.isel(time=slice(start, start + length)), scaling).data)
-        file.flush()
-    except OSError as error:
-        raise StoreError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(folder),
-            fix=f"make room: a training keeps its frames there, {total * np.prod(shape) * _TYPE.itemsize / 1e6:.0f} MB",
-        ) from error
-    return np.memmap(file, dtype=_TYPE, mode="r", shape=(total, *shape)), file
+    file = ArrayFile(folder, (total, *shape), _TYPE, purpose="a training keeps its frames")
+    for start in range(0, total, length):
+        file.write(stacked(ds.isel(time=slice(start, start + length)), scaling))
+    return file.mapped()
 
 
 def shape_of(ds: xr.Dataset, scaling: Mapping[str, tuple[float, float]]) -> tuple[int, int, int]:
@@ -269,9 +238,9 @@ class SplitFrames:
             If the folder cannot be written.
         """
         noise_below = float(self.ds[next(iter(self.scaling))].attrs.get(NOISE_BELOW, 0.0))
-        frames, file = mapped(self.ds, self.scaling, folder)
+        frames = mapped(self.ds, self.scaling, folder)
         seen, leads, times = self.training.seen, self.training.leads, self.ds["time"].values
-        return FrameWindows(frames, times, self.starts, seen, leads, noise_below, file)
+        return FrameWindows(frames, times, self.starts, seen, leads, noise_below)
 
 
 def find_windows(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import xarray as xr
@@ -17,7 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.rows import Index, Mask
-from pipeline_lib.errors import DataError, StoreError
+from pipeline_lib.errors import DataError
+from pipeline_lib.io.mapped_array import ArrayFile, MappedArray
 from pipeline_lib.io.zarr_store import time_chunk
 
 Values = NDArray[np.float32]
@@ -93,47 +92,31 @@ class StoredFields:
         return values
 
     def mapped(self, folder: Path) -> MappedFields:
-        """Return the same, written block by block into a file without a name in a folder, and mapped from there.
-
-        The file ends with the last process that has it open, however that process ends.
+        """Return the same, written block by block into a file in a folder, and mapped from there.
 
         Raises
         ------
         StoreError
             If the file cannot be written.
         """
-        if not math.prod(self.shape):
-            return MappedFields(np.empty(self.shape, _TYPE))
-        total, length, megabytes = self.shape[0], self._chunk, math.prod(self.shape) * _TYPE.itemsize / 1e6
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - as long as the fields
-            for start in range(0, total, length):  # written, not mapped: a full disk is an error here, a crash there
-                file.write(self.between(start, min(start + length, total)).data)
-            file.flush()
-        except OSError as error:
-            raise StoreError(
-                f"cannot be written: {error.strerror or error}",
-                where=str(folder),
-                fix=f"make room: a training keeps its fields there, {megabytes:.0f} MB",
-            ) from error
-        return MappedFields(np.memmap(file, dtype=_TYPE, mode="r", shape=self.shape), file)
+        file = ArrayFile(folder, self.shape, _TYPE, purpose="a training keeps its fields")
+        if math.prod(self.shape):
+            for start in range(0, self.shape[0], self._chunk):
+                file.write(self.between(start, min(start + self._chunk, self.shape[0])))
+        return MappedFields(file.mapped())
 
 
 @dataclass(frozen=True)
 class MappedFields:
-    """Fields mapped from a file: the system keeps of it what there is room for.
+    """Fields that are read again and again.
 
     Attributes
     ----------
     values
         float32 (time, channel, row, column).
-    file
-        What they are mapped from; other processes read it as long as this one has it open.
     """
 
-    values: Values
-    file: IO[bytes] | None = None
+    values: MappedArray
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -142,20 +125,7 @@ class MappedFields:
 
     def at(self, places: Index) -> Values:
         """Return the fields (..., channel, row, column) at some times (...)."""
-        return np.asarray(self.values[places])
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Hand over where Linux shows the open file in place of all that is in it."""
-        if self.file is None:
-            return dict(self.__dict__)
-        return {"values": self.shape, "file": f"/proc/{os.getpid()}/fd/{self.file.fileno()}"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Open and map the file again."""
-        if state["file"] is not None:
-            file = Path(state["file"]).open("rb")  # noqa: SIM115 - as long as the fields
-            state = {"values": np.memmap(file, dtype=_TYPE, mode="r", shape=state["values"]), "file": file}
-        self.__dict__.update(state)
+        return self.values[places]
 
 
 def channels(variable: xr.DataArray) -> int:

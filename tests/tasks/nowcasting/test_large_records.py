@@ -110,13 +110,13 @@ def stored_model(tmp_path: Path, name: str, options: dict, **more: object) -> Ma
 def test_windows_are_cut_from_a_file_with_the_values_of_the_store(tmp_path):
     ds = record(SHORT, tmp_path)
     whole = stacked(ds, {"echo": (0.25, 2.0)})
-    frames, file = mapped(ds, {"echo": (0.25, 2.0)}, tmp_path / "deep")
-    assert isinstance(frames, np.memmap)
-    assert frames.tobytes() == whole.tobytes()
+    frames = mapped(ds, {"echo": (0.25, 2.0)}, tmp_path / "deep")
+    assert isinstance(frames.values, np.memmap)
+    assert frames.values.tobytes() == whole.tobytes()
     assert list((tmp_path / "deep").iterdir()) == []  # nothing that a process which is killed could leave
     starts = np.arange(SEEN - 1, SHORT - LEADS)
     same = FrameWindows(whole, ds.time.values, starts, SEEN, LEADS)
-    ours = dataclasses.replace(same, frames=frames, file=file)
+    ours = dataclasses.replace(same, frames=frames)
     assert ours.identity == same.identity
     handed = pickle.dumps(ours)
     assert len(handed) < 0.1 * whole.nbytes  # to other processes goes the name of the file
@@ -129,8 +129,8 @@ def test_windows_are_cut_from_a_file_with_the_values_of_the_store(tmp_path):
 
 def test_another_process_reads_the_file_that_has_no_name(tmp_path):
     ds = record(SHORT, tmp_path)
-    frames, file = mapped(ds, SCALING, tmp_path)
-    ours = FrameWindows(frames, ds.time.values, np.arange(SEEN - 1, SHORT - LEADS), SEEN, LEADS, file=file)
+    frames = mapped(ds, SCALING, tmp_path)
+    ours = FrameWindows(frames, ds.time.values, np.arange(SEEN - 1, SHORT - LEADS), SEEN, LEADS)
     process, (near, far) = FORKS.Process, FORKS.Pipe(duplex=False)
     other = process(target=_identity, args=(pickle.dumps(ours), far))
     other.start()

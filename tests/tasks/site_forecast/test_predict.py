@@ -180,7 +180,7 @@ def test_windows_are_cut_from_a_file_with_the_values_of_the_dataset(tmp_path):
     ds.nwp_u.values[12, 0, 0] = np.nan
     read = read_windows(stored_request(tmp_path, ds, INPUTS), WITH_PREDICTION, "train")
     assert isinstance(read.columns.ahead, MappedFields)
-    assert isinstance(read.columns.ahead.values, np.memmap)
+    assert isinstance(read.columns.ahead.values.values, np.memmap)
     assert list((tmp_path / "run").iterdir()) == []  # nothing that a process which is killed could leave
     there = Columns.of(ds, INPUTS, WITH_PREDICTION, dict.fromkeys(INPUTS, 0.5))
     stored = dataclasses.replace(read, columns=there)
