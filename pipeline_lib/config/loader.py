@@ -22,7 +22,7 @@ from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
 from pipeline_lib.published.tables import load_published
-from pipeline_lib.tasks.registry import TASKS, Task
+from pipeline_lib.tasks.registry import TASKS, AnyTask
 
 
 def parse_workflow(raw: Mapping[str, Any], *, where: str) -> WorkflowConfig:
@@ -50,14 +50,14 @@ class LoadedExperiment:
     notes: tuple[str, ...] = ()
 
     @cached_property
-    def task(self) -> type[Task]:
+    def task(self) -> AnyTask:
         """The task's registered class."""
         return TASKS.get(self.spec.task)
 
     @cached_property
     def scoring(self) -> Options:
         """Validated scoring options."""
-        return validate(self.task.ScoringOptions, self.spec.scoring, where=f"{self.name}: scoring")
+        return validate(self.task.scoring_options, self.spec.scoring, where=f"{self.name}: scoring")
 
     @cached_property
     def label_options(self) -> Options | None:
@@ -86,7 +86,7 @@ class LoadedExperiment:
         entry = self.spec.entry(name)
         recommended = getattr(MODELS.get(entry.model), "training", {})
         merged = _merge(_merge(recommended, self.spec.training), entry.training)
-        return validate(self.task.TrainingOptions, merged, where=f"{self.name}: models.{name}.training")
+        return validate(self.task.training_options, merged, where=f"{self.name}: models.{name}.training")
 
     @property
     def watched(self) -> tuple[str, str]:
@@ -131,7 +131,7 @@ class LoadedExperiment:
         attempt(lambda: self.task)
         if not problems:
             attempt(lambda: self.scoring)
-            attempt(lambda: validate(self.task.TrainingOptions, self.spec.training, where=f"{self.name}: training"))
+            attempt(lambda: validate(self.task.training_options, self.spec.training, where=f"{self.name}: training"))
             if self.task.needs_labels and self.spec.labels is None:
                 problems.append(ConfigError(f"task {self.spec.task} needs labels", where=f"{self.name}: labels"))
         attempt(lambda: self.label_options)
@@ -151,7 +151,7 @@ class LoadedExperiment:
     def _check_common(self) -> None:
         """Refuse training options that differ where a task compares competitors only if they have them in common."""
         first, *others = self.spec.names
-        for path in getattr(self.task, "common", ()):
+        for path in self.task.common:
             wanted = attrgetter(path)(self.training(first))
             for name in others:
                 value = attrgetter(path)(self.training(name))

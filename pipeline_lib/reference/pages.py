@@ -83,8 +83,8 @@ def _configuration_page() -> str:
     parts += _section("config/experiments/<name>.yaml", Experiment, _SHORT)
     for name in TASKS.names():
         task = TASKS.get(name)
-        parts += _section(f"`training:` of task {name}", task.TrainingOptions)
-        parts += _section(f"`scoring:` of task {name}", task.ScoringOptions)
+        parts += _section(f"`training:` of task {name}", task.training_options)
+        parts += _section(f"`scoring:` of task {name}", task.scoring_options)
     for name in LABELLERS.names():
         parts += _section(f"`labels.options:` of labeller {name}", LABELLERS.get(name).Options)
     parts += _section("`metadata.gyre:` of a source in the catalog", GyreBlock)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from pipeline_lib.options import Options
 from pipeline_lib.registry import Registry
 
 TaskStage = Literal["train", "predict", "score", "report"]
+TrainingT = TypeVar("TrainingT", bound=Options, contravariant=True)
+ScoringT = TypeVar("ScoringT", bound=Options, contravariant=True)
 
 
-class Task(Protocol):
-    """A kind of problem, as planning sees it."""
+class Task(Protocol[TrainingT, ScoringT]):
+    """A kind of problem with its options for training and scoring, as planning sees it."""
 
-    TrainingOptions: ClassVar[type[Options]]
+    training_options: ClassVar[type[Options]]
     """Options of the ``training:`` block of an experiment and of its models."""
-    ScoringOptions: ClassVar[type[Options]]
+    scoring_options: ClassVar[type[Options]]
     """Options of the ``scoring:`` block of an experiment."""
     model_tasks: ClassVar[tuple[str, ...]]
     """Tasks whose models this one takes, by the name on their cards."""
@@ -28,11 +30,11 @@ class Task(Protocol):
     agree in them."""
     looks_back: ClassVar[bool]
     """Whether products of a period are made from the end of the period before as well."""
-
-    # Some also say which training options all competitors must have in common, as paths of names: ``common``.
+    common: ClassVar[tuple[str, ...]]
+    """Training options that all competitors must have in common to be comparable, as dotted paths of names."""
 
     @staticmethod
-    def reach_days(training: Options) -> float:
+    def reach_days(training: TrainingT) -> float:
         """Return how many days lie between the first field that a sample sees and the last that it is to predict.
 
         Splits must be so much farther apart: otherwise a training sample would hold days of the test.
@@ -40,27 +42,29 @@ class Task(Protocol):
         ...
 
     @staticmethod
-    def step_days(training: Options) -> float | None:
+    def step_days(training: TrainingT) -> float | None:
         """Return how far apart two fields are by the options, ``None`` if these do not say; the source must agree."""
         ...
 
     @staticmethod
-    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:
+    def variables(training: TrainingT, scoring: ScoringT) -> dict[str, tuple[str, ...]]:
         """Return the variables that options name, by place within the experiment; the source must make them."""
         ...
 
     @staticmethod
-    def counted(scoring: Options) -> dict[str, Any]:
+    def counted(scoring: ScoringT) -> dict[str, Any]:
         """Return the scoring options on which the counts of a run depend; a change of others counts nothing again."""
         ...
 
     @staticmethod
-    def check(training: Options, scoring: Options) -> None:
+    def check(training: TrainingT, scoring: ScoringT) -> None:
         """Raise :class:`ConfigError`, with ``where`` within the experiment, if these options do not go together."""
         ...
 
 
-TASKS: Registry[type[Task]] = Registry("task", "TASKS", "pipeline_lib.tasks")
+AnyTask = type[Task[Any, Any]]
+
+TASKS: Registry[AnyTask] = Registry("task", "TASKS", "pipeline_lib.tasks")
 
 
 def stage_module(task: str, stage: TaskStage) -> ModuleType:

@@ -185,7 +185,7 @@ class TrainingModule(pl.LightningModule):
             steps = self.problem.steps_per_epoch * self.share.count
             self.train_loss = float(self.share.sum(self._running_loss)) / steps
         if self.share.count > 1:
-            self.scores.replace(self.share.sum(self.scores.totals().to(self.device)).cpu())
+            self.scores.sums = self.share.sum(self.scores.sums.to(self.device)).cpu()
         self.epoch += 1
         self.batch = 0
 

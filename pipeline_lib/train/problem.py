@@ -39,19 +39,22 @@ class Batches(Protocol):
 
 
 class Scores(Protocol):
-    """Validation scores gathered over batches."""
+    """Validation scores gathered over batches.
+
+    Attributes
+    ----------
+    sums
+        Sums over batches that the scores are made of: float64, one axis, the same length always, on the CPU. Those of
+        several processes may be added and put in place of the own ones.
+    """
+
+    sums: Tensor
 
     def update(self, output: Tensor, batch: Batch) -> None:
         """Take one batch in."""
 
     def result(self) -> Mapping[str, float]:
         """Return the scores; ``loss`` is the one that early stopping watches."""
-
-    def totals(self) -> Tensor:
-        """Return the sums over batches that the scores are made of: float64, one axis, the same length always."""
-
-    def replace(self, totals: Tensor) -> None:
-        """Take sums over the batches of several processes in place of the own ones."""
 
 
 class Problem(Protocol):

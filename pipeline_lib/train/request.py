@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.device import Device
@@ -16,6 +16,7 @@ from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options
 
 Days = tuple[date, date]
+Kind = TypeVar("Kind", bound=Options)
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ class TrainingRequest:
     threads: int | None
     end: float | None
     code: str
+
+    def training_as(self, kind: type[Kind]) -> Kind:
+        """Return ``training`` as the options of a task that it is."""
+        if not isinstance(self.training, kind):
+            raise TypeError(f"training must be {kind.__name__}")
+        return self.training
 
     @property
     def network_model(self) -> type[NetworkModel]:

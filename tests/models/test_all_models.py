@@ -138,7 +138,7 @@ def test_fourdvarnet_on_lorenz_96_has_the_published_size():
 @pytest.mark.parametrize("name", TRAINED)
 def test_recommended_training_is_valid(name):
     model = MODELS.get(name)
-    TASKS.get(model.card.task).TrainingOptions(**model.training)
+    TASKS.get(model.card.task).training_options(**model.training)
 
 
 def test_unet_has_the_budget_of_eddynet():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pipeline_lib.options import Options
 from pipeline_lib.tasks.assimilation.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.registry import TASKS
 
@@ -16,8 +15,8 @@ __all__ = ["Assimilation"]
 class Assimilation:
     """Observations in, states out; the models are those of ``dynamics``, as forecast operators."""
 
-    TrainingOptions = TrainingOptions
-    ScoringOptions = ScoringOptions
+    training_options = TrainingOptions
+    scoring_options = ScoringOptions
     model_tasks = ("dynamics", "assimilation")
     needs_labels = False
     every_time = True
@@ -25,31 +24,25 @@ class Assimilation:
     common = ("assimilation.start", "assimilation.margin")
 
     @staticmethod
-    def reach_days(training: Options) -> int:
+    def reach_days(training: TrainingOptions) -> int:
         """Return the days that the forecasts of training reach ahead."""
-        if not isinstance(training, TrainingOptions):
-            raise TypeError("training must be TrainingOptions")
         return math.ceil(training.horizon * training.step)
 
     @staticmethod
-    def step_days(training: Options) -> float:
+    def step_days(training: TrainingOptions) -> float:
         """Return the days between two states."""
-        if not isinstance(training, TrainingOptions):
-            raise TypeError("training must be TrainingOptions")
         return training.step
 
     @staticmethod
-    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - whatever is scored
+    def variables(training: TrainingOptions, scoring: ScoringOptions) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - whatever is scored
         """Return the exact term of a closure, where it is learned; states and observations are the inputs."""
-        if not isinstance(training, TrainingOptions):
-            raise TypeError("training must be TrainingOptions")
         return training.named
 
     @staticmethod
-    def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - none matters
+    def counted(scoring: ScoringOptions) -> dict[str, Any]:  # noqa: ARG004 - none matters
         """Return nothing: counts hold all that metrics need."""
         return {}
 
     @staticmethod
-    def check(training: Options, scoring: Options) -> None:
+    def check(training: TrainingOptions, scoring: ScoringOptions) -> None:
         """Accept all: every analysis can be scored by all."""

@@ -36,9 +36,7 @@ def train(request: TrainingRequest) -> None:
     Interrupted, TrainingError, ConfigError, DataError
         As :func:`~pipeline_lib.tasks.dynamics.train.train`.
     """
-    training = request.training
-    if not isinstance(training, TrainingOptions):
-        raise TypeError("training must be TrainingOptions")
+    training = request.training_as(TrainingOptions)
     if len(request.inputs) != 2:
         raise ConfigError(
             f"are {', '.join(request.inputs)}", where="inputs", fix="name the states and the observations of them"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline_lib.options import Options
 from pipeline_lib.tasks.classification.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.registry import TASKS
 
@@ -15,34 +14,33 @@ __all__ = ["Classification"]
 class Classification:
     """Images in, the probability of each class out; the truth is a variable of the dataset, one class per image."""
 
-    TrainingOptions = TrainingOptions
-    ScoringOptions = ScoringOptions
+    training_options = TrainingOptions
+    scoring_options = ScoringOptions
     model_tasks = ("classification",)
     needs_labels = False
     every_time = True
     looks_back = False
+    common = ()
 
     @staticmethod
-    def reach_days(training: Options) -> int:  # noqa: ARG004 - whatever the options
+    def reach_days(training: TrainingOptions) -> int:  # noqa: ARG004 - whatever the options
         """Return 0: an image says nothing of its neighbours in the order."""
         return 0
 
     @staticmethod
-    def step_days(training: Options) -> None:
+    def step_days(training: TrainingOptions) -> None:
         """Return nothing: time steps do not matter."""
 
     @staticmethod
-    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - of training
+    def variables(training: TrainingOptions, scoring: ScoringOptions) -> dict[str, tuple[str, ...]]:  # noqa: ARG004
         """Return the variable of the true classes."""
-        if not isinstance(training, TrainingOptions):
-            raise TypeError("training must be TrainingOptions")
         return {"training.target": (training.target,)}
 
     @staticmethod
-    def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - none matters
+    def counted(scoring: ScoringOptions) -> dict[str, Any]:  # noqa: ARG004 - none matters
         """Return nothing: the same is counted of every image, whatever is shown of it."""
         return {}
 
     @staticmethod
-    def check(training: Options, scoring: Options) -> None:
+    def check(training: TrainingOptions, scoring: ScoringOptions) -> None:
         """Accept all: every answer can be scored by all."""

@@ -23,26 +23,18 @@ class ClassificationScores:
     """Mean cross entropy and share of wrong answers: validation scores."""
 
     def __init__(self) -> None:
-        self._entropy, self._wrong, self._count = 0.0, 0, 0
+        self.sums = torch.zeros(3, dtype=torch.float64)
 
     def update(self, output: Tensor, batch: Batch) -> None:
         """Take one batch in."""
-        self._entropy += float(nn.functional.cross_entropy(output.double(), batch.target, reduction="sum"))
-        self._wrong += int((output.argmax(dim=1) != batch.target).sum())
-        self._count += len(batch.target)
-
-    def totals(self) -> Tensor:
-        """Return the sums and the number of their terms."""
-        return torch.tensor([self._entropy, self._wrong, self._count], dtype=torch.float64)
-
-    def replace(self, totals: Tensor) -> None:
-        """Take such sums in place of the own ones."""
-        self._entropy, self._wrong, self._count = float(totals[0]), int(totals[1]), int(totals[2])
+        entropy = nn.functional.cross_entropy(output.double(), batch.target, reduction="sum")
+        wrong = (output.argmax(dim=1) != batch.target).sum()
+        self.sums += torch.tensor([float(entropy), float(wrong), len(batch.target)], dtype=torch.float64)
 
     def result(self) -> dict[str, float]:
         """Return the cross entropy, which is the loss, and the error rate."""
-        count = max(self._count, 1)
-        return {"loss": self._entropy / count, "error_rate": self._wrong / count}
+        entropy, wrong, count = self.sums.tolist()
+        return {"loss": entropy / max(count, 1), "error_rate": wrong / max(count, 1)}
 
 
 class ClassificationProblem:
@@ -89,9 +81,7 @@ def train(request: TrainingRequest) -> None:
     DataError
         If the dataset holds no images or no classes, or too few.
     """
-    training = request.training
-    if not isinstance(training, TrainingOptions):
-        raise TypeError("training must be TrainingOptions")
+    training = request.training_as(TrainingOptions)
     images = _images(request, training, "train"), _images(request, training, "validation")
     sizes = {"in_channels": images[0].pixels.shape[1], "classes": training.classes}
     network = fresh_network(request.network_model, request.model_options, seed=request.seed, **sizes)

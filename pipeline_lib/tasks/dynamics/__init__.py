@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.options import Options
 from pipeline_lib.tasks.dynamics.names import SUBGRID
 from pipeline_lib.tasks.dynamics.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.registry import TASKS
@@ -18,8 +17,8 @@ __all__ = ["Dynamics"]
 class Dynamics:
     """States in, their future out, compared with it lead by lead."""
 
-    TrainingOptions = TrainingOptions
-    ScoringOptions = ScoringOptions
+    training_options = TrainingOptions
+    scoring_options = ScoringOptions
     model_tasks = ("dynamics",)
     needs_labels = False
     every_time = True
@@ -27,44 +26,36 @@ class Dynamics:
     common = ("free_run",)
 
     @staticmethod
-    def reach_days(training: Options) -> int:
+    def reach_days(training: TrainingOptions) -> int:
         """Return the days that the longest forecast reaches ahead, of training or of test."""
-        if not isinstance(training, TrainingOptions):
-            raise TypeError("training must be TrainingOptions")
         return math.ceil(max(training.horizon, training.forecast_steps) * training.step)
 
     @staticmethod
-    def step_days(training: Options) -> float:
+    def step_days(training: TrainingOptions) -> float:
         """Return the days between two states."""
-        if not isinstance(training, TrainingOptions):
-            raise TypeError("training must be TrainingOptions")
         return training.step
 
     @staticmethod
-    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:
+    def variables(training: TrainingOptions, scoring: ScoringOptions) -> dict[str, tuple[str, ...]]:
         """Return the exact term of a closure, where it is learned or scored; states are the inputs."""
         from pipeline_lib.metrics import METRICS
         from pipeline_lib.tasks.dynamics.metrics import TermMetric
 
-        if not (isinstance(training, TrainingOptions) and isinstance(scoring, ScoringOptions)):
-            raise TypeError("not the options of this task")
         scored = any(issubclass(METRICS.get(name), TermMetric) for name in scoring.metrics)
         return {**training.named, **({"scoring.metrics": (SUBGRID,)} if scored else {})}
 
     @staticmethod
-    def counted(scoring: Options) -> dict[str, Any]:
+    def counted(scoring: ScoringOptions) -> dict[str, Any]:
         """Return the fields that are scored; counts hold every lead, whatever is shown of them."""
         plain: dict[str, Any] = scoring.model_dump(mode="json", include={"fields"})
         return plain
 
     @staticmethod
-    def check(training: Options, scoring: Options) -> None:
+    def check(training: TrainingOptions, scoring: ScoringOptions) -> None:
         """Raise :class:`ConfigError` if a metric needs a longer forecast than is made, or free runs without any."""
         from pipeline_lib.metrics import METRICS
         from pipeline_lib.tasks.dynamics.metrics import FreeRunMetric, LeadMetric
 
-        if not (isinstance(training, TrainingOptions) and isinstance(scoring, ScoringOptions)):
-            raise TypeError("not the options of this task")
         for name in scoring.metrics:
             metric = METRICS.get(name)
             if issubclass(metric, LeadMetric) and metric.lead > training.forecast_steps:

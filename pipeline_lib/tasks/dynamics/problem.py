@@ -14,24 +14,17 @@ class SquaredError:
     """Mean squared error over all windows, steps and components: validation scores."""
 
     def __init__(self, scale: float = 1.0) -> None:
-        self._scale, self._sum, self._count = scale, 0.0, 0
+        self._scale, self.sums = scale, torch.zeros(2, dtype=torch.float64)
 
     def update(self, output: Tensor, batch: Batch) -> None:
         """Take one batch in."""
-        self._sum += float(((output - batch.target).double() ** 2).sum())
-        self._count += batch.target.numel()
-
-    def totals(self) -> Tensor:
-        """Return the sum and the number of its terms."""
-        return torch.tensor([self._sum, self._count], dtype=torch.float64)
-
-    def replace(self, totals: Tensor) -> None:
-        """Take such sums in place of the own ones."""
-        self._sum, self._count = float(totals[0]), int(totals[1])
+        squared = (output - batch.target).double().square().sum().detach().cpu()
+        self.sums += torch.stack([squared, torch.tensor(batch.target.numel(), dtype=torch.float64)])
 
     def result(self) -> dict[str, float]:
         """Return the loss and the root mean square error of normalised states."""
-        mean = self._sum / max(self._count, 1)
+        squared, count = self.sums.tolist()
+        mean = squared / max(count, 1)
         return {"loss": self._scale * mean, "rmse": mean**0.5}
 
 

@@ -30,9 +30,7 @@ def train(request: TrainingRequest) -> None:
     ConfigError, DataError
         If the states do not fit the options, or are too few.
     """
-    training = request.training
-    if not isinstance(training, TrainingOptions):
-        raise TypeError("training must be TrainingOptions")
+    training = request.training_as(TrainingOptions)
     if len(request.inputs) != 1:
         fix = f"name one of {', '.join(request.inputs)}"
         raise ConfigError("a state is one variable", where="inputs", fix=fix)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.options import Options
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.registry import TASKS
 
@@ -16,51 +15,44 @@ __all__ = ["Nowcasting"]
 class Nowcasting:
     """Frames in, the frames that follow out, compared with them lead by lead."""
 
-    TrainingOptions = TrainingOptions
-    ScoringOptions = ScoringOptions
+    training_options = TrainingOptions
+    scoring_options = ScoringOptions
     model_tasks = ("nowcasting",)
     needs_labels = False
     every_time = False
     looks_back = True
+    common = ()
 
     @staticmethod
-    def reach_days(training: Options) -> float:
+    def reach_days(training: TrainingOptions) -> float:  # noqa: ARG004 - the same for all options
         """Return 0: windows and forecasts lie wholly within the days of their split."""
-        if not isinstance(training, TrainingOptions):
-            raise TypeError("training must be TrainingOptions")
         return 0
 
     @staticmethod
-    def step_days(training: Options) -> None:
+    def step_days(training: TrainingOptions) -> None:
         """Return nothing: frames may lie closer than those of a window, or be missing."""
 
     @staticmethod
-    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - of training
+    def variables(training: TrainingOptions, scoring: ScoringOptions) -> dict[str, tuple[str, ...]]:  # noqa: ARG004
         """Return what is retrieved, and the surface that this takes."""
-        if not isinstance(training, TrainingOptions):
-            raise TypeError("training must be TrainingOptions")
         if (wanted := training.retrieval) is None:
             return {}
         named = {"target": wanted.target, "surface": wanted.surface}
         return {f"training.retrieval.{option}": (name,) for option, name in named.items() if name is not None}
 
     @staticmethod
-    def counted(scoring: Options) -> dict[str, Any]:
+    def counted(scoring: ScoringOptions) -> dict[str, Any]:
         """Return thresholds, scales and cells that are counted; other metrics of these count nothing again."""
         from pipeline_lib.tasks.nowcasting.counted import counted_by
 
-        if not isinstance(scoring, ScoringOptions):
-            raise TypeError("scoring must be ScoringOptions")
         return counted_by(scoring).to_plain()
 
     @staticmethod
-    def check(training: Options, scoring: Options) -> None:
+    def check(training: TrainingOptions, scoring: ScoringOptions) -> None:
         """Raise :class:`ConfigError` if a metric needs a longer forecast than is made, or a retrieval."""
         from pipeline_lib.metrics import METRICS
         from pipeline_lib.tasks.nowcasting.counted import RETRIEVED
 
-        if not (isinstance(training, TrainingOptions) and isinstance(scoring, ScoringOptions)):
-            raise TypeError("not the options of this task")
         for name in scoring.metrics:
             metric = METRICS.get(name)
             lead = getattr(metric, "lead", None) or 0

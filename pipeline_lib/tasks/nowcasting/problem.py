@@ -17,7 +17,7 @@ class FrameScores:
     """The loss and the mean squared error over validation windows."""
 
     def __init__(self, problem: NowcastingProblem) -> None:
-        self._problem, self._sums = problem, torch.zeros(4, dtype=torch.float64)
+        self._problem, self.sums = problem, torch.zeros(4, dtype=torch.float64)
 
     def update(self, output: Tensor, batch: Batch) -> None:
         """Take one batch in."""
@@ -26,19 +26,11 @@ class FrameScores:
         count = len(batch.target)
         loss = self._problem.loss(output, batch).double() * count
         terms = [loss, torch.tensor(count), error.square().sum(), valid.sum()]
-        self._sums += torch.stack([term.detach().cpu().double() for term in terms])
-
-    def totals(self) -> Tensor:
-        """Return the sums and the numbers of their terms."""
-        return self._sums
-
-    def replace(self, totals: Tensor) -> None:
-        """Take such sums in place of the own ones."""
-        self._sums = totals
+        self.sums += torch.stack([term.detach().cpu().double() for term in terms])
 
     def result(self) -> dict[str, float]:
         """Return the loss and the mean squared error."""
-        loss, windows, squared, cells = self._sums.tolist()
+        loss, windows, squared, cells = self.sums.tolist()
         return {"loss": loss / max(windows, 1), "mse": squared / max(cells, 1)}
 
 

@@ -40,9 +40,7 @@ def train(request: TrainingRequest) -> None:
     StoreError
         If the frames find no room on disk.
     """
-    training = request.training
-    if not isinstance(training, TrainingOptions):
-        raise TypeError("training must be TrainingOptions")
+    training = request.training_as(TrainingOptions)
     train = find_windows(request, training, "train")
     splits = train, find_windows(request, training, "validation", known=train.known)
     channels, height, width = train.shape

@@ -18,38 +18,27 @@ class SegmentationScores:
 
     def __init__(self, loss: Loss, classes: int) -> None:
         self._loss, self._classes = loss, classes
-        self._loss_sum, self._patches = 0.0, 0
-        self._confusion = torch.zeros(classes, classes, dtype=torch.int64)
+        self.sums = torch.zeros(2 + classes**2, dtype=torch.float64)
 
     def update(self, output: Tensor, batch: Batch) -> None:
-        """Take one batch in."""
+        """Take one batch in: its summed loss, its size, and how many cells of each class got which."""
         size = len(batch.target)
-        self._loss_sum += float(self._loss(output, batch.target)) * size
-        self._patches += size
+        loss = float(self._loss(output, batch.target)) * size
         sea = batch.target != IGNORED
         pair = batch.target[sea].long() * self._classes + output.argmax(dim=1)[sea]
         counts = torch.bincount(pair, minlength=self._classes**2)
-        self._confusion += counts.reshape(self._classes, self._classes).cpu()
-
-    def totals(self) -> Tensor:
-        """Return summed loss, number of patches and confusion counts, float64 (exact up to 2^53 cells)."""
-        first = torch.tensor([self._loss_sum, self._patches], dtype=torch.float64)
-        return torch.cat([first, self._confusion.flatten().double()])
-
-    def replace(self, totals: Tensor) -> None:
-        """Take such sums in place of the own ones."""
-        self._loss_sum, self._patches = float(totals[0]), int(totals[1])
-        self._confusion = totals[2:].to(torch.int64).reshape(self._classes, self._classes)
+        self.sums += torch.cat([torch.tensor([loss, size], dtype=torch.float64), counts.cpu().double()])
 
     def result(self) -> dict[str, float]:
         """Return loss, mean_dice, accuracy and dice_<class>; a class that never occurs has Dice 0."""
-        hits = self._confusion.diagonal().double()
-        both = self._confusion.sum(dim=0) + self._confusion.sum(dim=1)
-        dice = 2 * hits / both.clamp(min=1)
+        loss, patches = self.sums[:2].tolist()
+        confusion = self.sums[2:].reshape(self._classes, self._classes)
+        hits = confusion.diagonal()
+        dice = 2 * hits / (confusion.sum(dim=0) + confusion.sum(dim=1)).clamp(min=1)
         names = CLASSES if self._classes == len(CLASSES) else tuple(str(c) for c in range(self._classes))
         return {
-            "loss": self._loss_sum / max(self._patches, 1),
+            "loss": loss / max(patches, 1),
             "mean_dice": float(dice.mean()),
-            "accuracy": float(hits.sum() / self._confusion.sum().clamp(min=1)),
+            "accuracy": float(hits.sum() / confusion.sum().clamp(min=1)),
             **{f"dice_{name}": float(value) for name, value in zip(names, dice, strict=True)},
         }

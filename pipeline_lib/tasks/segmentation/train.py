@@ -71,9 +71,7 @@ def train(request: TrainingRequest) -> None:
     ConfigError, DataError
         If class weights do not suit the classes, or datasets, labels and statistics do not fit together.
     """
-    training, inputs = request.training, request.inputs
-    if not isinstance(training, TrainingOptions):
-        raise TypeError("training must be TrainingOptions")
+    training, inputs = request.training_as(TrainingOptions), request.inputs
     standard = training.normalisation == "standard"
     normalisation = (
         Normalisation.from_statistics(request.statistics, inputs) if standard else Normalisation.identity(inputs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.options import Options
 from pipeline_lib.tasks.registry import TASKS
 from pipeline_lib.tasks.site_forecast.options import ScoringOptions, TrainingOptions
 
@@ -18,43 +17,38 @@ _HOURS = 24
 class SiteForecast:
     """Series and fields in, the numbers that follow at a site out, compared with them lead by lead."""
 
-    TrainingOptions = TrainingOptions
-    ScoringOptions = ScoringOptions
+    training_options = TrainingOptions
+    scoring_options = ScoringOptions
     model_tasks = ("site_forecast",)
     needs_labels = False
     every_time = False
     looks_back = True
+    common = ()
 
     @staticmethod
-    def reach_days(training: Options) -> float:
+    def reach_days(training: TrainingOptions) -> float:
         """Return how far a sum reaches beyond the days of its split; all else lies wholly within them."""
-        if not isinstance(training, TrainingOptions):
-            raise TypeError("training must be TrainingOptions")
         return (training.accumulated_hours or 0) / _HOURS
 
     @staticmethod
-    def step_days(training: Options) -> None:
+    def step_days(training: TrainingOptions) -> None:
         """Return nothing: times may lie closer than those of a window, or be missing."""
 
     @staticmethod
-    def variables(training: Options, scoring: Options) -> dict[str, tuple[str, ...]]:  # noqa: ARG004 - of training
+    def variables(training: TrainingOptions, scoring: ScoringOptions) -> dict[str, tuple[str, ...]]:  # noqa: ARG004
         """Return the fields of the prediction."""
-        if not isinstance(training, TrainingOptions):
-            raise TypeError("training must be TrainingOptions")
         return {"training.nwp": training.nwp}
 
     @staticmethod
-    def counted(scoring: Options) -> dict[str, Any]:  # noqa: ARG004 - the same is counted for all metrics
+    def counted(scoring: ScoringOptions) -> dict[str, Any]:  # noqa: ARG004 - the same is counted for all metrics
         """Return nothing: no option changes what is counted."""
         return {}
 
     @staticmethod
-    def check(training: Options, scoring: Options) -> None:
+    def check(training: TrainingOptions, scoring: ScoringOptions) -> None:
         """Raise :class:`ConfigError` if a metric needs what is not forecast, or nobody knows how far a sum reaches."""
         from pipeline_lib.metrics import METRICS
 
-        if not (isinstance(training, TrainingOptions) and isinstance(scoring, ScoringOptions)):
-            raise TypeError("not the options of this task")
         if training.accumulated and training.accumulated_hours is None:
             what = "is missing: how many hours after its start does the sum end?"
             raise ConfigError(what, where="training.accumulated_hours", fix="give them; splits must be so far apart")

@@ -16,7 +16,7 @@ class SiteScores:
     """The loss and the mean squared error over validation windows."""
 
     def __init__(self, problem: SiteProblem) -> None:
-        self._problem, self._sums = problem, torch.zeros(4, dtype=torch.float64)
+        self._problem, self.sums = problem, torch.zeros(4, dtype=torch.float64)
 
     def update(self, output: Tensor, batch: Batch) -> None:
         """Take one batch in."""
@@ -26,19 +26,11 @@ class SiteScores:
         count = valid.sum()
         loss = self._problem.loss(output, batch).double() * count
         terms = [loss, count, error.square().sum(), count]
-        self._sums += torch.stack([term.detach().cpu().double() for term in terms])
-
-    def totals(self) -> Tensor:
-        """Return the sums and the numbers of their terms."""
-        return self._sums
-
-    def replace(self, totals: Tensor) -> None:
-        """Take such sums in place of the own ones."""
-        self._sums = totals
+        self.sums += torch.stack([term.detach().cpu().double() for term in terms])
 
     def result(self) -> dict[str, float]:
         """Return the loss and the mean squared error."""
-        loss, values, squared, _ = self._sums.tolist()
+        loss, values, squared, _ = self.sums.tolist()
         return {"loss": loss / max(values, 1), "mse": squared / max(values, 1)}
 
 

@@ -43,9 +43,7 @@ def train(request: TrainingRequest) -> None:
     StoreError
         If the fields find no room on disk.
     """
-    training = request.training
-    if not isinstance(training, TrainingOptions):
-        raise TypeError("training must be TrainingOptions")
+    training = request.training_as(TrainingOptions)
     windows = read_windows(request, training, "train"), read_windows(request, training, "validation")
     sizes = windows[0].site.model_dump(mode="json")
     network = fresh_network(request.network_model, request.model_options, seed=request.seed, **sizes)

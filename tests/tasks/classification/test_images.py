@@ -97,7 +97,7 @@ def test_validation_scores_are_means_over_images_however_they_are_batched():
     for part, cut in zip(parts, (slice(0, 7), slice(7, None)), strict=True):
         part.update(logits[cut], Batch(logits[cut], target[cut], target[cut, None]))
     joined = ClassificationScores()
-    joined.replace(parts[0].totals() + parts[1].totals())
+    joined.sums = parts[0].sums + parts[1].sums
     assert joined.result() == pytest.approx(scores.result(), rel=1e-12)
     probability = logits.softmax(dim=1)[torch.arange(30), target]
     assert scores.result()["loss"] == pytest.approx(float(-probability.log().mean()), rel=1e-5)

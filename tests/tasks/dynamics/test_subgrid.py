@@ -149,7 +149,7 @@ def test_a_dataset_without_the_term_and_models_of_windows_are_refused(monkeypatc
     options = AssimilationOptions(target="subgrid", assimilation={"window": 8})
     with pytest.raises(DataError, match=r"subgrid: is not in the dataset; take a source that makes it"):
         reading.read_terms(request, options, "train", unit=1.0)
-    request.training, request.inputs = options, ("state", "observation")
+    request.training_as, request.inputs = lambda _: options, ("state", "observation")
     request.network_model, request.model = MODELS.get("fourdvarnet"), "fourdvarnet"
     with pytest.raises(ConfigError, match=r"training.target: fourdvarnet has no closure; leave it out"):
         assimilation.train(request)
