@@ -4,23 +4,61 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 
 from pipeline_lib.config.loader import load_experiment
-from pipeline_lib.score.tables import read_leaderboard
+from pipeline_lib.metrics import METRICS, badness
+from pipeline_lib.score.tables import read_leaderboard, read_ranking
 
 ROOT = Path(__file__).parents[1]
 KEPT = sorted((ROOT / "docs/results").glob("*.csv"))
 
 
-def test_the_page_is_made_of_the_tables():
+def tool() -> ModuleType:
     spec = importlib.util.spec_from_file_location("keep_results", ROOT / "tools/keep_results.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (ROOT / "docs/results/README.md").read_text() == module.page()
+    return module
+
+
+def test_the_page_is_made_of_the_tables():
+    assert (ROOT / "docs/results/README.md").read_text() == tool().page()
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "docs/results/rankings").glob("*.csv")), ids=lambda file: file.stem)
+def test_a_ranking_is_that_of_the_leaderboard_beside_it(file: Path):
+    table = read_leaderboard(ROOT / f"docs/results/{file.name}")
+    ranking = read_ranking(file).set_index(["metric", "model"])
+    for metric in ranking.index.unique("metric"):
+        values = table[(table["metric"] == metric) & (table["status"] == "ok")].set_index("model")["value"]
+        bad = badness(values, METRICS.get(str(metric)).direction)
+        expected = (bad - bad.min()).to_numpy()
+        np.testing.assert_allclose(ranking.loc[metric].loc[values.index, "behind"], expected, rtol=1e-4, atol=2e-6)
+    unranked = set(table["metric"]) - set(ranking.index.unique("metric"))
+    assert {METRICS.get(metric).direction for metric in unranked} <= {"none"}
+
+
+def test_a_ranking_without_differences_to_the_first_is_not_kept_and_the_page_says_so(
+    tmp_path: Path, monkeypatch, caplog
+):
+    module, name = tool(), "pde-netgen"
+    monkeypatch.setattr(module, "KEPT", tmp_path / "kept")
+    results = tmp_path / name
+    results.mkdir()
+    (results / "leaderboard.csv").write_bytes((ROOT / f"docs/results/{name}.csv").read_bytes())
+    (results / "ranking.csv").write_bytes((ROOT / f"docs/results/rankings/{name}.csv").read_bytes())
+    module.keep(tmp_path, name)
+    assert "| behind the first by |" in module.page()
+    (results / "ranking.csv").write_text("metric,rank,model,leader,worse_by,ci_low,ci_high\n")
+    module.keep(tmp_path, name)
+    assert "run the leaderboard stage again" in caplog.text
+    assert "How far each is behind the first was not stored" in module.page()
+    assert "| behind the first by |" not in module.page()
 
 
 @pytest.mark.parametrize("file", KEPT, ids=lambda file: file.stem)
