@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from pipeline_lib.config.loader import load_experiment
+from pipeline_lib.io.manifest import Artefact
 from pipeline_lib.metrics import METRICS, badness
 from pipeline_lib.score.tables import read_leaderboard, read_ranking
 
 ROOT = Path(__file__).parents[1]
+NAME = "pde-netgen"
 KEPT = sorted((ROOT / "docs/results").glob("*.csv"))
 
 
@@ -43,22 +45,44 @@ def test_a_ranking_is_that_of_the_leaderboard_beside_it(file: Path):
     assert {METRICS.get(metric).direction for metric in unranked} <= {"none"}
 
 
-def test_a_ranking_without_differences_to_the_first_is_not_kept_and_the_page_says_so(
-    tmp_path: Path, monkeypatch, caplog
-):
-    module, name = tool(), "pde-netgen"
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The tool with a folder of its own to keep in, and results beside it to keep from."""
+    module = tool()
     monkeypatch.setattr(module, "KEPT", tmp_path / "kept")
-    results = tmp_path / name
+    results = tmp_path / NAME
     results.mkdir()
-    (results / "leaderboard.csv").write_bytes((ROOT / f"docs/results/{name}.csv").read_bytes())
-    (results / "ranking.csv").write_bytes((ROOT / f"docs/results/rankings/{name}.csv").read_bytes())
-    module.keep(tmp_path, name)
-    assert "| behind the first by |" in module.page()
-    (results / "ranking.csv").write_text("metric,rank,model,leader,worse_by,ci_low,ci_high\n")
-    module.keep(tmp_path, name)
+    (results / "leaderboard.csv").write_bytes((ROOT / f"docs/results/{NAME}.csv").read_bytes())
+    (results / "ranking.csv").write_bytes((ROOT / f"docs/results/rankings/{NAME}.csv").read_bytes())
+    return module
+
+
+def test_a_ranking_without_differences_to_the_first_is_not_kept_and_the_page_says_so(kept, tmp_path: Path, caplog):
+    kept.keep(tmp_path, NAME)
+    assert "| behind the first by |" in kept.page()
+    (tmp_path / NAME / "ranking.csv").write_text("metric,rank,model,leader,worse_by,ci_low,ci_high\n")
+    kept.keep(tmp_path, NAME)
     assert "run the leaderboard stage again" in caplog.text
-    assert "How far each is behind the first was not stored" in module.page()
-    assert "| behind the first by |" not in module.page()
+    assert "How far each is behind the first was not stored" in kept.page()
+    assert "| behind the first by |" not in kept.page()
+
+
+def test_what_models_learned_is_kept_by_seed_and_told_over_seeds(kept, tmp_path: Path):
+    for seed, a in enumerate((0.92, 0.93, 0.97)):
+        with Artefact(tmp_path / f"{NAME}/numbers/seed{seed}/model.json", kind="model", code="0") as out:
+            out.content = {"learned": {"a": a, "pair": [2.0, 1 + seed], "many": [1.0] * 5}}
+    with Artefact(tmp_path / f"{NAME}/network/seed0/model.json", kind="model", code="0") as out:
+        out.content = {}
+    kept.keep(tmp_path, NAME)
+    assert "| Three numbers | a | 0.94 (0.92 to 0.97) |" in kept.page()
+    assert "| Three numbers | pair | 2; 2 (1 to 3) |" in kept.page()
+    assert "many" not in kept.page()
+    file = kept.KEPT / f"learned/{NAME}.csv"
+    assert {"numbers,1,a,0,0.93", "numbers,2,many,4,1"} <= set(file.read_text().splitlines())
+    for path in tmp_path.glob(f"{NAME}/*/*/model.json"):
+        path.unlink()
+    kept.keep(tmp_path, NAME)
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("file", KEPT, ids=lambda file: file.stem)

@@ -1,4 +1,4 @@
-"""Keep the leaderboards and rankings of full-size runs in ``docs/results``, with a page that shows them.
+"""Keep the leaderboards, rankings and learned numbers of full-size runs in ``docs/results``, and a page of them.
 
 Run from the repository's root::
 
@@ -22,19 +22,22 @@ import pandas as pd
 
 from pipeline_lib.config.loader import LoadedExperiment, load_experiment
 from pipeline_lib.errors import StoreError
+from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.report.gather import title_of
-from pipeline_lib.report.numbers import UNDEFINED, show
+from pipeline_lib.report.numbers import UNDEFINED, over_seeds, show
 from pipeline_lib.score.tables import read_leaderboard, read_ranking
 
 LOG = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[1]
 KEPT, EXPERIMENTS = ROOT / "docs/results", ROOT / "config/experiments"
-RANKINGS = "rankings"
-"""Folder beside the leaderboards."""
+RANKINGS, LEARNED = "rankings", "learned"
+"""Folders beside the leaderboards."""
 SHOWN = 3
 """Metrics on the page; the tables hold all."""
+MOST_LEARNED = 4
+"""Numbers in a row of the page; longer lists stand in their file alone."""
 HEAD = """# What full-size runs showed
 
 Written by `tools/keep_results.py` from the leaderboards beside this page, which runs on two CPU cores made. Each table
@@ -42,7 +45,8 @@ has the first metrics of its experiment, a file has all. In brackets are interva
 the first: how much worse by the first metric, with the interval of the difference, for which both see the same dates in
 each resample; it can tell apart two whose own intervals overlap. [`rankings`](rankings) has these differences for all
 metrics. Published numbers stand where a row of a publication is about the same model; whether they may be compared is
-in the experiment's report.
+in the experiment's report. Numbers that a model learned stand below where they are few; [`learned`](learned) has more,
+and those of each seed.
 """
 
 
@@ -59,7 +63,7 @@ def _section(experiment: LoadedExperiment, file: Path) -> str:
     lines += _table(experiment, {metric: table[table["metric"] == metric].set_index("model") for metric in metrics})
     if not _ranking(file.stem).exists():
         lines.append("\nHow far each is behind the first was not stored when this leaderboard was made.")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *_learned(experiment), ""])
 
 
 def _table(experiment: LoadedExperiment, by_metric: dict[str, pd.DataFrame]) -> list[str]:
@@ -97,6 +101,20 @@ def _behind(name: str, metric: str) -> dict[str, str]:
     return {model: _shown(*numbers, unit) for model, *numbers in rows[columns].itertuples(index=False)}
 
 
+def _learned(experiment: LoadedExperiment) -> list[str]:
+    """Return the numbers that models learned, those of a list one after the other; no long lists."""
+    file = KEPT / LEARNED / f"{experiment.name}.csv"
+    if not file.exists():
+        return []
+    lines = []
+    for (model, name), found in pd.read_csv(file).groupby(["model", "name"], sort=False):
+        values = [over_seeds(of_place["value"].tolist()) for _, of_place in found.groupby("place")]
+        if len(values) <= MOST_LEARNED:
+            lines.append(_row([title_of(experiment.spec, model), name, "; ".join(values)]))
+    heading = ["", _row(["model", "learned", "mean over seeds (lowest to highest)"]), "|---|---|---|"]
+    return [*heading, *lines] if lines else []
+
+
 def _ranking(name: str) -> Path:
     return KEPT / RANKINGS / f"{name}.csv"
 
@@ -118,8 +136,10 @@ def _row(cells: Sequence[str]) -> str:
 
 def keep(results: Path, name: str) -> None:
     """Copy the tables of an experiment; not the ranking, and saying so, if it lacks the differences to the first."""
-    KEPT.joinpath(RANKINGS).mkdir(parents=True, exist_ok=True)
+    for folder in (RANKINGS, LEARNED):
+        KEPT.joinpath(folder).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(results / name / "leaderboard.csv", KEPT / f"{name}.csv")
+    _keep_learned(results, name)
     _ranking(name).unlink(missing_ok=True)
     try:
         read_ranking(results / name / "ranking.csv")
@@ -127,6 +147,21 @@ def keep(results: Path, name: str) -> None:
         LOG.warning("no differences to the first are kept: %s", error)
         return
     shutil.copyfile(results / name / "ranking.csv", _ranking(name))
+
+
+def _keep_learned(results: Path, name: str) -> None:
+    """Write what the manifests of models tell of learned numbers, a row for each; no file if they tell nothing."""
+    rows = []
+    for path in sorted(results.joinpath(name).glob("*/seed*/model.json")):
+        learned = read_manifest(path, kind="model", verify="none").content.get("learned", {})
+        run = {"model": path.parents[1].name, "seed": int(path.parent.name.removeprefix("seed"))}
+        for key, value in learned.items():
+            values = value if isinstance(value, list) else [value]
+            rows += [{**run, "name": key, "place": place, "value": v} for place, v in enumerate(values)]
+    file = KEPT / LEARNED / f"{name}.csv"
+    file.unlink(missing_ok=True)
+    if rows:
+        pd.DataFrame(rows).to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def main() -> None:

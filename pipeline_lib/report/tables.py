@@ -12,15 +12,13 @@ from markupsafe import Markup
 from pipeline_lib.published.tables import PublishedRow, PublishedTable
 from pipeline_lib.report.board import Cell
 from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext
-from pipeline_lib.report.numbers import UNDEFINED, show, with_unit
+from pipeline_lib.report.numbers import LEARNED, UNDEFINED, over_seeds, show, with_unit
 from pipeline_lib.report.words import number_with_interval
 
 COLUMNS_PER_TABLE = 7
 """Columns of scores side by side; further metrics get a table of their own."""
 _SAME = 1e-6
 """The leaderboard rounds to six decimals."""
-_LEARNED = ".4g"
-"""Format of learned numbers."""
 
 BEHIND = "Behind the first by"
 _BEHIND_COLUMNS = ("behind", "behind_low", "behind_high")
@@ -209,11 +207,7 @@ def _learned(competitor: Competitor, name: str) -> list[float]:
 
 def _our_value(competitor: Competitor, name: str) -> Markup:
     values = _learned(competitor, name)
-    if not values:
-        return Markup(UNDEFINED)
-    mean, low, high = sum(values) / len(values), min(values), max(values)
-    same = f"{low:{_LEARNED}}" == f"{high:{_LEARNED}}"
-    return Markup(f"{mean:{_LEARNED}}" if same else f"{mean:{_LEARNED}} ({low:{_LEARNED}} to {high:{_LEARNED}})")
+    return Markup(over_seeds(values) if values else UNDEFINED)
 
 
 def _ours(context: ReportContext, competitor: Competitor, metric: str) -> Markup:
@@ -268,7 +262,7 @@ def _run_facts(competitor: Competitor) -> list[tuple[str, str]]:
             said.append(f"{int(spec['parameters']):,} trainable values")
         for name, value in content.get("learned", {}).items():
             values = value if isinstance(value, list) else [value]
-            said.append(f"{name} = {' '.join(f'{v:{_LEARNED}}' for v in values)}")
+            said.append(f"{name} = {' '.join(f'{v:{LEARNED}}' for v in values)}")
         if dry := content.get("too_dry", {}).get("train"):
             said.append(f"{dry:,} windows left out as too dry")
         if run.history is not None and len(run.history):
