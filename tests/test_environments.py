@@ -90,8 +90,9 @@ def test_pins_equal_those_of_pip(stage):
     assert pins == {name: pip[name] for name in pins}
 
 
-def test_training_and_predicting_share_one_environment():
-    assert (ROOT / "envs/train.yaml").read_bytes() == (ROOT / "envs/predict.yaml").read_bytes()
+@pytest.mark.parametrize(("one", "other"), [("train", "predict"), ("label", "score")])
+def test_stages_of_the_same_packages_share_one_environment(one, other):
+    assert (ROOT / f"envs/{one}.yaml").read_bytes() == (ROOT / f"envs/{other}.yaml").read_bytes()
 
 
 def top_level_imports(module: str) -> set[str]:

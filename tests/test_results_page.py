@@ -4,23 +4,85 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 
 from pipeline_lib.config.loader import load_experiment
-from pipeline_lib.score.tables import read_leaderboard
+from pipeline_lib.io.manifest import Artefact
+from pipeline_lib.metrics import METRICS, badness
+from pipeline_lib.score.tables import read_leaderboard, read_ranking
 
 ROOT = Path(__file__).parents[1]
+NAME = "pde-netgen"
 KEPT = sorted((ROOT / "docs/results").glob("*.csv"))
 
 
-def test_the_page_is_made_of_the_tables():
+def tool() -> ModuleType:
     spec = importlib.util.spec_from_file_location("keep_results", ROOT / "tools/keep_results.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (ROOT / "docs/results/README.md").read_text() == module.page()
+    return module
+
+
+def test_the_page_is_made_of_the_tables():
+    assert (ROOT / "docs/results/README.md").read_text() == tool().page()
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "docs/results/rankings").glob("*.csv")), ids=lambda file: file.stem)
+def test_a_ranking_is_that_of_the_leaderboard_beside_it(file: Path):
+    table = read_leaderboard(ROOT / f"docs/results/{file.name}")
+    ranking = read_ranking(file).set_index(["metric", "model"])
+    for metric in ranking.index.unique("metric"):
+        values = table[(table["metric"] == metric) & (table["status"] == "ok")].set_index("model")["value"]
+        bad = badness(values, METRICS.get(str(metric)).direction)
+        expected = (bad - bad.min()).to_numpy()
+        np.testing.assert_allclose(ranking.loc[metric].loc[values.index, "behind"], expected, rtol=1e-4, atol=2e-6)
+    unranked = set(table["metric"]) - set(ranking.index.unique("metric"))
+    assert {METRICS.get(metric).direction for metric in unranked} <= {"none"}
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The tool with a folder of its own to keep in, and results beside it to keep from."""
+    module = tool()
+    monkeypatch.setattr(module, "KEPT", tmp_path / "kept")
+    results = tmp_path / NAME
+    results.mkdir()
+    (results / "leaderboard.csv").write_bytes((ROOT / f"docs/results/{NAME}.csv").read_bytes())
+    (results / "ranking.csv").write_bytes((ROOT / f"docs/results/rankings/{NAME}.csv").read_bytes())
+    return module
+
+
+def test_a_ranking_without_differences_to_the_first_is_not_kept_and_the_page_says_so(kept, tmp_path: Path, caplog):
+    kept.keep(tmp_path, NAME)
+    assert "| behind the first by |" in kept.page()
+    (tmp_path / NAME / "ranking.csv").write_text("metric,rank,model,leader,worse_by,ci_low,ci_high\n")
+    kept.keep(tmp_path, NAME)
+    assert "run the leaderboard stage again" in caplog.text
+    assert "How far each is behind the first was not stored" in kept.page()
+    assert "| behind the first by |" not in kept.page()
+
+
+def test_what_models_learned_is_kept_by_seed_and_told_over_seeds(kept, tmp_path: Path):
+    for seed, a in enumerate((0.92, 0.93, 0.97)):
+        with Artefact(tmp_path / f"{NAME}/numbers/seed{seed}/model.json", kind="model", code="0") as out:
+            out.content = {"learned": {"a": a, "pair": [2.0, 1 + seed], "many": [1.0] * 5}}
+    with Artefact(tmp_path / f"{NAME}/network/seed0/model.json", kind="model", code="0") as out:
+        out.content = {}
+    kept.keep(tmp_path, NAME)
+    assert "| Three numbers | a | 0.94 (0.92 to 0.97) |" in kept.page()
+    assert "| Three numbers | pair | 2; 2 (1 to 3) |" in kept.page()
+    assert "many" not in kept.page()
+    file = kept.KEPT / f"learned/{NAME}.csv"
+    assert {"numbers,1,a,0,0.93", "numbers,2,many,4,1"} <= set(file.read_text().splitlines())
+    for path in tmp_path.glob(f"{NAME}/*/*/model.json"):
+        path.unlink()
+    kept.keep(tmp_path, NAME)
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("file", KEPT, ids=lambda file: file.stem)

@@ -1,16 +1,18 @@
-"""Keep the leaderboards of full-size runs in ``docs/results``, with a page that shows them.
+"""Keep the leaderboards, rankings and learned numbers of full-size runs in ``docs/results``, and a page of them.
 
 Run from the repository's root::
 
     python tools/keep_results.py results closure-burgers lorenz63-forecast
     python tools/keep_results.py results     # rewrites the page only
 
-The page is made from the tables that are there and from nothing else.
+The page is made from the tables that are there and from nothing else. A ranking that does not tell how far each is
+behind the first is not kept, which the page says.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import shutil
 from collections.abc import Sequence
@@ -19,21 +21,32 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline_lib.config.loader import LoadedExperiment, load_experiment
+from pipeline_lib.errors import StoreError
+from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.report.gather import title_of
-from pipeline_lib.report.numbers import show
-from pipeline_lib.score.tables import read_leaderboard
+from pipeline_lib.report.numbers import UNDEFINED, over_seeds, show
+from pipeline_lib.score.tables import read_leaderboard, read_ranking
+
+LOG = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[1]
 KEPT, EXPERIMENTS = ROOT / "docs/results", ROOT / "config/experiments"
+RANKINGS, LEARNED = "rankings", "learned"
+"""Folders beside the leaderboards."""
 SHOWN = 3
 """Metrics on the page; the tables hold all."""
+MOST_LEARNED = 4
+"""Numbers in a row of the page; longer lists stand in their file alone."""
 HEAD = """# What full-size runs showed
 
 Written by `tools/keep_results.py` from the leaderboards beside this page, which runs on two CPU cores made. Each table
-has the first metrics of its experiment, a file has all. In brackets are intervals of 95 % over dates and seeds.
-Published numbers stand where a row of a publication is about the same model; whether they may be compared is in the
-experiment's report.
+has the first metrics of its experiment, a file has all. In brackets are intervals of 95 % over dates and seeds. Behind
+the first: how much worse by the first metric, with the interval of the difference, for which both see the same dates in
+each resample; it can tell apart two whose own intervals overlap. [`rankings`](rankings) has these differences for all
+metrics. Published numbers stand where a row of a publication is about the same model; whether they may be compared is
+in the experiment's report. Numbers that a model learned stand below where they are few; [`learned`](learned) has more,
+and those of each seed.
 """
 
 
@@ -46,31 +59,109 @@ def page() -> str:
 def _section(experiment: LoadedExperiment, file: Path) -> str:
     table = read_leaderboard(file)
     metrics = list(dict.fromkeys(table["metric"]))[:SHOWN]
-    published = bool(table["published"].notna().any())
-    names = ["model", "seeds", *((METRICS.get(m).__doc__ or m).splitlines()[0].rstrip(".") for m in metrics)]
     lines = [f"## {experiment.spec.title}\n", f"[`{file.stem}`]({file.name}): {experiment.spec.description.strip()}\n"]
-    lines += _row([*names, *["published"] * published]), "|" + "---|" * (len(names) + published)
-    by_metric = {metric: table[table["metric"] == metric].set_index("model") for metric in metrics}
-    first = by_metric[metrics[0]]
+    lines += _table(experiment, {metric: table[table["metric"] == metric].set_index("model") for metric in metrics})
+    if not _ranking(file.stem).exists():
+        lines.append("\nHow far each is behind the first was not stored when this leaderboard was made.")
+    return "\n".join([*lines, *_learned(experiment), ""])
+
+
+def _table(experiment: LoadedExperiment, by_metric: dict[str, pd.DataFrame]) -> list[str]:
+    """Return the first metrics of all competitors, and how far each is behind the first by the first one."""
+    titles = [(METRICS.get(m).__doc__ or m).splitlines()[0].rstrip(".") for m in by_metric]
+    main, first = next(iter(by_metric.items()))
+    unit = METRICS.get(main).unit
+    behind = _behind(experiment.name, main)
+    published = bool(first["published"].notna().any())
+    names = [
+        "model",
+        "seeds",
+        titles[0],
+        *["behind the first by"] * bool(behind),
+        *titles[1:],
+        *["published"] * published,
+    ]
+    lines = [_row(names), "|" + "---|" * len(names)]
     for model in first.index:
-        cells = [_cell(by_metric[metric].loc[model], METRICS.get(metric).unit) for metric in metrics]
-        beside = [show(first.loc[model, "published"], METRICS.get(metrics[0]).unit)] * published
+        cells = [_cell(of_metric.loc[model], METRICS.get(metric).unit) for metric, of_metric in by_metric.items()]
+        cells[1:1] = [behind.get(model, UNDEFINED)] * bool(behind)
+        beside = [show(first.loc[model, "published"], unit)] * published
         seeds = str(first.loc[model, "seed_count"])
         lines.append(_row([title_of(experiment.spec, str(model)), seeds, *cells, *beside]))
-    return "\n".join([*lines, ""])
+    return lines
+
+
+def _behind(name: str, metric: str) -> dict[str, str]:
+    """Return how far each competitor is behind the first, which itself is left out."""
+    if not _ranking(name).exists():
+        return {}
+    ranking, unit = read_ranking(_ranking(name)), METRICS.get(metric).unit
+    rows = ranking[ranking["metric"] == metric].iloc[1:]
+    columns = ["model", "behind", "behind_low", "behind_high"]
+    return {model: _shown(*numbers, unit) for model, *numbers in rows[columns].itertuples(index=False)}
+
+
+def _learned(experiment: LoadedExperiment) -> list[str]:
+    """Return the numbers that models learned, those of a list one after the other; no long lists."""
+    file = KEPT / LEARNED / f"{experiment.name}.csv"
+    if not file.exists():
+        return []
+    lines = []
+    for (model, name), found in pd.read_csv(file).groupby(["model", "name"], sort=False):
+        values = [over_seeds(of_place["value"].tolist()) for _, of_place in found.groupby("place")]
+        if len(values) <= MOST_LEARNED:
+            lines.append(_row([title_of(experiment.spec, model), name, "; ".join(values)]))
+    heading = ["", _row(["model", "learned", "mean over seeds (lowest to highest)"]), "|---|---|---|"]
+    return [*heading, *lines] if lines else []
+
+
+def _ranking(name: str) -> Path:
+    return KEPT / RANKINGS / f"{name}.csv"
 
 
 def _cell(row: pd.Series, unit: str) -> str:
     if row["status"] != "ok":
         return str(row["status"])
-    value = show(row["value"], unit)
-    if math.isnan(row["ci_low"]):
-        return value
-    return f"{value} [{show(row['ci_low'], unit)}, {show(row['ci_high'], unit)}]"
+    return _shown(row["value"], row["ci_low"], row["ci_high"], unit)
+
+
+def _shown(value: float, low: float, high: float, unit: str) -> str:
+    interval = "" if math.isnan(low) else f" [{show(low, unit)}, {show(high, unit)}]"
+    return f"{show(value, unit)}{interval}"
 
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def keep(results: Path, name: str) -> None:
+    """Copy the tables of an experiment; not the ranking, and saying so, if it lacks the differences to the first."""
+    for folder in (RANKINGS, LEARNED):
+        KEPT.joinpath(folder).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(results / name / "leaderboard.csv", KEPT / f"{name}.csv")
+    _keep_learned(results, name)
+    _ranking(name).unlink(missing_ok=True)
+    try:
+        read_ranking(results / name / "ranking.csv")
+    except StoreError as error:
+        LOG.warning("no differences to the first are kept: %s", error)
+        return
+    shutil.copyfile(results / name / "ranking.csv", _ranking(name))
+
+
+def _keep_learned(results: Path, name: str) -> None:
+    """Write what the manifests of models tell of learned numbers, a row for each; no file if they tell nothing."""
+    rows = []
+    for path in sorted(results.joinpath(name).glob("*/seed*/model.json")):
+        learned = read_manifest(path, kind="model", verify="none").content.get("learned", {})
+        run = {"model": path.parents[1].name, "seed": int(path.parent.name.removeprefix("seed"))}
+        for key, value in learned.items():
+            values = value if isinstance(value, list) else [value]
+            rows += [{**run, "name": key, "place": place, "value": v} for place, v in enumerate(values)]
+    file = KEPT / LEARNED / f"{name}.csv"
+    file.unlink(missing_ok=True)
+    if rows:
+        pd.DataFrame(rows).to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def main() -> None:
@@ -79,9 +170,8 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="folder with a folder for each experiment")
     parser.add_argument("experiments", nargs="*", help="names of experiments whose leaderboards are kept")
     args = parser.parse_args()
-    KEPT.mkdir(parents=True, exist_ok=True)
     for name in args.experiments:
-        shutil.copyfile(args.results / name / "leaderboard.csv", KEPT / f"{name}.csv")
+        keep(args.results, name)
     (KEPT / "README.md").write_text(page(), encoding="utf-8")
 
 

@@ -12,15 +12,15 @@ from pipeline_lib.errors import StoreError
 from pipeline_lib.io.manifest import Manifest
 
 COLUMNS = ("model", "seed_count", "metric", "value", "ci_low", "ci_high", "n", "published", "comparable")
-RANKING_COLUMNS = ("metric", "rank", "model", "leader", "worse_by", "ci_low", "ci_high")
-_NUMBERS = ("value", "ci_low", "ci_high", "published", "worse_by")
+RANKING_COLUMNS = ("metric", "rank", "model", "behind", "behind_low", "behind_high")
+_NUMBERS = ("value", "ci_low", "ci_high", "published", "behind", "behind_low", "behind_high")
 _WORDS = ("undefined", "invalid")
 _AGAIN = "run the leaderboard stage again"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One row of the leaderboard.
+    """One row of the leaderboard, or of the ranking.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Cell:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Ends of the interval; NaN where there is none."""
+        """Ends of the value's interval; NaN where there is none."""
         return self.number("ci_low"), self.number("ci_high")
 
 
@@ -63,12 +63,16 @@ class Board:
         Reason why a competitor has no scores, by its name.
     content
         What the manifest says besides: dates, number of cells and blocks.
+    behind
+        How much worse than the first of all each (metric, model) is: the columns ``behind``, ``behind_low`` and
+        ``behind_high`` of the ranking. The first itself is 0 behind.
     """
 
     cells: tuple[Cell, ...]
     ranks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     invalid: Mapping[str, str] = field(default_factory=dict)
     content: Mapping[str, object] = field(default_factory=dict)
+    behind: Mapping[tuple[str, str], Cell] = field(default_factory=dict)
 
     @property
     def metrics(self) -> list[str]:
@@ -127,6 +131,7 @@ def read_board(manifest: Manifest) -> Board:
         ranks={(row["metric"], row["model"]): int(row["rank"]) for row in ranking},
         invalid={str(name): str(reason) for name, reason in manifest.content.get("invalid", {}).items()},
         content=manifest.content,
+        behind={(row["metric"], row["model"]): Cell(row["model"], row["metric"], row) for row in ranking},
     )
 
 

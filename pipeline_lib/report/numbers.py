@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 _DECIMALS = {"1": 3, "km": 2, "%": 2}
 """Decimals shown, by unit."""
 _DIGITS = 3
 """Significant digits of numbers of which so many decimals would leave one digit or none."""
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+LEARNED = ".4g"
+"""Format of learned numbers."""
 UNDEFINED = "–"
 """What stands for a number that does not exist."""
 
@@ -27,6 +30,12 @@ def show(value: float, unit: str = "1") -> str:
     mantissa, _, exponent = text.partition("e")
     power = f" × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}" if exponent else ""
     return mantissa.replace("-", "−") + power
+
+
+def over_seeds(values: Sequence[float]) -> str:
+    """Return the mean of a learned number over seeds, and the lowest and the highest where they are seen to differ."""
+    mean, low, high = (f"{v:{LEARNED}}" for v in (sum(values) / len(values), min(values), max(values)))
+    return mean if low == high else f"{mean} ({low} to {high})"
 
 
 def with_unit(unit: str) -> str:

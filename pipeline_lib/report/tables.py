@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
 
 from pipeline_lib.published.tables import PublishedRow, PublishedTable
+from pipeline_lib.report.board import Cell
 from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext
-from pipeline_lib.report.numbers import UNDEFINED, show, with_unit
+from pipeline_lib.report.numbers import LEARNED, UNDEFINED, over_seeds, show, with_unit
 from pipeline_lib.report.words import number_with_interval
 
 COLUMNS_PER_TABLE = 7
-"""Metrics side by side; further ones get a table of their own."""
+"""Columns of scores side by side; further metrics get a table of their own."""
 _SAME = 1e-6
 """The leaderboard rounds to six decimals."""
-_LEARNED = ".4g"
-"""Format of learned numbers."""
+
+BEHIND = "Behind the first by"
+_BEHIND_COLUMNS = ("behind", "behind_low", "behind_high")
 
 CONFIDENCE = {
     "C": "read in public code",
@@ -32,41 +34,73 @@ CONFIDENCE = {
 
 
 @dataclass(frozen=True)
+class ScoreCell:
+    """One number of a table of scores: how it is shown, by what it sorts, and whether it is the best of its column."""
+
+    shown: Markup
+    sort: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
 class ScoreRow:
     """One competitor in a table of scores."""
 
+    name: str
     title: str
     rank: str
     seeds: str
     dates: str
-    cells: tuple[Markup, ...]
-    sort: tuple[str, ...]
-    best: tuple[bool, ...]
+    cells: tuple[ScoreCell, ...]
     reason: str = ""
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Competitors by metrics."""
+    """Competitors by metrics, and in the first table how far they are behind the first by the main one."""
 
     headings: tuple[tuple[str, str], ...]
-    """Title and direction of each metric."""
+    """Title and direction of each column."""
     rows: tuple[ScoreRow, ...]
+    behind: bool = False
+    """Whether the column after the main metric's tells how far each is behind the first."""
 
 
 def score_tables(context: ReportContext) -> list[ScoreTable]:
     """Return all scores of the leaderboard, a few metrics to a table; the first one holds invalid competitors too."""
-    metrics = context.board.metrics
-    chunks = [metrics[i : i + COLUMNS_PER_TABLE] for i in range(0, len(metrics), COLUMNS_PER_TABLE)]
-    return [_score_table(context, chunk, first=i == 0) for i, chunk in enumerate(chunks)]
+    metrics, main = context.board.metrics, context.main_metric
+    if main is None:
+        return []
+    behind = sum(metric == main for metric, _ in context.board.behind) > 1
+    starts = [0, *range(COLUMNS_PER_TABLE - behind, len(metrics), COLUMNS_PER_TABLE)]
+    chunks = [metrics[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
+    first, *others = (_score_table(context, chunk) for chunk in chunks)
+    first = _with_behind(context, main, first) if behind else first
+    invalid = (ScoreRow(c.name, c.title, UNDEFINED, "", "", (), c.reason) for c in context.competitors if c.reason)
+    return [replace(first, rows=(*first.rows, *invalid)), *others]
 
 
-def _score_table(context: ReportContext, metrics: Sequence[str], *, first: bool) -> ScoreTable:
+def _with_behind(context: ReportContext, metric: str, table: ScoreTable) -> ScoreTable:
+    """Return a table with how far each competitor is behind the first, beside the metric in its first column."""
+    unit = context.metrics[metric].unit
+    rows = (replace(r, cells=(r.cells[0], _behind(context, r.name, metric), *r.cells[1:])) for r in table.rows)
+    headings = (table.headings[0], (f"{BEHIND}{with_unit(unit)}", ""), *table.headings[1:])
+    return ScoreTable(headings, tuple(rows), behind=True)
+
+
+def _behind(context: ReportContext, model: str, metric: str) -> ScoreCell:
+    """How far a competitor is behind the first; a dash for the first, and for who has no rank."""
+    cell = context.board.behind.get((metric, model))
+    if cell is None:
+        return ScoreCell(Markup(UNDEFINED))
+    shown = number_with_interval(cell, context.metrics[metric].unit, _BEHIND_COLUMNS)
+    return ScoreCell(Markup(UNDEFINED) if model == context.board.models[0] else shown, cell.text["behind"])
+
+
+def _score_table(context: ReportContext, metrics: Sequence[str]) -> ScoreTable:
     infos = [context.metrics[m] for m in metrics]
     headings = tuple((f"{info.title}{with_unit(info.unit)}", _arrow(info)) for info in infos)
-    valid = [_score_row(context, c, metrics) for c in context.competitors if not c.reason]
-    invalid = [ScoreRow(c.title, UNDEFINED, "", "", (), (), (), c.reason) for c in context.competitors if c.reason]
-    return ScoreTable(headings, (*valid, *invalid) if first else tuple(valid))
+    return ScoreTable(headings, tuple(_score_row(context, c, metrics) for c in context.competitors if not c.reason))
 
 
 def _score_row(context: ReportContext, competitor: Competitor, metrics: Sequence[str]) -> ScoreRow:
@@ -77,18 +111,20 @@ def _score_row(context: ReportContext, competitor: Competitor, metrics: Sequence
     rank = board.rank(name, main)
     shared = rank is not None and len(board.sharing(main, rank)) > 1
     return ScoreRow(
+        name=name,
         title=competitor.title,
         rank=UNDEFINED if rank is None else f"{rank}{'=' if shared else ''}",
         seeds="" if first is None else first.text["seed_count"],
         dates="" if first is None else first.text["n"],
-        cells=tuple(
-            Markup(UNDEFINED) if cell is None else number_with_interval(cell, context.metrics[cell.metric].unit)
-            for cell in found
-        ),
-        sort=tuple("" if cell is None or math.isnan(cell.value) else cell.text["value"] for cell in found),
-        best=tuple(board.rank(name, metric) == 1 for metric in metrics),
+        cells=tuple(ScoreCell(Markup(UNDEFINED)) if cell is None else _score_cell(context, cell) for cell in found),
         reason="" if first is not None else "is not in the leaderboard",
     )
+
+
+def _score_cell(context: ReportContext, cell: Cell) -> ScoreCell:
+    shown = number_with_interval(cell, context.metrics[cell.metric].unit)
+    best = context.board.rank(cell.model, cell.metric) == 1
+    return ScoreCell(shown, "" if math.isnan(cell.value) else cell.text["value"], best)
 
 
 def _arrow(info: MetricInfo) -> str:
@@ -171,11 +207,7 @@ def _learned(competitor: Competitor, name: str) -> list[float]:
 
 def _our_value(competitor: Competitor, name: str) -> Markup:
     values = _learned(competitor, name)
-    if not values:
-        return Markup(UNDEFINED)
-    mean, low, high = sum(values) / len(values), min(values), max(values)
-    same = f"{low:{_LEARNED}}" == f"{high:{_LEARNED}}"
-    return Markup(f"{mean:{_LEARNED}}" if same else f"{mean:{_LEARNED}} ({low:{_LEARNED}} to {high:{_LEARNED}})")
+    return Markup(over_seeds(values) if values else UNDEFINED)
 
 
 def _ours(context: ReportContext, competitor: Competitor, metric: str) -> Markup:
@@ -230,7 +262,7 @@ def _run_facts(competitor: Competitor) -> list[tuple[str, str]]:
             said.append(f"{int(spec['parameters']):,} trainable values")
         for name, value in content.get("learned", {}).items():
             values = value if isinstance(value, list) else [value]
-            said.append(f"{name} = {' '.join(f'{v:{_LEARNED}}' for v in values)}")
+            said.append(f"{name} = {' '.join(f'{v:{LEARNED}}' for v in values)}")
         if dry := content.get("too_dry", {}).get("train"):
             said.append(f"{dry:,} windows left out as too dry")
         if run.history is not None and len(run.history):

@@ -44,13 +44,14 @@ def number(cell: Cell, column: str, unit: str) -> Markup:
     )
 
 
-def number_with_interval(cell: Cell, unit: str) -> Markup:
+def number_with_interval(
+    cell: Cell, unit: str, columns: tuple[str, str, str] = ("value", "ci_low", "ci_high")
+) -> Markup:
     """Return a value with its interval in brackets, if it has one."""
-    value = number(cell, "value", unit)
-    if math.isnan(cell.interval[0]):
+    value, low, high = (number(cell, column, unit) for column in columns)
+    if math.isnan(cell.number(columns[1])):
         return value
-    interval = Markup('{} <span class="ci">[{}, {}]</span>')
-    return interval.format(value, number(cell, "ci_low", unit), number(cell, "ci_high", unit))
+    return Markup('{} <span class="ci">[{}, {}]</span>').format(value, low, high)
 
 
 def result_sentences(context: ReportContext) -> list[Markup]:

@@ -14,13 +14,16 @@ from pipeline_lib.errors import StoreError
 
 COLUMNS = ("model", "seed_count", "metric", "value", "ci_low", "ci_high", "n", "published", "comparable")
 """Columns of the leaderboard; ``n`` is the number of dates, ``value`` may read ``undefined`` or ``invalid``."""
-RANKING_COLUMNS = ("metric", "rank", "model", "leader", "worse_by", "ci_low", "ci_high")
-"""Columns of the ranking: ``worse_by`` is the distance to the leader of the group, with its interval."""
+_DIFFERENCES = ("worse_by", "ci_low", "ci_high", "behind", "behind_low", "behind_high")
+RANKING_COLUMNS = ("metric", "rank", "model", "leader", *_DIFFERENCES)
+"""Columns of the ranking: ``worse_by`` is the distance to the leader of the group, ``behind`` that to the first of all,
+each with its interval."""
 
 DECIMALS = 6
 _SMALL = 0.1
 """Smaller numbers have so many significant digits instead: errors of a solver are 1e-15."""
 _STATUSES = ("undefined", "invalid")
+_AGAIN = "run the leaderboard stage again"
 
 
 def _number(value: float) -> str:
@@ -48,7 +51,7 @@ def ranking_csv(table: pd.DataFrame) -> str:
     """Return a ranking as CSV."""
     rows = []
     for row in table.to_dict("records"):
-        numbers = {name: _number(row[name]) for name in ("worse_by", "ci_low", "ci_high")}
+        numbers = {name: _number(row[name]) for name in _DIFFERENCES}
         texts: dict[Hashable, object] = row | numbers
         rows.append([texts[name] for name in RANKING_COLUMNS])
     return _csv(RANKING_COLUMNS, rows)
@@ -86,16 +89,16 @@ def read_ranking(path: Path) -> pd.DataFrame:
     StoreError
         If the file is not a ranking.
     """
-    return _typed(_read(path, RANKING_COLUMNS), path, whole=("rank",), real=("worse_by", "ci_low", "ci_high"))
+    return _typed(_read(path, RANKING_COLUMNS), path, whole=("rank",), real=_DIFFERENCES)
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise StoreError(f"cannot be read: {error}", where=str(path), fix="run the leaderboard stage again") from error
+        raise StoreError(f"cannot be read: {error}", where=str(path), fix=_AGAIN) from error
     if tuple(table.columns) != columns:
-        raise StoreError(f"does not have the columns {', '.join(columns)}", where=str(path))
+        raise StoreError(f"does not have the columns {', '.join(columns)}", where=str(path), fix=_AGAIN)
     return table
 
 

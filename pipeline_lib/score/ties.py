@@ -14,7 +14,7 @@ from pipeline_lib.score.bootstrap import interval
 
 @dataclass(frozen=True)
 class Standing:
-    """A competitor's rank by one metric, and how it compares with the leader of its group."""
+    """A competitor's rank by one metric, and how it compares with the leader of its group and with the first of all."""
 
     model: str
     rank: int
@@ -24,6 +24,11 @@ class Standing:
     ci_low: float
     ci_high: float
     """Interval of ``worse_by``, from paired differences; NaN if there is none."""
+    behind: float
+    """How much worse than the first of all; ``worse_by`` again in the first group."""
+    behind_low: float
+    behind_high: float
+    """Interval of ``behind``, in the same way."""
 
 
 def rank_groups(
@@ -52,19 +57,20 @@ def rank_groups(
     """
     if direction == "none":
         return []
-    bad = {name: badness(np.asarray(value), direction) for name, value in values.items() if np.isfinite(value)}
-    waiting = sorted(bad, key=lambda name: (float(bad[name]), name))
+    bad = {name: float(badness(np.asarray(value), direction)) for name, value in values.items() if np.isfinite(value)}
+    drawn = {name: badness(draws[name], direction) for name in bad}
+
+    def behind(name: str, other: str) -> tuple[float, float, float]:
+        """Return how much worse one is than the other, and the interval of that."""
+        return bad[name] - bad[other], *interval(drawn[name] - drawn[other], confidence)
+
+    waiting = sorted(bad, key=lambda name: (bad[name], name))
+    first = waiting[:1]
     standings: list[Standing] = []
     while waiting:
         leader, rank = waiting[0], len(standings) + 1
-        leading = badness(draws[leader], direction)
-        left = []
-        for name in waiting:
-            low, high = interval(badness(draws[name], direction) - leading, confidence)
-            if low > 0:
-                left.append(name)
-            else:
-                worse_by = float(bad[name] - bad[leader])
-                standings.append(Standing(name, rank, leader, worse_by, low, high))
-        waiting = left
+        compared = {name: behind(name, leader) for name in waiting}
+        waiting = [name for name in waiting if compared[name][1] > 0]
+        tied = [name for name in compared if name not in waiting]
+        standings += [Standing(name, rank, leader, *compared[name], *behind(name, first[0])) for name in tied]
     return standings

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from pipeline_lib.io.manifest import read_manifest
-from tests.gates.results import FOLDER, scores
+from tests.gates.results import FOLDER, behind, scores
 
 pytestmark = pytest.mark.gates
 
@@ -106,6 +106,7 @@ def test_the_published_numbers_of_an_unknown_term_are_found():
     error = scores("pde-netgen", "rmse_1")
     assert error["numbers"] < error["theory"] < error["none"]
     assert error["network"] < error["none"]
+    assert behind("pde-netgen", "rmse_1", better="numbers", worse="theory").low > 0
     for seed in (0, 1, 2):
         manifest = read_manifest(FOLDER / f"results/pde-netgen/numbers/seed{seed}/model.json", kind="model")
         learned = manifest.content["learned"]

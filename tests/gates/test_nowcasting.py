@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gates.results import scores
+from tests.gates.results import behind, scores
 
 pytestmark = pytest.mark.gates
 
@@ -24,6 +24,7 @@ def test_the_boundary_layer_foresees_storms_that_radar_cannot():
     initiation = scores("nowcast-growth", "csi_0.5_initiation_lead_3")
     assert initiation["last_frame"] == 0
     assert initiation["all_channels"] > 2 * max(initiation["radar"], initiation["radar_flow"], 0.05)
+    assert behind("nowcast-growth", "csi_0.5_initiation_lead_3", better="all_channels", worse="radar").low > 0
     advection = scores("nowcast-growth", "csi_0.5_advection_lead_3")
     assert advection["radar"] > 0.9 * advection["radar_flow"]
 

@@ -19,6 +19,7 @@ from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 from pipeline_lib.io.zarr_store import write_zarr
 from pipeline_lib.report.stage import build_report
 from pipeline_lib.score.stage import build_leaderboard, score_run
+from pipeline_lib.score.tables import RANKING_COLUMNS
 from pipeline_lib.tasks.segmentation.scoring_options import ScoringOptions
 
 PERIOD = "2005-06"
@@ -245,4 +246,4 @@ def _empty_leaderboard(path: Path) -> None:
         write_text(
             out.payload("leaderboard.csv"), "model,seed_count,metric,value,ci_low,ci_high,n,published,comparable\n"
         )
-        write_text(out.payload("ranking.csv"), "metric,rank,model,leader,worse_by,ci_low,ci_high\n")
+        write_text(out.payload("ranking.csv"), ",".join(RANKING_COLUMNS) + "\n")

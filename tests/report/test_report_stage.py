@@ -57,16 +57,24 @@ def text_of(page: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", "", bare).split())
 
 
+def section_source(page: str, name: str) -> str:
+    """One section of the page as HTML."""
+    return page.partition(f'<section id="{name}"')[2].partition("</section>")[0]
+
+
 def section(page: str, name: str, following: str) -> str:
     """The text of one section of the page."""
     return text_of(page[page.index(f'<section id="{name}"') : page.index(f'<section id="{following}"')])
 
 
 def table_of(built: Built) -> dict[str, str]:
-    """The leaderboard's texts by ``model/metric/column``."""
-    with built.leaderboard.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {f"{row['model']}/{row['metric']}/{column}": row[column] for row in rows for column in row}
+    """The texts of ranking and leaderboard by ``model/metric/column``."""
+    texts = {}
+    for name in ("ranking.csv", "leaderboard.csv"):
+        with built.leaderboard.with_name(name).open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                texts |= {f"{row['model']}/{row['metric']}/{column}": row[column] for column in row}
+    return texts
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +131,20 @@ def test_every_number_is_the_table_s(built: Built, page: str):
     wanted = ("/value", "/ci_low", "/ci_high")
     expected = {cell for cell, text in table.items() if text and cell.endswith(wanted)}
     assert expected <= shown
+
+
+def test_the_first_table_tells_how_far_each_is_behind_the_first(built: Built, page: str):
+    table = table_of(built)
+    heading, first, *others = re.findall(r"<tr>(.*?)</tr>", section_source(page, "scores"), re.DOTALL)[:4]
+    assert "Behind the first by" in heading.split("<th")[6]
+    assert [text_of(found) for found in first.split("<td")[5:6]] == ['class="num" data-sort="0.000000">–']
+    for row in others:
+        cell = row.split("<td")[5]
+        (model,) = set(re.findall(r'data-cell="(\w+)/mean_dice/behind', cell))
+        shown = "{} [{}, {}]".format(
+            *(show(float(table[f"{model}/mean_dice/{column}"])) for column in ("behind", "behind_low", "behind_high"))
+        )
+        assert text_of(cell).endswith(shown)
 
 
 def test_nothing_comes_from_outside(page: str):

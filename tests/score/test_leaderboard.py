@@ -95,6 +95,17 @@ def test_identical_runs_tie_and_a_clear_loser_does_not() -> None:
     assert bias.empty  # ranks nobody
 
 
+def test_two_alone_differ_as_they_do_among_all() -> None:
+    """The resamples and the seeds' part are those of the dates and of a model, whoever else competes."""
+    among_all = board(metrics=["mean_dice"]).ranking.set_index("model")
+    alone = board({run: c for run, c in RUNS.items() if run[0] != "good"}, ["mean_dice"]).ranking.set_index("model")
+    first = alone.index[0]
+    assert among_all.index[0] == first == "twin"
+    columns = ["behind", "behind_low", "behind_high"]
+    assert alone.loc["bad", columns].tolist() == among_all.loc["bad", columns].tolist()
+    assert 0 < alone.loc["bad", "behind_low"] < alone.loc["bad", "behind"] < alone.loc["bad", "behind_high"]
+
+
 def test_rows_go_by_metric_and_then_best_first() -> None:
     table = board().table
     assert list(dict.fromkeys(table.metric)) == DEFAULT_METRICS

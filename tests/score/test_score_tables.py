@@ -49,7 +49,11 @@ def test_the_leaderboard_comes_back(tmp_path: Path) -> None:
 
 def test_the_ranking_comes_back(tmp_path: Path) -> None:
     ranking = pd.DataFrame(
-        [("mean_dice", 1, "a", "a", 0.0, 0.0, 0.0), ("mean_dice", 1, "b", "a", 0.125, np.nan, np.nan)],
+        [
+            ("mean_dice", 1, "a", "a", *[0.0] * 6),
+            ("mean_dice", 1, "b", "a", *[0.125, np.nan, np.nan] * 2),
+            ("mean_dice", 3, "c", "c", *[0.0] * 3, 0.25, 0.2, 0.3),
+        ],
         columns=list(RANKING_COLUMNS),
     )
     file = tmp_path / "ranking.csv"
@@ -69,6 +73,13 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(StoreError, match=r"leaderboard\.csv"):
         read_leaderboard(file)
+
+
+def test_a_ranking_without_the_differences_to_the_first_is_to_be_made_again(tmp_path: Path) -> None:
+    file = tmp_path / "ranking.csv"
+    file.write_text("metric,rank,model,leader,worse_by,ci_low,ci_high\nmean_dice,1,a,a,0.0,0.0,0.0\n")
+    with pytest.raises(StoreError, match=r"behind.*run the leaderboard stage again"):
+        read_ranking(file)
 
 
 def test_counts_come_back_to_the_digit(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def ranks(values: dict[str, float], draws: dict[str, np.ndarray], direction: str
 def test_identical_competitors_tie() -> None:
     same = draws(0.7)
     found = rank_groups({"a": 0.7, "b": 0.7}, {"a": same, "b": same}, direction="higher", confidence=0.95)
-    assert found == [Standing("a", 1, "a", 0.0, 0.0, 0.0), Standing("b", 1, "a", 0.0, 0.0, 0.0)]
+    assert found == [Standing(name, 1, "a", *[0.0] * 6) for name in ("a", "b")]
 
 
 def test_groups_count_those_before_them() -> None:
@@ -61,6 +61,21 @@ def test_worse_by_is_a_distance_in_every_direction() -> None:
     assert tied[1].worse_by == pytest.approx(0.001)
     assert tied[1].ci_low == pytest.approx(0.001 - 2 * 0.01 * 1.96, abs=0.003)
     assert tied[1].ci_high == pytest.approx(0.001 + 2 * 0.01 * 1.96, abs=0.003)
+
+
+def test_the_leader_of_a_later_group_is_compared_with_the_first_of_all() -> None:
+    """Where its own group compares it with itself; the interval is that of the differences, draw by draw."""
+    values = {"a": 0.8, "b": 0.6, "c": 0.59}
+    made = {name: draws(v, own=0.02, shared=0.1) for name, v in values.items()}
+    found = {s.model: s for s in rank_groups(values, made, direction="higher", confidence=0.9)}
+    assert [found[name].leader for name in values] == ["a", "b", "b"]
+    assert (found["b"].worse_by, found["b"].ci_low, found["b"].ci_high) == (0.0, 0.0, 0.0)
+    assert (found["a"].behind, found["a"].behind_low, found["a"].behind_high) == (0.0, 0.0, 0.0)
+    for name in ("b", "c"):
+        low, high = np.quantile(made["a"] - made[name], [0.05, 0.95])
+        expected = [values["a"] - values[name], low, high]
+        assert [found[name].behind, found[name].behind_low, found[name].behind_high] == pytest.approx(expected)
+        assert low > 0
 
 
 def test_no_interval_separates_nobody() -> None:

@@ -26,9 +26,7 @@ _TICKS = 8
 """Ticks that all axes have room for beside each other."""
 
 
-def draw_leaderboard(
-    context: ReportContext, *, metrics: tuple[str, ...] = (), name: str = "leaderboard"
-) -> ReportFigure:
+def draw_leaderboard(context: ReportContext, *, metrics: tuple[str, ...] = ()) -> ReportFigure:
     """Draw the values of all competitors with their intervals, one panel per metric.
 
     Parameters
@@ -37,10 +35,8 @@ def draw_leaderboard(
         What the report is made from.
     metrics
         The metrics to draw if the table holds them; without any of them, the first of the table.
-    name
-        Name of the figure.
     """
-    board, title = context.board, "Leaderboard"
+    name, board, title = "leaderboard", context.board, "Leaderboard"
     wanted = [m for m in metrics if m in board.metrics] or board.metrics
     shown = [m for m in wanted if any(not math.isnan(c.value) for c in board.of_metric(m))][:MAX_PANELS]
     if not shown or not context.valid:

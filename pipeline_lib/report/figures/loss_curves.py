@@ -17,9 +17,9 @@ _PANEL_HEIGHT = 1.75
 _VALIDATION = ("val_loss", "validation_loss")
 
 
-def draw_loss_curves(context: ReportContext, *, name: str = "loss_curves") -> ReportFigure:
+def draw_loss_curves(context: ReportContext) -> ReportFigure:
     """Draw the losses of all trained competitors, one panel each, all seeds in one panel."""
-    title = "Training"
+    name, title = "loss_curves", "Training"
     trained = [c for c in context.competitors if any(run.history is not None for run in c.runs)]
     if not trained:
         text = "No model of this experiment was trained, so there is no loss to show."

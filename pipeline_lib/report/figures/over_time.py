@@ -23,9 +23,9 @@ def daily_means(context: ReportContext, competitor: Competitor, metric: str) -> 
     return pd.DataFrame({"mean": together.mean(axis=1), "low": together.min(axis=1), "high": together.max(axis=1)})
 
 
-def draw_over_time(context: ReportContext, *, name: str = "scores_over_time") -> ReportFigure:
+def draw_over_time(context: ReportContext) -> ReportFigure:
     """Draw the main metric of every valid competitor over the test days."""
-    title, metric = "Scores over time", context.main_metric
+    name, title, metric = "scores_over_time", "Scores over time", context.main_metric
     found = [(c, days) for c in context.valid if metric and (days := daily_means(context, c, metric)) is not None]
     if metric is None or not found:
         return ReportFigure(name, title, "No daily score to show.", message_figure("No daily score to draw"))

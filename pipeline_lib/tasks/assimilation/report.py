@@ -47,9 +47,9 @@ def figures(context: ReportContext) -> list[ReportFigure]:
     ]
 
 
-def draw_series(context: ReportContext, *, name: str = "analyses") -> ReportFigure:
+def draw_series(context: ReportContext) -> ReportFigure:
     """Draw truth, observations and analyses of some components over a stretch of the test."""
-    title = "Analyses"
+    name, title = "analyses", "Analyses"
     stretch = first_stretch(context, times=_TIMES, shown=_SHOWN)
     if stretch is None:
         return ReportFigure(name, title, "There are no analyses.", message_figure("No analysis to draw"))
@@ -82,9 +82,9 @@ def draw_series(context: ReportContext, *, name: str = "analyses") -> ReportFigu
     return ReportFigure(name, title, caption, figure)
 
 
-def draw_errors(context: ReportContext, *, name: str = "error_in_window") -> ReportFigure:
+def draw_errors(context: ReportContext) -> ReportFigure:
     """Draw error and spread against the position in a window, one line per competitor, a band over its seeds."""
-    title = "Error within a window"
+    name, title = "error_in_window", "Error within a window"
     found = [(c, [_by_position(context, run) for run in c.runs if run.counts is not None]) for c in context.valid]
     drawn = [(competitor, rows) for competitor, rows in found if rows]
     if not drawn:

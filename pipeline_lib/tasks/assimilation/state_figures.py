@@ -47,7 +47,7 @@ def draw_states(context: ReportContext) -> list[ReportFigure]:
     return []
 
 
-def draw_attractor(stretch: Stretch, *, name: str = "attractor") -> ReportFigure:
+def draw_attractor(stretch: Stretch) -> ReportFigure:
     """Draw truth and analyses in the plane of first and last component, a panel for each."""
     figure, panels = equal_panels(1 + len(stretch.analyses))
     truth, seen = Trajectory("truth", INK, stretch.truth), stretch.times_observed
@@ -65,10 +65,10 @@ def draw_attractor(stretch: Stretch, *, name: str = "attractor") -> ReportFigure
         f" truth, with dots where anything of it is observed ({_times(stretch)}), and the analyses of the"
         f" {_best(stretch)} (first seed) upon the truth (thick). Each window is a line of its own."
     )
-    return ReportFigure(name, "Attractor", caption, figure)
+    return ReportFigure("attractor", "Attractor", caption, figure)
 
 
-def draw_hovmoeller(stretch: Stretch, *, name: str = "hovmoeller") -> ReportFigure:
+def draw_hovmoeller(stretch: Stretch) -> ReportFigure:
     """Draw truth, observations, analyses and their errors, sites against time."""
     figure = new_figure(_SITE_HEIGHT)
     count = len(stretch.analyses)
@@ -94,7 +94,7 @@ def draw_hovmoeller(stretch: Stretch, *, name: str = "hovmoeller") -> ReportFigu
         f" {_times(stretch)} (grey: nothing), and the analyses of the {_best(stretch)} (first seed), each above its"
         " error. Truth, observations and analyses have the same colours, and so have all errors."
     )
-    return ReportFigure(name, "Analyses by site", caption, figure)
+    return ReportFigure("hovmoeller", "Analyses by site", caption, figure)
 
 
 def _windows_apart(analysis: Analysis) -> Values:

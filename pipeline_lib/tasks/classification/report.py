@@ -52,9 +52,9 @@ class _Point:
     errors: NDArray[np.float64]
 
 
-def draw_errors(context: ReportContext, *, name: str = "error_by_size") -> ReportFigure:
+def draw_errors(context: ReportContext) -> ReportFigure:
     """Draw the error rate against the number of blocks and of trainable values, a line for each kind of block."""
-    title = "Error, depth and size"
+    name, title = "error_by_size", "Error, depth and size"
     points = [point for c in context.valid if (point := _point(c)) is not None]
     if not points:
         return ReportFigure(name, title, "No model has a valid score.", message_figure("No score to draw"))
@@ -128,9 +128,9 @@ def _percent(counts: xr.Dataset) -> float:
     return 100 * max(float(counts["wrong"].sum()), 0.5) / images
 
 
-def draw_examples(context: ReportContext, *, name: str = "hard_images") -> ReportFigure:
+def draw_examples(context: ReportContext) -> ReportFigure:
     """Draw the images that most runs got wrong, with the answer most often given."""
-    title = "Images that most runs got wrong"
+    name, title = "hard_images", "Images that most runs got wrong"
     counts = [run.counts for c in context.valid for run in c.runs if run.counts is not None]
     products = [store for c in context.valid for run in c.runs if (store := context.product(run)) is not None]
     dataset = context.dataset

@@ -30,7 +30,7 @@ def diagnosed(context: ReportContext) -> dict[str, str]:
     return found
 
 
-def draw_diagnostics(context: ReportContext, *, name: str = "diagnostics") -> ReportFigure:
+def draw_diagnostics(context: ReportContext) -> ReportFigure:
     """Draw the magnitude of each diagnostic against time, a line per competitor and a band over its seeds."""
     words = diagnosed(context)
     figure = new_figure(0.4 + _HEIGHT * len(words))
@@ -45,7 +45,7 @@ def draw_diagnostics(context: ReportContext, *, name: str = "diagnostics") -> Re
         " beside the truth (thick). Lines are means over seeds, bands reach from the least to the largest; a line ends"
         " where the run of a seed leaves the numbers."
     )
-    return ReportFigure(name, "Diagnostics of free runs", caption, figure)
+    return ReportFigure("diagnostics", "Diagnostics of free runs", caption, figure)
 
 
 def _panel(ax: Axes, context: ReportContext, diagnostic: str) -> None:

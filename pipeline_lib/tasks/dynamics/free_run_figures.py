@@ -93,7 +93,7 @@ def _first_field(states: xr.DataArray) -> Values:
     return np.asarray((states.isel({FIELD: 0}) if FIELD in states.dims else states).values, dtype=np.float64)
 
 
-def draw_attractor(runs: list[Trajectory], truth: Trajectory, *, name: str = "attractor") -> ReportFigure:
+def draw_attractor(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
     """Draw the first component against the last, a panel for each run."""
     figure, panels = equal_panels(1 + len(runs))
     for ax, run in zip(panels, [truth, *runs], strict=False):
@@ -104,10 +104,10 @@ def draw_attractor(runs: list[Trajectory], truth: Trajectory, *, name: str = "at
         f"The truth and a free run of each model (first seed) over the same {len(truth.states)} states of the test,"
         f" from the same start, as points in the plane of first and last component.{_left_out(runs)}"
     )
-    return ReportFigure(name, "Attractor", caption, figure)
+    return ReportFigure("attractor", "Attractor", caption, figure)
 
 
-def draw_hovmoeller(runs: list[Trajectory], truth: Trajectory, *, name: str = "hovmoeller") -> ReportFigure:
+def draw_hovmoeller(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
     """Draw states of one axis against time, a panel for each run."""
     figure, panels = equal_panels(1 + len(runs))
     centre, reach = colour_range(truth.states)
@@ -120,10 +120,10 @@ def draw_hovmoeller(runs: list[Trajectory], truth: Trajectory, *, name: str = "h
         f"The truth and a free run of each model (first seed) over the same {len(truth.states)} states of the test,"
         f" from the same start; colours are values of the state.{_left_out(runs)}"
     )
-    return ReportFigure(name, "Free runs", caption, figure)
+    return ReportFigure("hovmoeller", "Free runs", caption, figure)
 
 
-def draw_maps(runs: list[Trajectory], truth: Trajectory, *, name: str = "maps") -> ReportFigure:
+def draw_maps(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
     """Draw states of two or more axes at three times, a row of maps for each run."""
     rows = [truth, *runs][:_MOST_ROWS]
     figure = new_figure(0.4 + _MAP_HEIGHT * len(rows))
@@ -156,7 +156,7 @@ def draw_maps(runs: list[Trajectory], truth: Trajectory, *, name: str = "maps") 
         "The truth and a free run of each model (first seed) from the same start in the test; colours are values of the"
         f" state{level}, in a range that is symmetric around zero.{_more(more)}"
     )
-    return ReportFigure(name, "Free runs", caption, figure)
+    return ReportFigure("maps", "Free runs", caption, figure)
 
 
 def _level(state: Values) -> Values:
@@ -166,7 +166,7 @@ def _level(state: Values) -> Values:
     return state
 
 
-def draw_spectra(runs: list[Trajectory], truth: Trajectory, *, name: str = "spectra") -> ReportFigure:
+def draw_spectra(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
     """Draw the mean energy of each wavenumber over the second half of the runs."""
     figure = new_figure(_LINE_HEIGHT)
     ax = figure.subplots()
@@ -183,7 +183,7 @@ def draw_spectra(runs: list[Trajectory], truth: Trajectory, *, name: str = "spec
         " directions alike and as if the grid were periodic, over the second half of the free runs. It is the energy"
         " of a velocity, the enstrophy of a vorticity."
     )
-    return ReportFigure(name, "Spectra", caption, figure)
+    return ReportFigure("spectra", "Spectra", caption, figure)
 
 
 def shell_spectrum(states: Values) -> Values:
@@ -203,7 +203,7 @@ def shell_spectrum(states: Values) -> Values:
     return np.asarray(sums[:, : min(sizes) // 2 + 1])
 
 
-def draw_energy(runs: list[Trajectory], truth: Trajectory, *, name: str = "energy") -> ReportFigure:
+def draw_energy(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
     """Draw half the mean square of the components against time."""
     figure = new_figure(_LINE_HEIGHT)
     ax = figure.subplots()
@@ -219,7 +219,7 @@ def draw_energy(runs: list[Trajectory], truth: Trajectory, *, name: str = "energ
         " each model (first seed) and in the truth; lines that leave the panel have left twice the largest energy of"
         " the truth."
     )
-    return ReportFigure(name, "Energy of free runs", caption, figure)
+    return ReportFigure("energy", "Energy of free runs", caption, figure)
 
 
 def _left_out(runs: list[Trajectory]) -> str:

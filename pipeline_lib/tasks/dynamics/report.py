@@ -40,9 +40,9 @@ def figures(context: ReportContext) -> list[ReportFigure]:
     ]
 
 
-def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> ReportFigure:
+def draw_skill(context: ReportContext) -> ReportFigure:
     """Draw error and unexplained variance against lead, one line per competitor, a band over its seeds."""
-    title = "Skill by lead"
+    name, title = "skill_by_lead", "Skill by lead"
     drawn = [c for c in context.valid if any(run.counts is not None for run in c.runs)]
     if not drawn:
         return ReportFigure(name, title, "No model has a valid score.", message_figure("No score to draw"))
@@ -68,9 +68,9 @@ def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> Report
     return ReportFigure(name, title, caption, figure)
 
 
-def draw_examples(context: ReportContext, *, name: str = "examples") -> ReportFigure:
+def draw_examples(context: ReportContext) -> ReportFigure:
     """Draw forecasts of the first component from three states of the test, beside what happened."""
-    title = "Forecasts"
+    name, title = "examples", "Forecasts"
     products = [(c, c.runs[0].products[0]) for c in context.valid if c.runs and c.runs[0].products]
     if not products or not context.datasets:
         return ReportFigure(name, title, "There are no forecasts.", message_figure("No forecast to draw"))

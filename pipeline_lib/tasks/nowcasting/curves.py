@@ -21,9 +21,9 @@ _MOST_PANELS = 6
 Values = NDArray[np.float64]
 
 
-def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> ReportFigure:
+def draw_skill(context: ReportContext) -> ReportFigure:
     """Draw scores against lead, a panel for each metric, a line per competitor, a band over its seeds."""
-    title = "Skill by lead"
+    name, title = "skill_by_lead", "Skill by lead"
     drawn = _with_counts(context)
     metrics = [metric for m in context.metrics if (metric := _whole(m)) is not None][:_MOST_PANELS]
     if not drawn or not metrics:
@@ -58,9 +58,9 @@ def draw_skill(context: ReportContext, *, name: str = "skill_by_lead") -> Report
     return ReportFigure(name, title, caption, figure)
 
 
-def draw_spectra(context: ReportContext, *, name: str = "spectra") -> ReportFigure:
+def draw_spectra(context: ReportContext) -> ReportFigure:
     """Draw how much of the truth's power is left at each wavelength, at the first, a middle and the last lead."""
-    title = "Power that is left"
+    name, title = "spectra", "Power that is left"
     drawn = _with_counts(context)
     if not drawn:
         return ReportFigure(name, title, "No model has a score.", message_figure("No spectrum to draw"))

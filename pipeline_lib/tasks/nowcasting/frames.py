@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.rows import linked
 from pipeline_lib.report.context import ReportContext, ReportFigure
+from pipeline_lib.report.numbers import listed
 from pipeline_lib.report.style import MUTED, frame_colours, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.nowcasting.names import VARIABLE
 from pipeline_lib.tasks.nowcasting.options import Interior, ScoringOptions
 
 _LEADS = 5
 """Leads of the figure."""
-_MOST_MODELS = 7
+_MOST_MODELS = 11
+"""Forecasts that are drawn: with the truth they fill three rows of the animation."""
 _PANEL = 1.25
 """Height of a row of frames in inches."""
 _MARGIN = 0.03
@@ -57,6 +59,8 @@ class Shown:
         The part of the frames that is scored.
     origin
         Where the first row is.
+    left_out
+        Titles of the competitors that there is no room for, the lowest in the ranking.
     """
 
     start: np.datetime64
@@ -67,6 +71,7 @@ class Shown:
     step_minutes: float
     interior: Interior
     origin: Literal["upper", "lower"] = "lower"
+    left_out: tuple[str, ...] = ()
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -101,16 +106,25 @@ def draw_frames(context: ReportContext) -> list[ReportFigure]:
     )
     if shown.interior != Interior():
         caption += " The rectangle is the part that is scored."
+    missing = _missing(shown)
     return [
-        ReportFigure("frames", title, caption, figure),
+        ReportFigure("frames", title, caption + missing, figure),
         ReportFigure(
             "animation",
             "Forecast frames, one after the other",
-            f"The same forecasts at all {leads} leads.",
+            f"The same forecasts at all {leads} leads.{missing}",
             animated(shown, leads - 1),
             tuple(animated(shown, lead) for lead in range(-1, leads)),
         ),
     ]
+
+
+def _missing(shown: Shown) -> str:
+    """Return a sentence that names who is not drawn; nothing if all are."""
+    if not shown.left_out:
+        return ""
+    verb = "is" if len(shown.left_out) == 1 else "are"
+    return f" There is no room for the lowest in the ranking: {listed([*shown.left_out])} {verb} left out."
 
 
 def animated(shown: Shown, lead: int) -> Figure:
@@ -154,6 +168,7 @@ def find_shown(context: ReportContext) -> Shown | None:
         step,
         ScoringOptions.model_validate(context.spec.scoring).interior,
         "upper" if frames.dims[1] == _DOWNWARDS else "lower",
+        tuple(c.title for c, _ in products[_MOST_MODELS:]),
     )
 
 

@@ -74,9 +74,9 @@ def figures(context: ReportContext) -> list[ReportFigure]:
     ]
 
 
-def draw_maps(context: ReportContext, *, name: str = "maps") -> ReportFigure:
+def draw_maps(context: ReportContext) -> ReportFigure:
     """Draw height, labels, and predictions with their differences, on the day of the leading model's median score."""
-    title = "Input, labels, predictions"
+    name, title = "maps", "Input, labels, predictions"
     time = _representative_day(context)
     day = _day(context, time) if time is not None else None
     if day is None:
@@ -100,9 +100,9 @@ def draw_maps(context: ReportContext, *, name: str = "maps") -> ReportFigure:
     return ReportFigure(name, title, _maps_caption(context, day, [c for c, _ in shown]), figure)
 
 
-def draw_best_and_worst(context: ReportContext, *, name: str = "best_and_worst") -> ReportFigure:
+def draw_best_and_worst(context: ReportContext) -> ReportFigure:
     """Draw labels, prediction and difference of the leading model on its best, median and worst day."""
-    title = "Best, median and worst day"
+    name, title = "best_and_worst", "Best, median and worst day"
     leader = next(iter(context.valid), None)
     chosen = _ranked_days(context, leader) if leader else {}
     drawn = []
@@ -135,9 +135,9 @@ def draw_best_and_worst(context: ReportContext, *, name: str = "best_and_worst")
     return ReportFigure(name, title, caption, figure)
 
 
-def draw_confusion(context: ReportContext, *, name: str = "confusion") -> ReportFigure:
+def draw_confusion(context: ReportContext) -> ReportFigure:
     """Draw the confusion matrix of every valid competitor: where the cells of each labelled class ended up."""
-    title = "Confusion"
+    name, title = "confusion", "Confusion"
     found = [(c, m) for c in context.valid if (m := _confusion(c)) is not None][:MAX_CONFUSIONS]
     if not found:
         return ReportFigure(name, title, "No counts to show.", message_figure("No counts to draw"))

@@ -31,9 +31,9 @@ _LEADS = 3
 Values = NDArray[np.float64]
 
 
-def draw_errors(context: ReportContext, *, name: str = "error_by_lead") -> ReportFigure:
+def draw_errors(context: ReportContext) -> ReportFigure:
     """Draw scores against lead, with the intervals of the leads that the leaderboard lists."""
-    title = "Errors by lead"
+    name, title = "error_by_lead", "Errors by lead"
     drawn = [c for c in context.valid if any(run.counts is not None for run in c.runs)]
     metrics = [(m, metric) for m in context.metrics if (metric := _whole(m)) is not None][:_MOST_PANELS]
     if not drawn or not metrics:
@@ -64,9 +64,9 @@ def draw_errors(context: ReportContext, *, name: str = "error_by_lead") -> Repor
     return ReportFigure(name, title, caption, figure)
 
 
-def draw_example(context: ReportContext, *, name: str = "example") -> ReportFigure:
+def draw_example(context: ReportContext) -> ReportFigure:
     """Draw the truth and its forecasts, a panel for each of some leads, over the liveliest stretch of the test."""
-    title = "A stretch of the series"
+    name, title = "example", "A stretch of the series"
     products = [(c, product) for c in context.valid if c.runs and (product := context.product(c.runs[0])) is not None]
     if not products or context.dataset is None:
         return ReportFigure(name, title, "There are no forecasts.", message_figure("No forecast to draw"))

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from matplotlib.patches import Rectangle
 
-from pipeline_lib.tasks.nowcasting.frames import Shown, animated, find_shown
+from pipeline_lib.tasks.nowcasting.frames import Shown, animated, draw_frames, find_shown
 from pipeline_lib.tasks.nowcasting.options import Interior
 
 
@@ -31,17 +31,17 @@ def test_each_panel_shows_the_cells_that_are_scored(interior, expected):
         assert [(*box.get_xy(), box.get_width(), box.get_height()) for box in boxes] == expected
 
 
-def context(dims, *, seconds=(0, 0, 0, 0, 0, 0)):
-    """What a report knows of one competitor whose only forecast is the truth, of six frames five minutes apart."""
+def context(dims, *, seconds=(0, 0, 0, 0, 0, 0), titles=("Truth",)):
+    """What a report knows of competitors whose only forecast is the truth, of six frames five minutes apart."""
     frames = np.random.default_rng(0).random((6, 4, 5))
     times = np.datetime64("2010-08-26", "ns") + np.arange(6) * np.timedelta64(300, "s")
     times = times + np.array(seconds) * np.timedelta64(1, "ms")
     ds = xr.Dataset({"echo": (("time", *dims), frames, {"units": "1"})}, {"time": times})
     forecast = (("time", "lead", *dims), frames[None, 2:4], {"step_minutes": 5.0})
     product = xr.Dataset({"forecast": forecast}, {"time": times[1:2], "lead": [1, 2]})
-    competitor = SimpleNamespace(runs=[None], title="Truth")
+    competitors = [SimpleNamespace(runs=[None], title=title) for title in titles]
     spec = SimpleNamespace(inputs=["echo"], scoring={"metrics": ["frame_mse"]})
-    return SimpleNamespace(valid=[competitor], product=lambda _: product, dataset=ds, spec=spec)
+    return SimpleNamespace(valid=competitors, product=lambda _: product, dataset=ds, spec=spec)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,15 @@ def test_times_that_were_rounded_are_in_a_row_as_they_are_for_forecasts():
     assert rounded is not None
     assert len(rounded.truth) == 2
     assert find_shown(context(("y", "x"), seconds=(0, 0, 1600, 0, 0, 0))) is None
+
+
+@pytest.mark.parametrize("count", [1, 11, 12, 13])
+def test_who_is_not_drawn_is_named(count):
+    titles = [f"Model {number}" for number in range(1, count + 1)]
+    still, moving = draw_frames(context(("y", "x"), titles=titles))
+    shown = {ax.get_title() for ax in moving.figure.axes} & set(titles)
+    assert shown == {ax.get_ylabel().replace("\n", " ") for ax in still.figure.axes} & set(titles)
+    named = [title for title in titles if f" {title} " in f"{still.caption} ".replace(",", " ")]
+    assert sorted(shown | set(named)) == sorted(titles)
+    assert not shown & set(named)
+    assert (" left out." in still.caption) is (" left out." in moving.caption) is (count > 11)
