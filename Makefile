@@ -68,6 +68,7 @@ test: install-dev  ## The test suite (about a quarter of an hour on two cores)
 test-slow: install-dev  ## Tests that take minutes
 	$(RUN) python -m pytest -m slow
 
+# GYRE_PROJECT: the folder that holds data and results; GYRE_AS_IS=1: results are taken as they lie there, nothing is run.
 test-gates: install-dev  ## What full-size experiments must show; runs what make dynamics and make nowcasting have not
 	$(RUN) python -m pytest -m gates -n 0 tests/gates
 
