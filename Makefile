@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYT
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev system system-slurm demo full dynamics nowcasting all test test-slow test-gates test-kill test-mutations test-soak test-crate test-assimilation test-pysteps test-conda test-slurm lint format reference dry-run report clean
+.PHONY: help install install-dev system system-slurm demo full dynamics nowcasting all test test-slow test-gates test-kill test-mutations test-soak test-crate test-assimilation test-pysteps test-grib test-conda test-slurm lint format reference dry-run report clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -107,6 +107,14 @@ test-assimilation: install-dev .venv-dapper/.installed  ## Ensemble methods agai
 
 test-pysteps: install-dev .venv-pysteps/.installed  ## Optical flow against pysteps and OpenCV, its nowcasts (compiles pysteps)
 	$(RUN) python -m pytest -m pysteps tests/motion tests/tasks/nowcasting
+
+.venv-grib/.installed: requirements-grib.txt
+	$(PYTHON) -m venv .venv-grib
+	.venv-grib/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-grib.txt
+	touch $@
+
+test-grib: install-dev .venv-grib/.installed  ## GRIB files against ecCodes
+	$(RUN) python -m pytest -m grib tests/readers
 
 test-soak: install-dev  ## Thirty simulated nights of arrivals, with an outage, a re-issue and a late day
 	$(RUN) python -m pytest -m soak -n 0 -rP

@@ -45,7 +45,7 @@ def changed(path: str, value: object, *, fetch: dict[str, Any] = FILE, parts: st
 
 def test_ours_is_valid_and_complete() -> None:
     catalog = Catalog.load(OURS)
-    assert len(catalog.sources) == 45
+    assert len(catalog.sources) == 53
     for source in catalog.sources.values():
         assert source.provenance().keys() == {"citation", "licence", "homepage"}
         if source.driver == "simulate" or source.block.form in GAPPY:
@@ -58,7 +58,7 @@ def test_ours_is_valid_and_complete() -> None:
 
 def test_our_frames_and_stations_are_pinned_or_tell_how_to_come_by_them() -> None:
     frames = [s for s in Catalog.load(OURS).sources.values() if s.block.form in GAPPY]
-    assert len(frames) == 13
+    assert len(frames) == 21
     for source in frames:
         part = "all" if source.parts == "whole" else source.periods(source.time.start, source.time.start)[0]
         files = [WantedFile(**file) for file in source.fetch_options(part)["files"]]

@@ -86,7 +86,8 @@ class GyreBlock(Options):
     """Days covered."""
     form: Form = "maps"
     """What the variables lie on: ``maps``, a regular grid of latitude and longitude, or ``states`` of a simulation,
-    or ``frames``, pictures of a radar or satellite, or ``stations``, series of many stations."""
+    or ``frames``, pictures of a radar or satellite, or ``stations``, series of many stations, maybe with
+    fields beside them."""
     reader: str = "netcdf"
     """A registered reader of the fetched files."""
     parts: Literal["whole", "monthly"] = "whole"

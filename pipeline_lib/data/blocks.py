@@ -59,7 +59,9 @@ def checked(ds: xr.Dataset, variables: Mapping[str, VariableSpec], *, where: str
         When a block is computed that breaks the contract; see :func:`~pipeline_lib.data.canonical.check_values`.
     """
     others = {str(dim): size for dim, size in ds.sizes.items() if dim != "time"}
-    steps = time_chunk(times=ds.sizes["time"], cell_bytes=math.prod(others.values()) * _STORED_BYTES)
+    # Series and fields that lie beside each other do not lie on all axes together.
+    cells = max(math.prod(n for d, n in variable.sizes.items() if d != "time") for variable in ds.data_vars.values())
+    steps = time_chunk(times=ds.sizes["time"], cell_bytes=cells * _STORED_BYTES)
     ds = ds.chunk({"time": steps, **dict.fromkeys(others, -1)})
     checking: xr.Dataset = ds.map_blocks(_checked, args=[dict(variables), where, form], template=ds)
     return checking

@@ -3,8 +3,9 @@
 Maps: dimensions ``(time, latitude, longitude)``; latitude strictly ascending within [-90, 90]; longitude strictly
 ascending within [-180, 180); missing values NaN. States, of simulations: ``time`` first, then what the simulation
 names, nothing missing. Frames, of radars and satellites: as maps, or on axes ``y`` and ``x`` of a projection in
-metres; frames may be missing, and values in them. Stations: ``(time, station)``, where anything may be missing. All:
-time ``datetime64[ns]`` in UTC, strictly increasing; floats in the unit of the contract.
+metres; frames may be missing, and values in them. Stations: ``(time, station)``, where anything may be missing, beside
+fields on latitudes and longitudes as frames have them. All: time ``datetime64[ns]`` in UTC, strictly increasing; floats
+in the unit of the contract.
 """
 
 from __future__ import annotations
@@ -84,6 +85,8 @@ def canonicalise(
         out = canonical_plane(_time(_time_first(out, where), where).reset_coords(drop=True), where)
     elif form in ("states", "stations"):
         out = _time(_time_first(out, where), where)
+        if form == "stations" and {"latitude", "longitude"} <= set(out.dims):
+            out = _longitude(_latitude(out, where), where)
     else:
         out = _rename_coordinates(out, where).reset_coords(drop=True)
         out = _longitude(_latitude(_time(out, where), where), where)

@@ -51,6 +51,8 @@ class NwpCNN(SiteModel):
             "All sizes are ours.",
             "Means over the whole box are taken at the end: that the station is at one place of it, the network cannot"
             " tell. It knows nothing of what the station has just measured either.",
+            "On MeteoNet's files leads are whole hours: its predictions are hourly, and nothing is interpolated. The"
+            " course asks for every six minutes.",
         ),
     )
 

@@ -30,6 +30,8 @@ class NwpNearest(SiteModel):
         limits=(
             "Its grid point may be at sea where the station is on land, or lower; nothing is corrected.",
             "It knows nothing of what the station has just measured.",
+            "On MeteoNet's files leads are whole hours: its predictions are hourly, and nothing is interpolated. The"
+            " course asks for every six minutes.",
         ),
     )
 

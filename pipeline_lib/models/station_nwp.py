@@ -65,6 +65,8 @@ class StationNWP(SiteModel):
             " the layers.",
             "The variant with a normalising flow is not here.",
             "A forecast needs all stations that it sees: a gap in one of them stops it.",
+            "On MeteoNet's files leads are whole hours: its predictions are hourly, and nothing is interpolated. The"
+            " course asks for every six minutes.",
         ),
     )
 

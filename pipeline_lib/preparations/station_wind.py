@@ -9,16 +9,19 @@ import numpy as np
 import xarray as xr
 from pydantic import field_validator
 
+from pipeline_lib.data.box import Box
 from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options as BaseOptions
 from pipeline_lib.preparations.registry import PREPARATIONS
 
 COMPONENTS = ("u", "v")
+_NEAR = 1e-6
+"""Degrees by which rounding may move a cell over the edge of a box that it lies on."""
 
 
 @PREPARATIONS.register("station_wind")
 class StationWind:
-    """Speed and direction to ``u`` and ``v``, towards the east and the north, beside other series.
+    """Speed and direction to ``u`` and ``v``, towards the east and the north, beside other series and fields.
 
     A wind from the direction dd, in degrees clockwise from north, has u = -ff sin dd and v = -ff cos dd. Without wind,
     where no direction is measured, both are 0; they are missing where there is wind without a direction.
@@ -35,6 +38,8 @@ class StationWind:
         """Canonical name of the direction that the wind comes from (degree)."""
         keep: tuple[str, ...] = ()
         """Canonical names of variables that the dataset holds besides, as they are."""
+        box: Box | None = None
+        """Region that fields on a grid of latitude and longitude are cut to; null keeps all of them."""
         dtype: Literal["float32", "float64"] = "float32"
         """How all of it is stored."""
 
@@ -68,7 +73,7 @@ class StationWind:
         Raises
         ------
         DataError
-            If a variable is not there.
+            If a variable is not there, or no cell lies in the box.
         """
         absent = [name for name in (options.speed, options.direction, *options.keep) if name not in ds]
         if absent:
@@ -78,5 +83,21 @@ class StationWind:
         for name, turned, towards in (("u", np.sin(angle), "east"), ("v", np.cos(angle), "north")):
             made[name] = (-speed * turned).where(speed != 0, 0.0)
             made[name].attrs = {"units": "m s-1", "long_name": f"wind towards the {towards}"}
-        whole = xr.Dataset({**made, **{name: ds[name] for name in options.keep}})
+        whole = _cut(xr.Dataset({**made, **{name: ds[name] for name in options.keep}}), options.box)
         return whole.astype(options.dtype, keep_attrs=True)
+
+
+def _cut(ds: xr.Dataset, box: Box | None) -> xr.Dataset:
+    """Return a dataset with those cells of its fields that lie in a region."""
+    if box is None:
+        return ds
+    where = "preparation.options.box"
+    if not {"latitude", "longitude"} <= set(ds.dims):
+        raise DataError("nothing that is kept lies on latitudes and longitudes", where=where, fix="leave it out")
+    south, west, north, east = box.south - _NEAR, box.west - _NEAR, box.north + _NEAR, box.east + _NEAR
+    cut = ds.sel(latitude=slice(south, north), longitude=slice(west, east))
+    if not cut.sizes["latitude"] or not cut.sizes["longitude"]:
+        edges = [(float(ds[axis].min()), float(ds[axis].max())) for axis in ("longitude", "latitude")]
+        what = f"holds no cell: longitudes go from {edges[0][0]:g} to {edges[0][1]:g}, latitudes from {edges[1][0]:g}"
+        raise DataError(f"{what} to {edges[1][1]:g}", where=where, fix="correct it")
+    return cut

@@ -3,13 +3,15 @@
 Layout, codes and grid are those of the data set's documentation and sample files: arrays ``data`` (time, row, column),
 int16, row 0 in the north; ``dates`` and ``miss_dates``, the frames that are there and those that are not. The archives
 hold no coordinates; the constants below are those of ``radar_coords_NW.npz`` and ``radar_coords_SE.npz`` beside them.
+The quality of the rain comes in two archives: the mean of each day (``rainfall_mean_quality-code_...``), and what each
+frame differs from it (``rainfall_diff_quality-code_...``). That is read as documented, not checked on a file.
 """
 
 from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +34,8 @@ _GRIDS = {"NW": ((565, 784), (51.891, -5.837)), "SE": ((515, 784), (46.245, 2.00
 _STEP = 0.01
 """Degrees from one cell to the next."""
 _DAYS = 10
-"""The first and the second archive of a month hold so many days, the third what is left."""
+"""The first and the second archive of a month hold so many days, the third what is left. The documentation
+also says that the tenth day is in the second; it may be in either."""
 _BLOCK_BYTES = 64 * 2**20
 """Of an archive's values as stored, read at once: to read a block, all before it is unpacked as well."""
 
@@ -58,6 +61,10 @@ _NEW = _Code("reflectivity", "dBZ", "radar reflectivity", 0.1, -200, -100, np.ii
 """Tenths of a dBZ; -100, a tenth below the floor of -9 dBZ, is no echo and stays -10 dBZ."""
 
 
+_QUALITY, _NO_QUALITY, _BEST = "rain_quality", 255, 100
+_MEAN, _DIFFERENCE = "_mean_quality", "_diff_quality"
+
+
 class _Archives:
     """What the three kinds of archives have in common."""
 
@@ -74,7 +81,8 @@ class _Archives:
     @classmethod
     def open(cls, files: Sequence[Path]) -> dict[str, xr.Dataset]:
         """Open each archive as a dataset of its own."""
-        return {file.name: _opened(file, cls.code) for file in files}
+        attrs = {"units": cls.code.units, "long_name": cls.code.long_name}
+        return {file.name: _opened(file, partial(_values, code=cls.code), cls.code.variable, attrs) for file in files}
 
 
 @READERS.register("meteonet_rainfall")
@@ -98,7 +106,35 @@ class MeteonetReflectivityNew(_Archives):
     code = _NEW
 
 
-def _opened(file: Path, code: _Code) -> xr.Dataset:
+@READERS.register("meteonet_quality")
+class MeteonetQuality:
+    """Quality of the rain rate from 0 (very bad) to 100 % (perfect), from archives of means and of differences."""
+
+    @staticmethod
+    def check(file: Path, variables: Sequence[str]) -> None:
+        """Compare the archive with its checksums, its dates with its name and its shape with the domain."""
+        check_variables(file, variables, [_QUALITY])
+        if _MEAN not in file.name and _DIFFERENCE not in file.name:
+            raise DataError(f"is called neither {_MEAN[1:]} nor {_DIFFERENCE[1:]}", where=file.name)
+        npz.check_whole(file)
+        _times(file)
+        _array(file)
+
+    @staticmethod
+    def open(files: Sequence[Path]) -> dict[str, xr.Dataset]:
+        """Open each archive of differences, with that of means beside it, as a dataset of its own."""
+        means = {file.name.replace(_MEAN, _DIFFERENCE): file for file in files if _MEAN in file.name}
+        frames = {file.name: file for file in files if _MEAN not in file.name}
+        if alone := sorted(set(means) ^ set(frames)):
+            raise DataError("has no archive of means, or of differences, beside it", where=alone[0], fix="fetch both")
+        attrs = {"units": "%", "long_name": "quality of the rain rate"}
+        return {
+            name: _opened(file, partial(_quality, means=means[name]), _QUALITY, attrs) for name, file in frames.items()
+        }
+
+
+def _opened(file: Path, load: Callable[..., np.ndarray], variable: str, attrs: dict[str, str]) -> xr.Dataset:
+    """Return the frames of an archive; ``load`` reads a block of them."""
     import xarray as xr
 
     times, array = _times(file), _array(file)
@@ -107,15 +143,14 @@ def _opened(file: Path, code: _Code) -> xr.Dataset:
     many = max(1, _BLOCK_BYTES // (array.dtype.itemsize * int(np.prod(array.shape[1:]))))
     spans = [(first, min(first + many, len(times))) for first in range(0, len(times), many)]
     calls, lengths = [(file, array, *span) for span in spans], [last - first for first, last in spans]
-    values = blocks(partial(_values, code=code), calls, lengths, array.shape[1:])
+    values = blocks(load, calls, lengths, array.shape[1:])
     (north, west), (height, width) = _GRIDS[_domain(file)[0]][1], array.shape[1:]
-    attrs = {"units": code.units, "long_name": code.long_name}
     coordinates = {
         "time": times,
         "latitude": ("latitude", north - _STEP * np.arange(height), {"units": "degrees_north"}),
         "longitude": ("longitude", west + _STEP * np.arange(width), {"units": "degrees_east"}),
     }
-    return xr.Dataset({code.variable: (("time", "latitude", "longitude"), values, attrs)}, coordinates)
+    return xr.Dataset({variable: (("time", "latitude", "longitude"), values, attrs)}, coordinates)
 
 
 def _values(file: Path, array: npz.Member, first: int, last: int, *, code: _Code) -> np.ndarray:
@@ -130,6 +165,23 @@ def _values(file: Path, array: npz.Member, first: int, last: int, *, code: _Code
             fix="is it another product? correct reader in the catalog entry",
         )
     return np.where(missing, np.nan, code.factor * stored.astype("float64"))
+
+
+def _quality(file: Path, array: npz.Member, first: int, last: int, *, means: Path) -> np.ndarray:
+    """Return a block of qualities in per cent, NaN where there is none."""
+    differences = npz.rows(file, "data", array, first, last).astype("int64")
+    wanted, days = (dates.astype("datetime64[D]") for dates in (_times(file)[first:last], _times(means)))
+    lacking = np.setdiff1d(wanted, days)
+    if lacking.size:
+        raise DataError(f"has no mean of {lacking[0]}", where=means.name, fix="fetch both archives again")
+    place = np.searchsorted(days, wanted)
+    quality = npz.rows(means, "data", _array(means), int(place[0]), int(place[-1]) + 1)[place - place[0]] + differences
+    missing = differences == _NO_QUALITY
+    wrong = ~missing & ((quality < 0) | (quality > _BEST))
+    if wrong.any():
+        what = f"says {quality[wrong][0]} % with the mean of the day, not 0 to {_BEST}"
+        raise DataError(what, where=file.name, fix="do both archives belong together?")
+    return np.where(missing, np.nan, quality.astype("float64"))
 
 
 def _array(file: Path) -> npz.Member:
@@ -168,5 +220,6 @@ def _domain(file: Path) -> tuple[str, np.datetime64, np.datetime64]:
         raise DataError("is not called <kind>_<NW or SE>_<year>_<month>.<1, 2 or 3>.npz", where=file.name)
     third, (_, days) = int(found[4]), calendar.monthrange(int(found[2]), int(found[3]))
     start = np.datetime64(f"{found[2]}-{found[3]}-01", "ns")
+    before = (0, _DAYS - 1, 2 * _DAYS)[third - 1]
     after = third * _DAYS if third < 3 else days
-    return found[1], start + np.timedelta64((third - 1) * _DAYS, "D"), start + np.timedelta64(after, "D")
+    return found[1], start + np.timedelta64(before, "D"), start + np.timedelta64(after, "D")

@@ -22,7 +22,7 @@ FOLDER = Path(os.environ.get("GYRE_PROJECT", ROOT))
 
 @cache
 def run(experiment: str) -> Path:
-    """Return the folder of an experiment's results, after running what is not there yet, unless told to take them as is."""
+    """Return the folder of an experiment's results, after running what is not there yet; or as it is, if told so."""
     folder = FOLDER / "results" / experiment
     if os.environ.get("GYRE_AS_IS"):
         return folder

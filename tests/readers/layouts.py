@@ -81,6 +81,72 @@ def meteonet(
     return file
 
 
+def grib1(
+    whole: Any, parameter: tuple[int, int, int], *, day: str = "2018-05-01", hours: tuple[int, ...] = (0,),
+    reference: float = 0.0, binary: int = 0, scale: int = 0, width: int = 12, there: Any = None,
+    corner: tuple[int, int] = (46246, 2000), step: int = 25, **changed: int,
+) -> bytes:  # fmt: skip
+    """A message of GRIB edition 1: whole numbers (row, column) from the north-west, packed in so many bits each.
+
+    Values are (reference + whole * 2 ** binary) / 10 ** scale. ``there`` is a map of the points that have one;
+    ``changed`` sets an octet of a section, counted from 1: ``product_18=2``.
+    """
+    whole = np.asarray(whole)
+    (rows, columns), (north, west) = whole.shape, corner
+    year, month, date = map(int, day.split("-"))
+    product = bytearray(28)
+    product[3:12] = 1, 85, 204, 255, 128 + 64 * (there is not None), *parameter[:2], 0, parameter[2]
+    product[12:18] = (year - 1) % 100 + 1, month, date, 0, 0, 1
+    product[18:21] = (*hours, 4) if len(hours) == 2 else (hours[0], 0, int(hours[0] == 0))
+    product[24:28] = (year - 1) // 100 + 1, 0, *_signed(scale, 2)
+    grid = bytearray(32)
+    grid[4:6] = 255, 0
+    grid[6:10] = *columns.to_bytes(2, "big"), *rows.to_bytes(2, "big")
+    ends = north, west, north - (rows - 1) * step, west + (columns - 1) * step
+    grid[10:16] = *_signed(ends[0], 3), *_signed(ends[1], 3)
+    grid[16:23] = 128, *_signed(ends[2], 3), *_signed(ends[3], 3)
+    grid[23:27] = *step.to_bytes(2, "big"), *step.to_bytes(2, "big")
+    kept = whole.ravel() if there is None else whole[np.asarray(there, bool)]
+    values, unused = _bits([(int(number), width) for number in kept])
+    data = bytearray(11) + values
+    data[3:11] = unused, *_signed(binary, 2), *_hexadecimal(reference), width
+    sections = {"product": product, "grid": grid, "map": bytearray(), "data": data}
+    if there is not None:
+        points, free = _bits([(int(point), 1) for point in np.ravel(there)])
+        sections["map"] = bytearray(6) + points
+        sections["map"][3] = free
+    for section in sections.values():
+        section[:3] = len(section).to_bytes(3, "big") if section else b""
+    for key, value in changed.items():
+        name, octet = key.split("_")
+        sections[name][int(octet) - 1] = value
+    inner = b"".join(sections.values())
+    return b"GRIB" + (len(inner) + 12).to_bytes(3, "big") + b"\1" + inner + b"7777"
+
+
+def _bits(numbers: Sequence[tuple[int, int]]) -> tuple[bytearray, int]:
+    """Numbers of so many bits each behind one another, to an even octet; and how many bits are not used."""
+    text = "".join(f"{number:0{width}b}" for number, width in numbers if width)
+    unused = -len(text) % 16
+    text += "0" * unused
+    return bytearray(int(text[place : place + 8], 2) for place in range(0, len(text), 8)), unused
+
+
+def _signed(number: int, octets: int) -> bytes:
+    return (abs(number) + (number < 0) * (1 << (8 * octets - 1))).to_bytes(octets, "big")
+
+
+def _hexadecimal(number: float) -> bytes:
+    """A number with an exponent of 16."""
+    exponent, fraction = 64, abs(number)
+    while fraction >= 1:
+        fraction, exponent = fraction / 16, exponent + 1
+    while 0 < fraction < 1 / 16:
+        fraction, exponent = fraction * 16, exponent - 1
+    assert fraction * 2**24 == int(fraction * 2**24), "not representable"
+    return bytes([exponent + 128 * (number < 0)]) + int(fraction * 2**24).to_bytes(3, "big")
+
+
 def hko7(file: Path, frames: Mapping[str, tuple[np.ndarray, np.ndarray | None]], *, stored: int = 0) -> Path:
     """A zip archive of pictures and masks by stamp; no mask where it is ``None``."""
     with zipfile.ZipFile(file, "w", stored) as archive:

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from pipeline_lib.errors import DataError
-from pipeline_lib.readers.meteonet_radar import MeteonetRainfall, MeteonetReflectivityNew, MeteonetReflectivityOld
+from pipeline_lib.readers.meteonet_radar import (
+    MeteonetQuality,
+    MeteonetRainfall,
+    MeteonetReflectivityNew,
+    MeteonetReflectivityOld,
+)
 from tests.readers.layouts import meteonet
 
 START = datetime(2016, 8, 21)
@@ -130,6 +135,62 @@ def test_blocks_are_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     parts = opened(MeteonetRainfall, file).rain_rate
     assert parts.chunks[0] == (2, 1)
     np.testing.assert_array_equal(parts.values, whole)
+
+
+@pytest.mark.parametrize(
+    ("third", "first", "last"), [(1, 1, 10), (2, 10, 20), (3, 21, 31)], ids=["first", "second", "third"]
+)
+def test_the_tenth_day_is_in_either_archive(tmp_path: Path, third: int, first: int, last: int) -> None:
+    name = f"rainfall_NW_2016_08.{third}.npz"
+    MeteonetRainfall.check(meteonet(tmp_path, name, [datetime(2016, 8, first), datetime(2016, 8, last, 23, 55)]), [])
+    with pytest.raises(DataError, match="not as its name says"):
+        MeteonetRainfall.check(meteonet(tmp_path, name, [datetime(2016, 8, first) - timedelta(minutes=5)]), [])
+
+
+PAIR = ("rainfall_diff_quality-code_NW_2016_08.3.npz", "rainfall_mean_quality-code_NW_2016_08.3.npz")
+NEXT = START + timedelta(days=2)
+
+
+def qualities(folder: Path, *, best: int = 100, days: tuple[datetime, ...] = (START, NEXT)) -> list[Path]:
+    """Three frames of one day and one of the next but one; means of 40 and 70 %."""
+
+    def differences(data: np.ndarray) -> None:
+        data[0, 0, :3] = [best - 40, -40, 255]
+        data[3, 0, :3] = [30, 255, -1]
+
+    def means(data: np.ndarray) -> None:
+        data[:] = np.array([40, 70])[: len(data), None, None]
+        data[-1, 0, 1] = 255
+
+    frames = meteonet(folder, PAIR[0], [*DATES, NEXT], differences, missing_dates=[START + timedelta(minutes=10)])
+    return [frames, meteonet(folder, PAIR[1], days, means)]
+
+
+def test_quality_is_the_mean_of_the_day_and_the_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline_lib.readers.meteonet_radar._BLOCK_BYTES", 2 * 565 * 784 * 2)
+    files = qualities(tmp_path)
+    for file in files:
+        MeteonetQuality.check(file, ["rain_quality"])
+    [ds] = MeteonetQuality.open(files[::-1]).values()
+    values = ds.rain_quality.load()
+    assert (values.attrs["units"], values.shape) == ("%", (4, 565, 784))
+    np.testing.assert_array_equal(values[:, 0, :4], [[100, 0, np.nan, 40], [40] * 4, [40] * 4, [100, np.nan, 69, 70]])
+    np.testing.assert_array_equal(ds.time, np.array([*DATES, NEXT], dtype="datetime64[ns]"))
+
+
+def test_quality_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    files = qualities(tmp_path, best=101)
+    [ds] = MeteonetQuality.open(files).values()
+    with pytest.raises(DataError, match=r"diff_quality.*: says 101 % with the mean of the day, not 0 to 100"):
+        ds.load()
+    for one in files:
+        with pytest.raises(DataError, match="has no archive of means, or of differences, beside it"):
+            MeteonetQuality.open([one])
+    [ds] = MeteonetQuality.open(qualities(tmp_path, days=(START,))).values()
+    with pytest.raises(DataError, match=r"mean_quality.*: has no mean of 2016-08-23"):
+        ds.load()
+    with pytest.raises(DataError, match="is called neither mean_quality nor diff_quality"):
+        MeteonetQuality.check(meteonet(tmp_path, NAME, DATES), [])
 
 
 REAL = Path(os.environ.get("GYRE_MIRROR", "")) / "radar"

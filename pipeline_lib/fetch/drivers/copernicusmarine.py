@@ -16,8 +16,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from pipeline_lib.data.box import Box
 from pipeline_lib.errors import FetchError
 from pipeline_lib.fetch import base
 from pipeline_lib.fetch.checks import check_file
@@ -36,25 +37,6 @@ _LOG_IN = (
     "run 'copernicusmarine login' once on this machine, or set COPERNICUSMARINE_SERVICE_USERNAME and"
     " COPERNICUSMARINE_SERVICE_PASSWORD; a free account: https://data.marine.copernicus.eu/register"
 )
-
-
-class Box(Options):
-    """A region; the client takes the cells whose centres lie inside."""
-
-    west: float = Field(ge=-180, le=360)
-    """Western edge, degrees east."""
-    east: float = Field(ge=-180, le=360)
-    """Eastern edge, degrees east."""
-    south: float = Field(ge=-90, le=90)
-    """Southern edge, degrees north."""
-    north: float = Field(ge=-90, le=90)
-    """Northern edge, degrees north."""
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> Box:
-        if self.west >= self.east or self.south >= self.north:
-            raise ValueError("the box is empty: west must be below east, south below north")
-        return self
 
 
 @DRIVERS.register("copernicusmarine")
