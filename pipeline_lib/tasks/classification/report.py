@@ -47,6 +47,7 @@ class _Point:
 
     competitor: Competitor
     line: str
+    normalisation: str
     depth: int | None
     parameters: int
     errors: NDArray[np.float64]
@@ -58,9 +59,11 @@ def draw_errors(context: ReportContext) -> ReportFigure:
     points = [point for c in context.valid if (point := _point(c)) is not None]
     if not points:
         return ReportFigure(name, title, "No model has a valid score.", message_figure("No score to draw"))
+    told = len({p.normalisation for p in points}) > 1
     lines: dict[str, list[_Point]] = {}
     for point in sorted(points, key=lambda p: (p.depth or 0, p.parameters)):
-        lines.setdefault(point.line, []).append(point)
+        name = f"{point.line}, {point.normalisation}" if told and point.normalisation else point.line
+        lines.setdefault(name, []).append(point)
     figure = new_figure(_HEIGHT)
     left, right = panel_grid(figure, 1, 2, sharey=True)
     for i, (label, found) in enumerate(sorted(lines.items())):
@@ -110,13 +113,11 @@ def _point(competitor: Competitor) -> _Point | None:
     manifest = scored[0].model
     options: Mapping[str, object] = manifest.options.get("model_options", {})
     depth = options.get(_DEPTH)
-    kind = options.get(_KIND)
-    if kind is not None and "normalisation" in options:
-        kind = f"{kind}, {options['normalisation']}"
     rates = [_percent(run.counts) for run in scored if run.counts is not None]
     return _Point(
         competitor=competitor,
-        line=str(kind or competitor.title),
+        line=str(options.get(_KIND) or competitor.title),
+        normalisation=str(options.get("normalisation", "")),
         depth=depth if isinstance(depth, int) else None,
         parameters=int(manifest.content["spec"]["parameters"]),
         errors=np.array(rates),

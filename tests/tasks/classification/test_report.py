@@ -14,10 +14,10 @@ from pipeline_lib.tasks.classification.score import score_stores
 from tests.tasks.classification.stores import stores
 
 
-def competitor(block: str, blocks: int, wrong: list[int]) -> Competitor:
+def competitor(block: str, blocks: int, wrong: list[int], normalisation: str = "group") -> Competitor:
     """One run for each number of wrong answers in a hundred."""
     manifest = SimpleNamespace(
-        options={"model_options": {"block": block, "blocks": blocks, "normalisation": "group"}},
+        options={"model_options": {"block": block, "blocks": blocks, "normalisation": normalisation}},
         content={"spec": {"parameters": 1000 * blocks}},
     )
     counts = [
@@ -32,11 +32,18 @@ def test_each_kind_is_a_line_over_depth_and_over_size_through_the_means_of_its_s
     figure = draw_errors(SimpleNamespace(valid=found)).figure
     left, right = figure.axes
     drawn = {line.get_label(): line.get_xydata().tolist() for line in left.lines if line.get_label()[0] != "_"}
-    assert drawn == {"plain, group": [[4, 4], [8, 40]], "euler, group": [[8, 0.5]]}  # half an image for none
-    assert [line.get_xdata().tolist() for line in right.lines if line.get_label() == "plain, group"] == [[4000, 8000]]
+    assert drawn == {"plain": [[4, 4], [8, 40]], "euler": [[8, 0.5]]}  # half an image for none
+    assert [line.get_xdata().tolist() for line in right.lines if line.get_label() == "plain"] == [[4000, 8000]]
     band = next(c.get_paths()[0].vertices for c in left.collections if len(c.get_paths()[0].vertices) > 5)
     assert band[:, 1].min() == 2
     assert band[:, 1].max() == 50
+
+
+def test_lines_name_the_normalisation_where_it_differs():
+    found = [competitor("euler", 8, [3]), competitor("euler", 8, [5], "batch")]
+    left, _ = draw_errors(SimpleNamespace(valid=found)).figure.axes
+    labels = {line.get_label() for line in left.lines if line.get_label()[0] != "_"}
+    assert labels == {"euler, group", "euler, batch"}
 
 
 def test_the_hardest_images_come_first_with_the_answer_given():
