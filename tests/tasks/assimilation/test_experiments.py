@@ -38,6 +38,7 @@ def test_descent_with_fixed_steps_takes_part():
     loaded = load_experiment(CONFIG / "experiments" / "assimilation-partial.yaml")
     methods = [loaded.training(entry).assimilation for entry in loaded.spec.names]
     assert ("weak_4dvar", "gradient_descent") in {(m.method, m.minimiser) for m in methods}
+    assert "strong_4dvar" in {m.method for m in methods}
 
 
 @pytest.mark.parametrize("name", ["assimilation-partial", "assimilation-partial-lorenz96"])
