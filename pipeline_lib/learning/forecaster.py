@@ -21,15 +21,22 @@ class Forecaster(nn.Module):
     ----------
     diagnostics
         Long name and unit of each scalar that :meth:`diagnose` makes of a state, by name; by default there is none.
+    spectra
+        Likewise of each isotropic spectrum that :meth:`spectrum` makes of a state.
     term_shape
         Sizes of the axes of the :meth:`term`, the last ones of a state; ``None`` of a network that knows no closure.
     """
 
     diagnostics: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType({})
+    spectra: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType({})
     term_shape: tuple[int, ...] | None = None
 
     def diagnose(self, state: Tensor) -> dict[str, Tensor]:
         """Return the ``diagnostics`` (batch,) of states, in their own units."""
+        return {}
+
+    def spectrum(self, state: Tensor) -> dict[str, Tensor]:
+        """Return the ``spectra`` (batch, shells) of states, in their own units: of wavenumbers 0, 1, ... of the box."""
         return {}
 
     def term(self, state: Tensor) -> Tensor:

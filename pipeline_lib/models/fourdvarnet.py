@@ -91,6 +91,8 @@ class FourDVarNet(WindowModel):
                  " and clips gradients; one variant learns without true states. Here all learn at one rate, the number"
                  " of steps stays, and true states are needed. A step is x - network(gradient / rms) / steps, as in the"
                  " first of the published codes; the prior is not applied once more at the end.", confidence="code"),
+            Fact(text="Published outputs also give the cost of what was found and how far this is from a step of the"
+                 " equations (4DVar-score, ODE-score). Reports do not show them.", confidence="code"),
             Fact(text="That no layer of the priors has a bias is known of the first layers only.", confidence="code"),
         ),
         limits=("Training is slow: each step differentiates gradients of all iterations.",),

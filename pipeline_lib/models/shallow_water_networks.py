@@ -54,7 +54,12 @@ class BasinStep(Forecaster):
     """
 
     diagnostics: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType(
-        {"kinetic_energy": ("kinetic energy", "m3 s-2"), "mean_height": ("mean height", "m")}
+        {
+            "kinetic_energy": ("kinetic energy", "m3 s-2"),
+            "potential_energy": ("potential energy", "m3 s-2"),
+            "potential_vorticity": ("mean potential vorticity", "m-1 s-1"),
+            "mean_height": ("mean height", "m"),
+        }
     )
 
     def __init__(
@@ -88,10 +93,14 @@ class BasinStep(Forecaster):
         return (end.flatten(-4) - self._mean) / self._scale, memory
 
     def diagnose(self, state: Tensor) -> dict[str, Tensor]:
-        """Return the kinetic energy and the mean height of the present fields."""
+        """Return energies, potential vorticity and mean height of the present fields."""
         present = self.physical(state)[..., 0, :, :, :]
-        energy = self.system.kinetic_energy(present)
-        return {"kinetic_energy": energy, "mean_height": present[..., 2, :, :].mean((-2, -1))}
+        return {
+            "kinetic_energy": self.system.kinetic_energy(present),
+            "potential_energy": self.system.potential_energy(present),
+            "potential_vorticity": self.system.potential_vorticity(present),
+            "mean_height": present[..., 2, :, :].mean((-2, -1)),
+        }
 
 
 class LearnedForcing(nn.Module):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.data.trajectories import AGE_OF_STATE
 from pipeline_lib.errors import DataError
@@ -37,12 +37,20 @@ class ObservedStates:
         """Numbers of the components that are observed, from 0; null for all."""
         sites: int | None = Field(default=None, gt=0)
         """How many of these are, drawn anew each time; null for all."""
+        share: float | None = Field(default=None, gt=0, lt=1)
+        """Instead: with this probability each of them, each time, whatever the others are; null for all."""
         variance: float = Field(gt=0)
         """Variance of the errors, which are Gaussian and independent, in the square of the states' unit."""
         seed: int = Field(0, ge=0)
-        """Of errors and sites; what is drawn for a time depends on nothing else but the time."""
+        """Of errors and of what is observed; what is drawn for a time depends on nothing else but the time."""
         dtype: Literal["float32", "float64"] = "float64"
         """How both variables are stored."""
+
+        @model_validator(mode="after")
+        def _one_draw(self) -> Self:
+            if self.sites is not None and self.share is not None:
+                raise ValueError("sites and share both say how many components are observed: leave one out")
+            return self
 
     @staticmethod
     def produces(options: Options) -> tuple[str, ...]:
@@ -101,6 +109,8 @@ def _errors(options: ObservedStates.Options, step: int, size: int, chosen: NDArr
     rng = np.random.default_rng([options.seed, step & _WORD])
     drawn = options.variance**0.5 * rng.standard_normal(size)
     where = chosen if options.sites is None else rng.permutation(chosen)[: options.sites]
+    if options.share is not None:
+        where = chosen[rng.random(len(chosen)) < options.share]
     errors = np.full(size, np.nan)
     errors[where] = drawn[where]
     return errors

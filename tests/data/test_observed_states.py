@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.preparations.observed_states import OBSERVATION, ObservedStates
@@ -46,6 +49,34 @@ def test_errors_have_the_variance_and_another_seed_gives_others():
 def test_only_the_asked_components_are_observed():
     found = prepared(states(), components=[1, 4], every=8, variance=1.0)[OBSERVATION].values
     assert np.isfinite(found).any(axis=0).tolist() == [False, True, False, False, True, False]
+
+
+def test_a_share_of_all_entries_is_observed_each_by_itself_at_any_time():
+    ds = states(4000)
+    one, two = (prepared(ds, share=1 / 8, variance=2.0, seed=seed)[OBSERVATION] for seed in (0, 1))
+    seen = np.isfinite(one.values)
+    assert seen.mean() == pytest.approx(1 / 8, rel=0.05)
+    np.testing.assert_allclose(seen.mean(axis=0), 1 / 8, rtol=0.15)  # no component is preferred
+    counts = np.bincount(seen.sum(axis=1), minlength=3)
+    expected = [4000 * comb(6, k) * 0.125**k * 0.875 ** (6 - k) for k in range(3)]  # a binomial number at a time
+    np.testing.assert_allclose(counts[:3], expected, rtol=0.15)
+    errors = (one - ds.state).values[seen]
+    assert errors.var() == pytest.approx(2.0, rel=0.1)
+    assert (seen & np.isfinite(two.values)).mean() == pytest.approx(1 / 64, rel=0.2)
+
+
+def test_a_share_is_of_the_asked_components_at_the_asked_times_and_knows_nothing_of_earlier_periods():
+    whole = prepared(states(), share=0.5, components=[1, 4], every=4, variance=1.0)[OBSERVATION]
+    part = prepared(states().isel(time=slice(30, None)), share=0.5, components=[1, 4], every=4, variance=1.0)
+    np.testing.assert_array_equal(whole.isel(time=slice(30, None)), part[OBSERVATION])
+    seen = np.isfinite(whole.values)
+    assert set(np.flatnonzero(seen.any(axis=0))) == {1, 4}
+    assert set(np.flatnonzero(seen.any(axis=1)) % 4) == {int(np.flatnonzero(seen.any(axis=1))[0] % 4)}
+
+
+def test_a_number_of_sites_and_a_share_of_them_exclude_each_other():
+    with pytest.raises(ValidationError, match="sites and share both say how many components are observed"):
+        ObservedStates.Options(variable="state", variance=1.0, sites=3, share=0.5)
 
 
 @pytest.mark.parametrize("options", [{"components": [6]}, {"components": [0, 1], "sites": 3}])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from xarray import Dataset
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.learning.forecaster import Rollout
@@ -18,6 +19,8 @@ from pipeline_lib.solvers.burgers import FiniteVolumeBurgers, RandomForcing, cen
 from pipeline_lib.solvers.quasigeostrophic import QuasiGeostrophic
 from pipeline_lib.solvers.schemes import integrate
 from pipeline_lib.tasks.dynamics.least_squares import fit_least_squares
+from pipeline_lib.tasks.dynamics.predict import _diagnosed
+from pipeline_lib.tasks.dynamics.runs import diagnosed, spectra
 from pipeline_lib.tasks.dynamics.windows import Trajectory
 
 STEP, MEAN, SCALE = 0.02, 0.1, 1.3
@@ -174,6 +177,29 @@ def test_without_closure_a_step_is_the_spectral_solver_s():
     energy = (power / torch.where(squared == 0, math.inf, 2 * squared)).sum()
     diagnosed = network.diagnose(((q - MEAN) / SCALE).reshape(1, -1))["kinetic_energy"]
     torch.testing.assert_close(diagnosed, energy[None], rtol=1e-10, atol=0)
+
+
+def test_a_wave_of_vorticity_is_in_its_shell_of_energy_and_enstrophy():
+    """Of amplitude a and wavenumber k: enstrophy a^2 / 4, energy a^2 / (4 k^2)."""
+    x = 2 * math.pi / 16 * torch.arange(16, dtype=torch.float64)
+    q = 6.0 * torch.cos(5 * x) + torch.zeros(16, 1) + 2.0 * torch.sin(3 * x)[:, None]
+    told = build("quasigeostrophic_closure", "none").spectrum(((q - MEAN) / SCALE).reshape(1, -1))
+    enstrophy = torch.zeros(1, 9, dtype=torch.float64)
+    enstrophy[0, 5], enstrophy[0, 3] = 36 / 4, 4 / 4
+    torch.testing.assert_close(told["enstrophy_spectrum"], enstrophy, rtol=1e-10, atol=1e-12)
+    energy = enstrophy / torch.arange(9).clamp_min(1) ** 2
+    torch.testing.assert_close(told["energy_spectrum"], energy, rtol=1e-10, atol=1e-12)
+
+
+def test_products_hold_spectra_of_free_runs_and_of_true_states():
+    network = build("quasigeostrophic_closure", "none")
+    free, truth = torch.randn(2, 4, 256, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).numpy()
+    told = Dataset(_diagnosed(network, truth, free, torch.device("cpu")))
+    assert set(spectra(told)) == {"energy_spectrum", "enstrophy_spectrum"}
+    assert set(diagnosed(told)) == {"kinetic_energy"}  # counted, and drawn against time
+    for states, values in zip((free, truth), spectra(told)["energy_spectrum"], strict=True):
+        assert values.dims == ("time", "shell")
+        np.testing.assert_allclose(values, network.spectrum(torch.tensor(states))["energy_spectrum"])
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,14 @@ def test_diagnostics_are_those_of_the_present_fields(states):
     u, v, h = states[:, :3].numpy().transpose(1, 0, 2, 3)
     np.testing.assert_allclose(found["kinetic_energy"], ((500 + h) * (u**2 + v**2)).mean((1, 2)) / 2, rtol=1e-9)
     np.testing.assert_allclose(found["mean_height"], h.mean((1, 2)), atol=1e-12)
+    np.testing.assert_allclose(found["potential_energy"], 0.02 / 2 * ((500 + h) ** 2).mean((1, 2)), rtol=1e-9)
+    # Beyond the walls there is no flow; f0 + beta y from wall to wall.
+    around_u, around_v = (np.pad(field, ((0, 0), (1, 1), (1, 1))) for field in (u, v))
+    size = h.shape[-1]
+    shear = around_v[:, 1:-1, 2:] - around_v[:, 1:-1, 1:-1] - around_u[:, 1:-1, 1:-1] + around_u[:, :-2, 1:-1]
+    f = 3.5e-5 + 2.11e-11 * np.linspace(-8e5, 8e5, size)[:, None]
+    vorticity = ((shear * size / 1.6e6 + f) / (500 + h)).mean((1, 2))
+    np.testing.assert_allclose(found["potential_vorticity"], vorticity, rtol=1e-9)
     assert set(found) == set(network.diagnostics)
 
 

@@ -221,6 +221,21 @@ def test_what_a_box_tells_of_itself():
     np.testing.assert_allclose(told["scalar_variance"], fields[:, 3].var((1, 2, 3)))
 
 
+def test_waves_of_all_velocities_are_in_their_shells_of_the_energy():
+    """A wave of amplitude a has the mean square a^2 / 2."""
+    x = 2 * math.pi / SIZE * torch.arange(SIZE, dtype=torch.float64)
+    along = {"z": x[:, None, None], "y": x[:, None], "x": x}
+    waves = [3.0 * torch.cos(2 * along["y"]), 2.0 * torch.sin(2 * along["z"]), torch.cos(along["x"] + along["y"])]
+    state = torch.stack([wave + torch.zeros(SIZE, SIZE, SIZE) for wave in (*waves, 5.0 + 4.0 * torch.cos(along["z"]))])
+    told = build("none").spectrum(normalised(state)[None])
+    assert {name: tuple(values.shape) for name, values in told.items()} == dict.fromkeys(told, (1, SIZE // 2 + 1))
+    expected = torch.zeros(1, SIZE // 2 + 1, dtype=torch.float64)
+    expected[0, 2], expected[0, 1] = (9 + 4) / 4, 1 / 4  # the diagonal wave is at a distance of 1.41
+    torch.testing.assert_close(told["energy_spectrum"], expected, rtol=1e-10, atol=1e-12)
+    expected[0, :3] = torch.tensor([25 / 2, 16 / 4, 0.0])
+    torch.testing.assert_close(told["scalar_spectrum"], expected, rtol=1e-10, atol=1e-12)
+
+
 def test_a_shifted_state_has_a_shifted_future_without_divergence():
     network, state = build("network", weights=0.1), flow(6)
     ahead = Rollout(network, 3)

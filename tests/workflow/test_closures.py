@@ -105,13 +105,18 @@ def test_the_coarse_solver_alone_goes_through_training_untouched(flow):
     model = read_manifest(flow / "results/closure/none/seed0/model.json", kind="model", verify="deep").content
     assert model["spec"]["parameters"] == 0
     product = read_manifest(flow / "results/closure/none/seed0/products/2000-01.json", kind="product", verify="deep")
-    forecast = xr.open_zarr(product.file("2000-01.zarr")).forecast
+    stored = xr.open_zarr(product.file("2000-01.zarr"))
+    forecast = stored.forecast
     assert forecast.dims == ("time", "lead", "y", "x")
     data = read_manifest(flow / "data/flow/dataset/2000-01.json", kind="dataset")
-    start = torch.tensor(xr.open_zarr(data.file("2000-01.zarr")).state.values[300])
+    states = torch.tensor(xr.open_zarr(data.file("2000-01.zarr")).state.values)
+    start = states[300]
     system = steadily_forced((16, 16), viscosity=1e-3, drag=0.1, strength=3.0)
     expected = integrate(system, start, dt=0.025, steps=8, scheme=RK4)[1:]
     np.testing.assert_allclose(forecast[300], expected, rtol=1e-9, atol=1e-9)
+    # Corners of the grid lie beyond the complete shells.
+    np.testing.assert_allclose(stored.energy_spectrum, system.energy_spectrum(states)[:, :9], rtol=1e-9, atol=1e-12)
+    assert stored.free_run_energy_spectrum.dims == ("time", "shell")
 
 
 def test_all_are_scored_and_fields_are_drawn_as_maps(flow):

@@ -7,27 +7,28 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.learning.forecaster import Forecaster, forecast_error
+from pipeline_lib.models.analog.pool import Pool, windows
 
 if TYPE_CHECKING:
     from pipeline_lib.models.analog import Analog
 
 logger = logging.getLogger(__name__)
 
-_TREE_DIMENSIONS = 10
-"""Beyond that a tree visits all states anyway."""
 _LEAST_FREEDOM = 1e-3
 """Of a covariance: where a single analog has nearly all the weight, there is no spread to tell."""
 _QUERIES = 1000
-"""States that are compared with the whole catalogue at once."""
+"""Forecasts that are made at once."""
 
 
 class AnalogStep(Forecaster):
     """Forecasts a state by the successors of the nearest states of a catalogue.
+
+    Where the options say how far a site of a ring sees, each site by itself: by the successors of the sites around
+    which the nearest windows of the catalogue lie.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ class AnalogStep(Forecaster):
             self.register_buffer(name, torch.zeros(options.catalogue, dimension, dtype=torch.float64))
         self.register_buffer("neighbours", torch.tensor(options.neighbours[0]))
         self._options, self._sampled = options, options.sampled
-        self._tree: KDTree | None = None
+        self._pools: list[Pool] = []
 
     def remember(self, states: Tensor) -> None:
         """Take consecutive states (time, dimension) as the catalogue; raise :class:`DataError` if they are too few."""
@@ -60,7 +61,7 @@ class AnalogStep(Forecaster):
             )
         self.states.copy_(states[-size - 1 : -1])
         self.successors.copy_(states[-size:])
-        self._tree = None
+        self._pools = []
 
     def choose(self, states: Tensor, horizon: int) -> None:
         """Take the number of analogs that forecasts consecutive states (time, dimension) best, up to ``horizon``.
@@ -92,36 +93,58 @@ class AnalogStep(Forecaster):
             if known.any():
                 found[known] = self.advance(state[known], memory)[0]
             return found, memory
-        index = self._nearest(state.detach(), int(self.neighbours))
-        near, after = self.states[index], self.successors[index]
-        squares = (near - state[:, None]).square().sum(dim=-1)
+        queries = self._divided(windows(state, self._options.reach))
+        found = torch.stack(
+            [
+                torch.cat([self._forecasts(pool, part) for part in torch.split(group, _QUERIES)])
+                for pool, group in zip(self._catalogue(), queries, strict=True)
+            ]
+        )
+        if self._options.shared:
+            return found.reshape(state.shape), memory
+        return found.movedim(0, 1).flatten(1), memory
+
+    def _divided(self, values: Tensor) -> Tensor:
+        """Return values (time, window, ...) by the pool that they belong to, (pool, member, ...)."""
+        return values.flatten(0, 1)[None] if self._options.shared else values.movedim(1, 0)
+
+    def _catalogue(self) -> list[Pool]:
+        """Return the pools that the states are searched in: one for all windows, or one for each."""
+        kept = self._pools[0].near if self._pools else None
+        if kept is not None and (kept.device, kept.dtype) == (self.states.device, self.states.dtype):
+            return self._pools
+        after = self.successors[:, None] if self._options.reach is None else self.successors[..., None]
+        with torch.inference_mode(mode=False):  # they serve later forecasts, which may want a gradient
+            near = self._divided(windows(self.states, self._options.reach))
+            self._pools = [Pool(*both) for both in zip(near, self._divided(after), strict=True)]
+        return self._pools
+
+    def _forecasts(self, pool: Pool, queries: Tensor) -> Tensor:
+        """Return forecasts (batch, values) from states or windows (batch, width)."""
+        index = pool.nearest(queries.detach(), int(self.neighbours))
+        near, after = pool.near[index], pool.after[index]
+        offsets = near - queries[:, None]
+        squares = offsets.square().sum(dim=-1)
         typical = squares.median(dim=1, keepdim=True).values.clamp_min(torch.finfo(squares.dtype).tiny)
         weights = torch.softmax(-squares / typical, dim=1)[..., None]
         if self._options.method == "local_linear":
-            mean, departures = _regression(near - state[:, None], after, weights)
+            mean, departures = _regression(offsets, after, weights)
         else:
-            values = after if self._options.method == "locally_constant" else state[:, None] + after - near
+            values = after if self._options.method == "locally_constant" else after - self._centred(offsets)
             mean = (weights * values).sum(dim=1)
             departures = values - mean[:, None]
-        return (mean + _drawn(departures, weights) if self._sampled else mean), memory
+        return mean + _drawn(departures, weights) if self._sampled else mean
 
-    def _nearest(self, state: Tensor, count: int) -> Tensor:
-        """Return the numbers (batch, count) of the nearest states."""
-        if state.shape[1] <= _TREE_DIMENSIONS and state.device.type == "cpu":
-            if self._tree is None:
-                self._tree = KDTree(self.states.numpy())
-            _, found = self._tree.query(state.numpy(), k=range(1, count + 1), workers=torch.get_num_threads())
-            return torch.from_numpy(found)
-        found = [
-            torch.cdist(part, self.states).topk(count, largest=False).indices for part in torch.split(state, _QUERIES)
-        ]
-        return torch.cat(found)
+    def _centred(self, windows: Tensor) -> Tensor:
+        """Return the entries (..., values) of windows (..., width) that are forecast."""
+        reach = self._options.reach
+        return windows if reach is None else windows[..., reach : reach + 1]
 
 
 def _regression(offsets: Tensor, after: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Weighted linear regression of successors on offsets from the state: its value at offset zero, and what it misses.
 
-    offsets, after (batch, analogs, dimension), weights (batch, analogs, 1).
+    offsets (batch, analogs, width), after (batch, analogs, values), weights (batch, analogs, 1).
     """
     features, roots = torch.cat([torch.ones_like(offsets[..., :1]), offsets], dim=-1), weights.sqrt()
     # The default driver on the CPU gives other last bits when arrays lie elsewhere in memory.
@@ -131,6 +154,6 @@ def _regression(offsets: Tensor, after: Tensor, weights: Tensor) -> tuple[Tensor
 
 
 def _drawn(departures: Tensor, weights: Tensor) -> Tensor:
-    """Draw from a normal distribution with the weighted covariance of departures (batch, analogs, dimension)."""
+    """Draw from a normal distribution with the weighted covariance of departures (batch, analogs, values)."""
     scale = (weights / (1 - weights.square().sum(dim=1, keepdim=True)).clamp_min(_LEAST_FREEDOM)).sqrt()
     return (scale * departures * torch.randn_like(departures[..., :1])).sum(dim=1)

@@ -114,6 +114,7 @@ class QuasiGeostrophicStep(Forecaster):
     """
 
     diagnostics = MappingProxyType({"kinetic_energy": ("mean kinetic energy", "1")})
+    spectra = MappingProxyType({"energy_spectrum": ("kinetic energy", "1"), "enstrophy_spectrum": ("enstrophy", "1")})
 
     def __init__(self, options: QuasiGeostrophicClosure.Options, states: States) -> None:
         super().__init__()
@@ -148,6 +149,15 @@ class QuasiGeostrophicStep(Forecaster):
     def diagnose(self, state: Tensor) -> dict[str, Tensor]:
         """Return the kinetic energy, the squared velocity's half."""
         return {"kinetic_energy": self.system.energy(self._vorticity(state))}
+
+    def spectrum(self, state: Tensor) -> dict[str, Tensor]:
+        """Return the complete shells of energy and enstrophy."""
+        vorticity = self._vorticity(state)
+        found = {
+            "energy_spectrum": self.system.energy_spectrum(vorticity),
+            "enstrophy_spectrum": self.system.enstrophy_spectrum(vorticity),
+        }
+        return {name: shells[..., : min(self._states.shape) // 2 + 1] for name, shells in found.items()}
 
 
 def _flux(options: QuasiGeostrophicClosure.Options, spacing: float) -> nn.Module:

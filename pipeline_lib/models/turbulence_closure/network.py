@@ -167,6 +167,9 @@ class TurbulenceStep(Forecaster):
     diagnostics = MappingProxyType(
         {"kinetic_energy": ("mean kinetic energy", "1"), "scalar_variance": ("variance of the scalar", "1")}
     )
+    spectra = MappingProxyType(
+        {"energy_spectrum": ("kinetic energy", "1"), "scalar_spectrum": ("half the variance of the scalar", "1")}
+    )
 
     def __init__(self, options: TurbulenceClosure.Options, states: States) -> None:
         super().__init__()
@@ -206,6 +209,13 @@ class TurbulenceStep(Forecaster):
         flow = self._flow(state)
         variance = flow[..., COMPONENTS, :, :, :].var((-3, -2, -1), correction=0)
         return {"kinetic_energy": self.system.energy(flow), "scalar_variance": variance}
+
+    def spectrum(self, state: Tensor) -> dict[str, Tensor]:
+        """Return the complete shells of the energy of all three velocities, and of the scalar."""
+        flow = self._flow(state)
+        scalar = spectral.spectrum(flow[..., COMPONENTS, :, :, :], COMPONENTS)
+        found = {"energy_spectrum": self.system.energy_spectrum(flow), "scalar_spectrum": scalar}
+        return {name: shells[..., : flow.shape[-1] // 2 + 1] for name, shells in found.items()}
 
 
 def _term(options: TurbulenceClosure.Options, system: Turbulence, states: States) -> nn.Module:

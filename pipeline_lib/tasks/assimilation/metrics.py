@@ -50,6 +50,16 @@ class UnobservedMse(AnalysisError):
     which = "_unobserved"
 
 
+@METRICS.register("analysis_nmse")
+class AnalysisNmse(AnalysisError):
+    """Mean square error over the variance of the true states, each component about its mean over the test."""
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample, NaN where the true states do not change."""
+        return ratio(counts["squared_error"], counts["squared_departure"])
+
+
 class RootError(AnalysisError):
     """The root of it, in the unit of the states."""
 

@@ -42,7 +42,8 @@ def score_stores(
     xarray.Dataset
         With dimension (time,), summed over components: ``squared_error`` and ``values``, the number of terms, of all,
         and with ``_observed`` and ``_unobserved`` of those with and without an observation to use; ``variance``, of
-        the members, and ``values_spread``, the number of its terms. Competitors that had other observations have
+        the members, and ``values_spread``, the number of its terms; ``squared_departure`` of the true states from their
+        mean over all these times. Competitors that had other observations have
         another mask, and are not compared; nor are those that knew more, or less, at the start of a window.
 
     Raises
@@ -60,8 +61,9 @@ def score_stores(
     found = analysis.values.astype(np.float64)
     times = analysis.time.values
     _require_finite(found, times, "analyses", where)
+    true = truth.values.astype(np.float64)
     with np.errstate(over="ignore"):
-        error = (found - truth.values.astype(np.float64)) ** 2
+        error = (found - true) ** 2
     _require_finite(error, times, "squared errors", where)
     seen = product[USED].values > 0
     spread = product[SPREAD].values.astype(np.float64) if SPREAD in product else None
@@ -70,7 +72,7 @@ def score_stores(
             _require_finite(spread**2, times, "squared spreads", where)
     counts = {
         name: ("time", summable(values.reshape(len(values), -1).sum(axis=1)))
-        for name, values in _terms(error, seen, spread).items()
+        for name, values in _terms(error, seen, spread, (true - true.mean(axis=0)) ** 2).items()
     }
     method = {KNOWN_AT_START: product[POSITION].attrs.get(KNOWN_AT_START)}
     sample = Sample.of(truth, xr.ones_like(truth, dtype=bool), method=method)
@@ -89,8 +91,8 @@ def _require_finite(values: Values, times: NDArray[np.datetime64], what: str, wh
         )
 
 
-def _terms(error: Values, seen: NDArray[np.bool_], spread: Values | None) -> dict[str, Values]:
-    """What is summed over components, from squared errors, observed entries and standard deviations, if any."""
+def _terms(error: Values, seen: NDArray[np.bool_], spread: Values | None, departure: Values) -> dict[str, Values]:
+    """What is summed over components, from squared errors, observed entries, standard deviations, if any, and truth."""
     return {
         "squared_error": error,
         "squared_error_observed": np.where(seen, error, 0.0),
@@ -100,4 +102,5 @@ def _terms(error: Values, seen: NDArray[np.bool_], spread: Values | None) -> dic
         "values_unobserved": (~seen).astype(np.float64),
         "variance": np.zeros_like(error) if spread is None else spread**2,
         "values_spread": np.full_like(error, float(spread is not None)),
+        "squared_departure": departure,
     }

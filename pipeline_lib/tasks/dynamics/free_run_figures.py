@@ -1,9 +1,8 @@
-"""Figures of free runs: the attractor, how fields develop, energy and spectra."""
+"""Figures of free runs: the attractor, how fields develop, energy."""
 
 from __future__ import annotations
 
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -22,8 +21,9 @@ from pipeline_lib.report.figures.trajectories import (
 )
 from pipeline_lib.report.style import INK, anomaly_colours, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.dynamics.diagnostic_figures import diagnosed, draw_diagnostics
-from pipeline_lib.tasks.dynamics.names import FIELD, FREE_RUN
+from pipeline_lib.tasks.dynamics.names import FREE_RUN
 from pipeline_lib.tasks.dynamics.runs import first_run
+from pipeline_lib.tasks.dynamics.spectrum_figures import draw_spectra, first_field
 
 _LINE_HEIGHT = 2.9
 _MAP_HEIGHT = 1.7
@@ -47,9 +47,9 @@ def draw_free_runs(context: ReportContext) -> list[ReportFigure]:
         case "orbit":
             return [draw_attractor(runs, truth), *figures]
         case "sites":
-            return [draw_hovmoeller(runs, truth), draw_spectra(runs, truth), *figures]
+            return [draw_hovmoeller(runs, truth), draw_spectra(context), *figures]
         case "maps":
-            return [draw_maps(runs, truth), draw_spectra(runs, truth), *figures]
+            return [draw_maps(runs, truth), draw_spectra(context), *figures]
     return figures
 
 
@@ -68,12 +68,12 @@ def first_runs(context: ReportContext) -> tuple[list[Trajectory], Trajectory]:
         window = first_run(product)
         if window is None or (shown is not None and window != shown):
             continue
-        values = _first_field(product[FREE_RUN].isel(time=window))
+        values = first_field(product[FREE_RUN].isel(time=window))
         values[~np.isfinite(values)] = np.nan
         found.append(Trajectory(competitor.title, competitor.colour, values, competitor.dash))
         if shown is None:
             shown = window
-            truth = Trajectory("truth", INK, _first_field(context.dataset[context.spec.inputs[0]].isel(time=window)))
+            truth = Trajectory("truth", INK, first_field(context.dataset[context.spec.inputs[0]].isel(time=window)))
     return found, truth
 
 
@@ -87,10 +87,6 @@ def _none_whole(context: ReportContext) -> list[ReportFigure]:
         " undefined; a shorter training.free_run gives them values."
     )
     return [ReportFigure("free_runs", "Free runs", caption, message_figure("No whole free run to draw"))]
-
-
-def _first_field(states: xr.DataArray) -> Values:
-    return np.asarray((states.isel({FIELD: 0}) if FIELD in states.dims else states).values, dtype=np.float64)
 
 
 def draw_attractor(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
@@ -164,43 +160,6 @@ def _level(state: Values) -> Values:
     while state.ndim >= _MAP_DIMS:
         state = state[len(state) // 2]
     return state
-
-
-def draw_spectra(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
-    """Draw the mean energy of each wavenumber over the second half of the runs."""
-    figure = new_figure(_LINE_HEIGHT)
-    ax = figure.subplots()
-    for run in (truth, *runs):
-        spectrum = shell_spectrum(run.states[len(run.states) // 2 :]).mean(axis=0)
-        _line(ax, np.arange(len(spectrum))[1:], spectrum[1:], run)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xlabel("Wavenumber")
-    ax.set_ylabel("Energy")
-    _legend(figure, ax)
-    caption = (
-        "Half the mean square of the states (of their first field, if they have several) by wavenumber, in all"
-        " directions alike and as if the grid were periodic, over the second half of the free runs. It is the energy"
-        " of a velocity, the enstrophy of a vorticity."
-    )
-    return ReportFigure("spectra", "Spectra", caption, figure)
-
-
-def shell_spectrum(states: Values) -> Values:
-    """Return half the mean square of states (time, ...) that each shell of wavenumbers holds, (time, shells).
-
-    On a grid of several axes, each periodic, shell K holds the modes whose distance from the origin rounds to K. Only
-    complete shells are returned, up to half the points of the shortest axis.
-    """
-    sizes = states.shape[1:]
-    axes = tuple(range(1, states.ndim))
-    with np.errstate(over="ignore", invalid="ignore"):
-        power = 0.5 * np.abs(np.fft.fftn(states, axes=axes, norm="forward")) ** 2
-    modes = np.meshgrid(*[np.fft.fftfreq(size, 1 / size) for size in sizes], indexing="ij")
-    shell = np.sqrt(np.sum(np.square(modes), axis=0)).round().astype(np.int64).ravel()
-    flat = power.reshape(len(states), -1)
-    sums = np.stack([np.bincount(shell, weights=row) for row in flat])
-    return np.asarray(sums[:, : min(sizes) // 2 + 1])
 
 
 def draw_energy(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:

@@ -12,6 +12,8 @@ RUN_STEPS = "run_steps"
 """Attribute of the age: states of a free run that nothing cuts short, its start included."""
 FIELD = "field"
 """Axis of states that hold several fields, each with a range of its own."""
+SHELL = "shell"
+"""Axis of the spectra of free runs and of true states: wavenumbers 0, 1, ... of the box."""
 SUBGRID = "subgrid"
 """Of a dataset: the exact answer of a closure (time, ...), what the filtered tendency of a fine simulation holds beyond
 that of the coarse solver, per unit of time. Of a product: what a model's closure answers to the same states."""

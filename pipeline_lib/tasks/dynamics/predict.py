@@ -15,7 +15,7 @@ from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.forecaster import Forecaster, Rollout
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import number_format, resolve_device
-from pipeline_lib.tasks.dynamics.names import AGE, FORECAST_OF, FREE_RUN, RUN_STEPS, SUBGRID, VARIABLE
+from pipeline_lib.tasks.dynamics.names import AGE, FORECAST_OF, FREE_RUN, RUN_STEPS, SHELL, SUBGRID, VARIABLE
 
 _SEED = 0
 """Of what a network draws when it begins a forecast."""
@@ -32,9 +32,9 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         count from 1. With free runs also ``free_run``
         (time, ...): what the state is at ``time`` in a run that started from the truth ``free_run_age`` (time,) steps
         before, in the same trajectory, with the length of a whole run as attribute ``run_steps``; and for each
-        diagnostic of the network ``free_run_<name>`` of that state and ``<name>`` of the true one (time,). Where the
-        dataset holds the exact answer of a closure, and the network knows one, also ``subgrid`` (time, ...): its answer
-        to the true state, in the unit of the exact one.
+        diagnostic of the network ``free_run_<name>`` of that state and ``<name>`` of the true one (time,), for each of
+        its spectra likewise (time, shell). Where the dataset holds the exact answer of a closure, and the network knows
+        one, also ``subgrid`` (time, ...): its answer to the true state, in the unit of the exact one.
 
     Raises
     ------
@@ -102,15 +102,17 @@ def _term(network: Forecaster, states: NDArray[np.float64], exact: xr.DataArray,
 def _diagnosed(
     network: Forecaster, truth: NDArray[np.float64], free: NDArray[np.float64], device: torch.device
 ) -> dict[str, xr.Variable]:
-    """Diagnostics (time,) of normalised states (time, dimension), true and of free runs."""
+    """Diagnostics (time,) and spectra (time, shell) of normalised states (time, dimension), true and of free runs."""
     out = {}
     for prefix, states in (("", truth), (f"{FREE_RUN}_", free)):
         with torch.inference_mode():
-            values = network.diagnose(torch.from_numpy(states).to(device, number_format(network)))
+            given = torch.from_numpy(states).to(device, number_format(network))
+            values = network.diagnose(given) | network.spectrum(given)
         whose = f"{FREE_RUN.replace('_', ' ')}s" if prefix else "states"
-        for name, (words, units) in network.diagnostics.items():
+        for name, (words, units) in {**network.diagnostics, **network.spectra}.items():
             attrs = {"units": units, "long_name": f"{words} of the {whose}"}
-            out[f"{prefix}{name}"] = xr.Variable("time", values[name].cpu().double().numpy(), attrs)
+            dims = ("time", SHELL) if name in network.spectra else ("time",)
+            out[f"{prefix}{name}"] = xr.Variable(dims, values[name].cpu().double().numpy(), attrs)
     return out
 
 

@@ -7,13 +7,23 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import DataError
-from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, RUN_STEPS
+from pipeline_lib.tasks.dynamics.names import AGE, FREE_RUN, RUN_STEPS, SHELL
 
 
 def diagnosed(product: xr.Dataset) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return the diagnostics (time,) that a product holds, of its free runs and of the true states, by name."""
+    return {name: (free.values, true.values) for name, (free, true) in _told(product).items() if true.ndim == 1}
+
+
+def spectra(product: xr.Dataset) -> dict[str, tuple[xr.DataArray, xr.DataArray]]:
+    """Return the spectra (time, shell) that a product holds, of its free runs and of the true states, by name."""
+    return {name: both for name, both in _told(product).items() if SHELL in both[1].dims}
+
+
+def _told(product: xr.Dataset) -> dict[str, tuple[xr.DataArray, xr.DataArray]]:
+    """What it holds of free runs and of true states alike, by its name for the latter."""
     names = [name for name in map(str, product.data_vars) if f"{FREE_RUN}_{name}" in product]
-    return {name: (product[f"{FREE_RUN}_{name}"].values, product[name].values) for name in names}
+    return {name: (product[f"{FREE_RUN}_{name}"], product[name]) for name in names}
 
 
 def whole_runs(age: xr.DataArray) -> list[slice]:

@@ -7,6 +7,8 @@ import pytest
 import xarray as xr
 
 from pipeline_lib.errors import ScoreError
+from pipeline_lib.metrics import METRICS
+from pipeline_lib.score.bootstrap import pool
 from pipeline_lib.score.gate import InvalidRunError, check_same_sample
 from pipeline_lib.tasks.assimilation.options import ScoringOptions
 from pipeline_lib.tasks.assimilation.predict import product
@@ -38,6 +40,22 @@ def test_entries_count_as_observed_where_the_analysis_could_see_them(analyses):
     np.testing.assert_allclose(counts.squared_error_unobserved.sum(), error[~used].sum())
     assert int(counts.values_observed.sum()) == used.sum() < np.isfinite(ds.observation.values).sum()
     assert not counts.values_spread.any()
+
+
+def test_errors_over_the_variance_of_the_truth_do_not_know_its_unit_nor_the_means_of_components(analyses):
+    found, ds = analyses
+    states = ds.state.values
+    values = []
+    for mean, unit in ((0.0, 1.0), (np.array([0.0, 1e3, -50.0]), 7.0)):
+        moved = ds.assign(state=unit * ds.state + mean, observation=ds.observation)
+        moved["observation"].attrs = ds.observation.attrs
+        shifted = found[5].assign(analysis=unit * found[5].analysis + mean)
+        counts, _ = scored(shifted, moved)
+        values.append(float(METRICS.get("analysis_nmse").from_counts(pool(counts))[0]))
+    expected = ((found[5].analysis.values - states) ** 2).mean() / states.var(axis=0).mean()
+    np.testing.assert_allclose(values, expected, rtol=1e-9)
+    counts["squared_departure"][:] = 0.0
+    assert np.isnan(METRICS.get("analysis_nmse").from_counts(pool(counts))[0])
 
 
 def test_competitors_that_saw_other_observations_are_not_compared(analyses):

@@ -11,6 +11,7 @@ from sklearn.preprocessing import PolynomialFeatures
 
 from pipeline_lib.errors import DataError, TrainingError
 from pipeline_lib.learning.forecaster import Rollout, forecast_error
+from pipeline_lib.models.analog.pool import Pool
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.state_networks import OdeStep
 from pipeline_lib.solvers.lorenz63 import Lorenz63
@@ -185,10 +186,12 @@ def test_forecasts_are_those_of_a_plain_search(seed, count):
 def test_a_tree_and_a_search_of_everything_find_the_same(monkeypatch):
     near, after, _ = linear_states()
     queries = torch.randn(30, 2, dtype=torch.float64)
-    network = filled("local_linear", near, after, 9)
-    by_tree = network._nearest(queries, 9)
-    monkeypatch.setattr("pipeline_lib.models.analog.network._TREE_DIMENSIONS", 1)
-    assert torch.equal(by_tree, network._nearest(queries, 9))
+    pool = Pool(near, after)
+    by_tree = pool.nearest(queries, 9)
+    monkeypatch.setattr("pipeline_lib.models.analog.pool._TREE_DIMENSIONS", 1)
+    assert torch.equal(by_tree, pool.nearest(queries, 9))
+    monkeypatch.setattr("pipeline_lib.models.analog.pool._DISTANCES", 5 * len(near))  # six parts
+    assert torch.equal(by_tree, pool.nearest(queries, 9))
 
 
 def test_forecasts_are_the_same_bits_wherever_states_lie_in_memory(states):
