@@ -7,6 +7,10 @@ plain way takes; it is that of ``tests/models/plain_nowcasters.py`` and gives th
 two ways take turns on the same parameters, and the best turn counts. ``--also`` sets ours in another memory format, or
 compiled, beside them; the first call, which compiles, does not count and is told. On a CPU times are of the processor,
 so that other work on the machine counts little; on a GPU they are of the clock, and peak memory is printed too.
+
+A second line says what ours does: frames per second, those seen and those forecast; the operations of matrix products
+and convolutions, two for each product that is added up (``torch.utils.flop_counter``; what is done cell by cell is not
+counted); and with ``--peak-tflops``, what the hardware could do at best in this precision, the share of it.
 """
 
 from __future__ import annotations
@@ -14,31 +18,34 @@ from __future__ import annotations
 import argparse
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.clock import spent
 from pipeline_lib.learning.precision import autocast
 from pipeline_lib.models.registry import MODELS
 from tests.models.plain_nowcasters import conv_lstm, ladder
 
 PLAIN: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {"convlstm": conv_lstm, "convgru": ladder, "trajgru": ladder}
-MIB = 2**20
+TERA = 1e12
 
 
-def spent(device: torch.device, work: Callable[[], object]) -> tuple[float, float]:
-    """Return seconds and, on a GPU, the peak of its memory [MiB]."""
-    if device.type == "cpu":
-        start = time.process_time()
+def operations(work: Callable[[], object]) -> int:
+    """Return the floating-point operations of the matrix products and convolutions of a piece of work."""
+    counter = FlopCounterMode(display=False)
+    with counter:
         work()
-        return time.process_time() - start, float("nan")
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    start = time.perf_counter()
-    work()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start, torch.cuda.max_memory_allocated() / MIB
+    return int(counter.get_total_flops())
+
+
+def throughput(frames: int, count: int, seconds: float, peak: float | None) -> str:
+    """Say what a piece of work of so many frames and operations does in a second, and of which share of a peak."""
+    rate = count / seconds
+    share = "" if peak is None else f", {rate / (peak * TERA):.2%} of {peak:g} TFLOP/s"
+    return f"{frames / seconds:.4g} frames/s, {count / 1e9:.4g} GFLOP, {rate / TERA:.4g} TFLOP/s{share}"
 
 
 def variants(net: nn.Module, names: list[str]) -> dict[str, nn.Module]:
@@ -96,12 +103,16 @@ def compare(name: str, args: argparse.Namespace) -> None:
         (ours, ours_mib), (plain, plain_mib) = best["ours", task], best["plain", task]
         memory = f"   {ours_mib:8.0f} MiB beside {plain_mib:8.0f}" if device.type == "cuda" else ""
         print(f"{name:9s} {task:9s} {1e3 * ours:9.1f} ms, plain {1e3 * plain:9.1f} ms: {plain / ours:5.2f} x{memory}")
+        work = train if task == "train" else forecast
+        count = operations(lambda work=work: work(net))
+        told = throughput(args.batch * (args.seen + args.leads), count, ours, args.peak_tflops)
+        print(f"{name:9s} {task:9s} {told}")
         for way in args.also:
             print(f"{name:9s} {task:9s} {way}: {ours / best[way, task][0]:5.2f} times as fast as ours as it is")
 
 
-def main() -> None:
-    """Parse arguments, measure, print."""
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options of a command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=PLAIN, nargs="+", default=list(PLAIN))
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -111,7 +122,13 @@ def main() -> None:
         parser.add_argument(f"--{option}", type=int, default=default)
     parser.add_argument("--also", choices=("channels_last", "compiled"), nargs="+", default=[], help="ours otherwise")
     parser.add_argument("--deterministic", action="store_true", help="as trainings on a GPU are; the plain way is not")
-    args = parser.parse_args()
+    parser.add_argument("--peak-tflops", type=float, help="of the hardware in this precision, for the share of it")
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    """Measure, print."""
+    args = arguments()
     torch.use_deterministic_algorithms(args.deterministic, warn_only=True)
     torch.set_num_threads(args.threads)
     print(

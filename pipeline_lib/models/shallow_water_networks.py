@@ -159,7 +159,8 @@ def fit_forcing(network: BasinStep, train: Tensor, validation: Tensor) -> pd.Dat
     The loss is the mean squared error of standardised forcings and, if the options ask for it, the squared mean over a
     snapshot's wall faces of the forcing out of the basin, in units of the larger standard deviation: what starts a flow
     through the walls. The target is 0 there, where the equations are not forced. The regression runs in single
-    precision, which is several times as fast; the network then computes in the precision that it had.
+    precision, where a step takes half the time (four snapshots of 80 x 80 cells, one thread); the network then
+    computes in the precision that it had.
 
     Parameters
     ----------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -277,6 +279,49 @@ def test_training_lowers_the_error():
     plain = gradient_descent(cost, start, step=10.0, iterations=5).state
     assert errors[-1] < 0.8 * errors[0]
     assert errors[-1] < float((plain - truth).square().mean())
+
+
+def lorenz96_windows(count: int, *, seed: int):
+    """True windows of the Lorenz 1996 system, and first guess, values and mask where three in ten are observed."""
+    generator = torch.Generator().manual_seed(seed)
+    start = 8 + torch.randn(count, SITES, dtype=torch.float64, generator=generator)
+    states = integrate(Lorenz96(), start, dt=0.05, steps=100 + TIMES)[-TIMES:]
+    truth = (states.permute(1, 2, 0) - 2.0) / 4.0
+    mask = torch.rand(truth.shape, generator=generator) < 0.3
+    values = truth + 0.1 * torch.randn(truth.shape, dtype=torch.float64, generator=generator)
+    return truth, (torch.where(mask, values, 0.0), values, mask)
+
+
+def along_the_way(solver: GradientSolver, truth, given) -> tuple[list[float], list[float]]:
+    """Mean cost and mean squared error of windows before each step of a solver and after the last."""
+    states = []
+    hook = solver.prior.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0].detach()))
+    with torch.no_grad():
+        last = solver.eval()(*given)
+        hook.remove()
+        cost = solver.cost(*given[1:])
+        pairs = [(float(cost(x).mean()), float((x - truth).square().mean())) for x in (*states, last)]
+    costs, errors = zip(*pairs, strict=True)
+    assert len(costs) == solver.iterations + 1
+    return list(costs), list(errors)
+
+
+def test_after_a_short_training_steps_lower_cost_and_error_of_windows_never_seen():
+    """The loss is the error of the last state alone: that the cost falls on the way there is what it has learned."""
+    solver = lorenz96_solver(5)
+    fresh = lorenz96_windows(16, seed=2)
+    costs, _ = along_the_way(solver, *fresh)
+    assert costs[-1] > 0.7 * costs[0]
+    truth, given = lorenz96_windows(8, seed=1)
+    optimiser = torch.optim.Adam(solver.train().parameters(), lr=2e-2)
+    for _ in range(30):
+        optimiser.zero_grad()
+        (solver(*given) - truth).square().mean().backward()
+        optimiser.step()
+    costs, errors = along_the_way(solver, *fresh)
+    assert costs[-1] < 0.5 * costs[0]
+    assert costs[0] > costs[1] > costs[2] > costs[3]
+    assert all(later < earlier for earlier, later in pairwise(errors))
 
 
 # All kinds.

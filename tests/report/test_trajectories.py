@@ -54,3 +54,10 @@ def test_free_runs_are_drawn_in_the_range_of_the_truth_and_those_left_out_are_to
     images = [ax.images[0] for ax in sites.figure.axes if ax.images]
     assert images[0].get_clim() == images[1].get_clim()
     assert np.mean(images[0].get_clim()) == pytest.approx(9, abs=0.2)
+
+
+def test_few_time_steps_are_numbered_without_halves():
+    states = np.arange(24.0).reshape(3, 8)
+    figure = draw_hovmoeller([Trajectory("run", "red", states)], Trajectory("truth", "black", states)).figure
+    ticks = [tick for ax in figure.axes if ax.images for tick in ax.get_yticks()]
+    assert ticks == [round(tick) for tick in ticks]

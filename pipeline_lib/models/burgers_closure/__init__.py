@@ -50,7 +50,9 @@ class BurgersClosure(StateModel):
         ),
         limits=(
             "The force is part of the state and known: one wave for each wavenumber, so that it tells its own future."
-            " The published force has many waves for each. Errors are over velocity and force, the latter's being 0.",
+            " The published force has many waves for each.",
+            "The loss of a training through the solver is a mean over velocity and force, the latter's error being 0;"
+            " scores are over what scoring.fields names: in closure-burgers the velocity alone.",
             "A closure stands for the errors of the coarse discretisation as well: it suits this solver, this grid and"
             " this filter.",
         ),

@@ -7,8 +7,10 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pipeline_lib.report.numbers import with_unit
@@ -89,6 +91,8 @@ def draw_sites(ax: Axes, states: Values, *, centre: float, reach: float) -> Axes
     What is missing is grey, which no value is.
     """
     ax.set_facecolor(RULE)
+    for axis in (ax.xaxis, ax.yaxis):
+        count_along(axis)
     return ax.imshow(
         states,
         aspect="auto",
@@ -98,6 +102,11 @@ def draw_sites(ax: Axes, states: Values, *, centre: float, reach: float) -> Axes
         vmin=centre - reach,
         vmax=centre + reach,
     )
+
+
+def count_along(axis: Axis) -> None:
+    """Number an axis of time steps or sites, of which there are no halves."""
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
 
 
 def label_sites(figure: Figure) -> None:

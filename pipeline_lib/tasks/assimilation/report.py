@@ -10,6 +10,7 @@ from pipeline_lib.report.context import ReportContext, ReportFigure, Run
 from pipeline_lib.report.figures.bands import draw_band
 from pipeline_lib.report.figures.leaderboard import draw_leaderboard
 from pipeline_lib.report.figures.loss_curves import draw_loss_curves
+from pipeline_lib.report.figures.trajectories import count_along
 from pipeline_lib.report.numbers import with_unit
 from pipeline_lib.report.style import INK, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.assimilation.names import POSITION
@@ -73,6 +74,7 @@ def draw_series(context: ReportContext) -> ReportFigure:
         ax.set_ylabel(f"Component {component + 1}{with_unit(stretch.unit)}")
         ax.grid(visible=True, axis="y")
     panels[-1].set_xlabel("Time steps")
+    count_along(panels[-1].xaxis)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     caption = (
         f"The first {len(steps)} states of the test: truth (thick), observations (dots) and the analyses of the"
@@ -101,6 +103,7 @@ def draw_errors(context: ReportContext) -> ReportFigure:
         ax.set_yscale("log")
         ax.set_ylabel(words)
         ax.set_xlabel("Time steps since the start of the window")
+        count_along(ax.xaxis)
         ax.grid(visible=True, axis="y")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     caption = (

@@ -12,6 +12,7 @@ from pipeline_lib.report.figures.trajectories import (
     MOST_PANELS,
     Trajectory,
     colour_range,
+    count_along,
     draw_orbit,
     draw_sites,
     drawing_for,
@@ -33,6 +34,9 @@ _MAP_TIMES = (0.1, 0.5, 1.0)
 """Shares of a run after which it is shown as maps."""
 _MAP_DIMS = 3
 """Dimensions, time included, of what is drawn as maps; of more the middle of the others is shown."""
+
+_FIRST_FIELD = " (of its first field, if it has several)"
+"""What figures of states show of them."""
 
 Values = NDArray[np.float64]
 
@@ -114,7 +118,7 @@ def draw_hovmoeller(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
     figure.colorbar(image, ax=panels, shrink=0.7, label="State")
     caption = (
         f"The truth and a free run of each model (first seed) over the same {len(truth.states)} states of the test,"
-        f" from the same start; colours are values of the state.{_left_out(runs)}"
+        f" from the same start; colours are values of the state{_FIRST_FIELD}.{_left_out(runs)}"
     )
     return ReportFigure("hovmoeller", "Free runs", caption, figure)
 
@@ -150,7 +154,7 @@ def draw_maps(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
     level = " at mid-height" if truth.states.ndim > _MAP_DIMS else ""
     caption = (
         "The truth and a free run of each model (first seed) from the same start in the test; colours are values of the"
-        f" state{level}, in a range that is symmetric around zero.{_more(more)}"
+        f" state{_FIRST_FIELD}{level}, in a range that is symmetric around zero.{_more(more)}"
     )
     return ReportFigure("maps", "Free runs", caption, figure)
 
@@ -171,12 +175,12 @@ def draw_energy(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
         _line(ax, np.arange(len(run.states)), _energy(run), run)
     ax.set_ylim(0, 2 * float(true.max()))
     ax.set_xlabel("Time steps since the start")
+    count_along(ax.xaxis)
     ax.set_ylabel("Energy")
     _legend(figure, ax)
     caption = (
-        "Half the mean square over the components of the state (of its first field, if it has several) in a free run of"
-        " each model (first seed) and in the truth; lines that leave the panel have left twice the largest energy of"
-        " the truth."
+        f"Half the mean square over the components of the state{_FIRST_FIELD} in a free run of each model (first seed)"
+        " and in the truth; lines that leave the panel have left twice the largest energy of the truth."
     )
     return ReportFigure("energy", "Energy of free runs", caption, figure)
 

@@ -16,6 +16,7 @@ from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.bands import draw_band
 from pipeline_lib.report.figures.leaderboard import draw_leaderboard
 from pipeline_lib.report.figures.loss_curves import draw_loss_curves
+from pipeline_lib.report.figures.trajectories import count_along
 from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.dynamics.free_run_figures import draw_free_runs
 from pipeline_lib.tasks.dynamics.names import VARIABLE
@@ -58,10 +59,14 @@ def draw_skill(context: ReportContext) -> ReportFigure:
         ax.set_yscale("log")
         ax.set_ylabel(words)
         ax.set_xlabel("Time steps ahead")
+        count_along(ax.xaxis)
         ax.grid(visible=True, axis="y")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    fields = context.spec.scoring.get("fields")
+    numbers = ", ".join(map(str, fields or ()))
+    scored = f"all components of the fields that are scored ({numbers}, counted from 0)" if fields else "all components"
     caption = (
-        "Root mean square error over all components (left) and squared error over that of persistence (right; dotted:"
+        f"Root mean square error over {scored} (left) and squared error over that of persistence (right; dotted:"
         " as good as persistence) against the number of time steps ahead, both on logarithmic scales. Lines are means"
         " over seeds, bands reach from the best to the worst seed."
     )
@@ -94,6 +99,7 @@ def draw_examples(context: ReportContext) -> ReportFigure:
         )
         ax.set_title(f"from {states.time.values[start]:.19}", fontsize="small")
         ax.set_xlabel("Time steps ahead")
+        count_along(ax.xaxis)
     for competitor, manifest in products:
         _forecasts(panels, open_store(manifest, f"{period}.zarr").sel(time=test), starts, competitor)
     panels[0].set_ylabel("First component")
