@@ -28,6 +28,13 @@ def test_the_boundary_layer_foresees_storms_that_radar_cannot():
     assert advection["radar"] > 0.9 * advection["radar_flow"]
 
 
+def test_weights_of_rain_rates_gain_where_it_rains_hardest():
+    """Published: CSI at 30 mm/h .1776 with weights, .0712 without; B-MSE 5951 and 9087."""
+    heavy, error = scores("nowcast-rain", "csi_30"), scores("nowcast-rain", "b_mse")
+    assert heavy["convgru"] > heavy["convgru_nobal"]
+    assert error["convgru"] < error["convgru_nobal"]
+
+
 def test_a_station_needs_measurements_first_and_the_prediction_later():
     error = scores("wind", "site_rmse")
     assert error["station_nwp"] < min(error["nwp_corrected"], error["nwp_cnn"], error["station_lstm"])

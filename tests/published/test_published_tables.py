@@ -156,6 +156,15 @@ def titles_beside(experiment: str, table: str) -> dict[str, str]:
     return {name: row.title for name, row in rows.items() if row is not None}
 
 
+def test_rows_of_hko_7_stand_beside_generated_rain_by_loss_dimension_and_protocol():
+    found = titles_beside("nowcast-rain", "hko7_2017")
+    assert set(found) == set(load_experiment(EXPERIMENTS / "nowcast-rain.yaml").spec.names) - {"farneback"}
+    assert [found[name] for name in ("rover1", "rover2", "rover3")] == 3 * ["ROVER, linear"]
+    assert (found["cnn_2d"], found["cnn_3d"]) == ("2D CNN", "3D CNN")
+    assert (found["convgru"], found["convgru_nobal"]) == ("ConvGRU", "ConvGRU-nobal")
+    assert (found["trajgru"], found["trajgru_online"]) == ("TrajGRU", "TrajGRU, online")
+
+
 def test_rows_of_4dvarnet_stand_beside_the_same_method_and_prior():
     found = titles_beside("assimilation-partial", "fourdvarnet_l63")
     # Neither the quasi-Newton method nor a prior of equations is what was printed.
