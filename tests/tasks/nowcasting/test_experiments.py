@@ -18,6 +18,7 @@ FRAMES = {
     "meteonet-rainfall-se-sample": (1, 128, 196),
     "rain-cells": (1, 64, 64),
     "moving-digits": (1, 40, 40),
+    "moving-digits-ood": (1, 40, 40),
     "moving-digits-plus": (1, 64, 64),
     "moving-digits-full": (1, 64, 64),
     "moving-digits-plus-full": (1, 64, 64),
