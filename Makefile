@@ -46,8 +46,8 @@ DYNAMICS := lorenz63-forecast binn-forecast binn-forecast-rk4 binn-forecast-nois
 dynamics: install  ## Every experiment on simulated systems at full size (many hours on two cores)
 	set -e; for name in $(DYNAMICS); do $(SNAKEMAKE) --config "experiments=[\"$$name\"]" -- all; done
 
-NOWCASTING := nowcast-growth cloud-cover wind wind-vector persiann persiann-advection deeprain nowcast-knmi \
-  nowcast-moving-digits nowcast-moving-digits-plus
+NOWCASTING := nowcast-growth cloud-cover wind wind-vector persiann persiann-advection deeprain nowcast-knmi nowcast-meteonet nowcast-rain \
+  nowcast-moving-digits nowcast-moving-digits-ood nowcast-moving-digits-plus
 
 nowcasting: install  ## Every experiment on nowcasts and forecasts at a site at full size (hours on two cores)
 	set -e; for name in $(NOWCASTING); do $(SNAKEMAKE) --config "experiments=[\"$$name\"]" -- all; done

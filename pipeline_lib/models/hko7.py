@@ -33,4 +33,6 @@ RECURRENT_LIMITS = (
     "Initial weights are normal with the variance of He et al. (2015) for the number of inputs and a slope of 0.2;"
     " whether the published ones count inputs or outputs is not among our facts.",
     "What it forecasts blurs as lead time grows.",
+    "The public code can let later leads count for more (linearly or exponentially, up to 5) and add a term of"
+    " differences of gradients to the loss, both off by default: neither is here.",
 )

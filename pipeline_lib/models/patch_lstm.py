@@ -10,7 +10,7 @@ from pipeline_lib.models.base import ModelCard
 from pipeline_lib.models.frame_options import Width
 from pipeline_lib.models.frames import FrameModel, Frames
 from pipeline_lib.models.registry import MODELS
-from pipeline_lib.models.window_lstm import CITATION, DOI, FACTS, LocalOptions
+from pipeline_lib.models.window_lstm import CITATION, DOI, FACTS, LEFT_OUT, LocalOptions
 
 if TYPE_CHECKING:
     from pipeline_lib.learning.nowcaster import Nowcaster
@@ -39,9 +39,12 @@ class PatchLSTM(FrameModel):
         facts=FACTS,
         limits=(
             "Patches, layers and training are proposed by us; the published ones are not known.",
+            "The layer of 256 between the last LSTM and the patch, proposed for this reading, is left out: one linear"
+            " layer answers.",
             "What comes in over the border of a patch is not foreseen: forecasts have seams.",
             "Forecasts smooth from step to step, which warms cold tops and lowers the rain retrieved from them: look at"
             " std_ratio.",
+            LEFT_OUT,
         ),
     )
 

@@ -44,6 +44,11 @@ FACTS = (
     ),
 )
 
+LEFT_OUT = (
+    "Left out: the numerical model RAP, a published baseline, and rain summed over hours to compare with it (proposed);"
+    " scheduled sampling (proposed)."
+)
+
 
 class LocalOptions(BaseOptions):
     """Options that recurrent networks on parts of frames share."""
@@ -83,6 +88,7 @@ class WindowLSTM(FrameModel):
             "Forecasts smooth from step to step, which warms cold tops and lowers the rain retrieved from them: look at"
             " std_ratio.",
             "Beyond the border of the frames all is taken to be as at the border.",
+            LEFT_OUT,
         ),
     )
 

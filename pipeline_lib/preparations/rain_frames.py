@@ -1,9 +1,8 @@
-"""Frames of a radar as shares of a range of reflectivity, cut and coarsened."""
+"""Frames of a radar as shares of a range of reflectivity, cut and coarsened, and what belongs to their times."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import xarray as xr
@@ -11,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.preparations.made_of_one import MadeOfOne
 from pipeline_lib.preparations.registry import PREPARATIONS
 from pipeline_lib.rain import NOISE_BELOW, RainScale, refuse_negative
 
@@ -20,10 +20,10 @@ _RATE, _DBZ = "mm h-1", "dBZ"
 
 
 @PREPARATIONS.register("rain_frames")
-class RainFrames:
+class RainFrames(MadeOfOne):
     """Rain rate or reflectivity to ``echo``, between 0 at the lowest and 1 at the highest reflectivity."""
 
-    needs: ClassVar[tuple[str, ...]] = ()
+    made = ECHO
 
     class Options(BaseOptions):
         """Options of this preparation."""
@@ -52,6 +52,9 @@ class RainFrames:
         0.27647, between its pixels 70 and 71 (Shi et al. 2017, arXiv:1706.03458, and its public code)."""
         dtype: Literal["float32", "float64"] = "float32"
         """How it is stored."""
+        keep: tuple[str, ...] = ()
+        """Canonical names of variables without rows and columns that are stored beside the echoes as they are, such as
+        ``age``, which parts the sequences of a simulation."""
 
         @field_validator("rows", "columns")
         @classmethod
@@ -66,22 +69,26 @@ class RainFrames:
                 raise ValueError(f"highest_dbz {self.highest_dbz} is not above lowest_dbz {self.lowest_dbz}")
             return self
 
-    @staticmethod
-    def produces(options: Options) -> tuple[str, ...]:  # noqa: ARG004 - the same for all options
-        """Names of the dataset's variables."""
-        return (ECHO,)
+    @classmethod
+    def prepare(cls, ds: xr.Dataset, options: Options) -> xr.Dataset:
+        """Return ``echo`` and the variables kept beside it.
+
+        Raises
+        ------
+        DataError
+            If a variable that is to be kept has cells, which are not those of the echoes, or as :meth:`make`.
+        """
+        for name in options.keep:
+            if name in ds and ds[name].ndim > 1:
+                raise DataError(
+                    f"{name} has dimensions {', '.join(map(str, ds[name].dims))}, of which only the first is kept here",
+                    where="preparation.options.keep",
+                    fix="keep what has one value for each frame",
+                )
+        return super().prepare(ds, options)
 
     @staticmethod
-    def narrowed(
-        options: Options,
-        wanted: Collection[str],  # noqa: ARG004 - there is one variable
-        contract: Collection[str],  # noqa: ARG004
-    ) -> tuple[Options, tuple[str, ...]]:
-        """Take the variable that the frames are made of."""
-        return options, (options.variable,)
-
-    @staticmethod
-    def prepare(ds: xr.Dataset, options: Options) -> xr.Dataset:
+    def make(field: xr.DataArray, options: Options) -> xr.DataArray:
         """Return ``echo`` (time, y, x) or (time, latitude, longitude), NaN where it is missing.
 
         Means are taken of the rain rate, not of its logarithm: where no block is made of several cells, that makes no
@@ -90,12 +97,10 @@ class RainFrames:
         Raises
         ------
         DataError
-            If there is no such variable, it is no rain rate or reflectivity, the cells asked for are not there, or,
-            when it is computed, a rain rate is negative.
+            If it is no rain rate or reflectivity, the cells asked for are not there, or, when it is computed, a rain
+            rate is negative.
         """
-        if options.variable not in ds:
-            raise DataError(f"has no variable {options.variable!r}", where="preparation.options.variable")
-        rate = _rate(_cut(ds[options.variable], options), options)
+        rate = _rate(_cut(field, options), options)
         if options.reduce > 1:
             # Before means are taken, in which a code for missing rain would be lost.
             rate = _coarse(
@@ -103,11 +108,11 @@ class RainFrames:
             )
         scale = RainScale(options.a, options.b, options.lowest_dbz, options.highest_dbz)
         share = xr.apply_ufunc(scale.to_share, rate, dask="parallelized", output_dtypes=["float64"])
-        echo = share.astype(options.dtype)
+        echo: xr.DataArray = share.astype(options.dtype)
         echo.attrs = {"units": "1", "long_name": "radar reflectivity as share of its range", **scale.attributes()}
         if options.noise_below is not None:
             echo.attrs[NOISE_BELOW] = options.noise_below
-        return xr.Dataset({ECHO: echo})
+        return echo
 
 
 def _cut(frames: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline_lib.published.tables import PublishedRow, PublishedTable
+from pipeline_lib.published.tables import PublishedRow, PublishedTable, load_published
 from pipeline_lib.report.board import Cell
 from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext
 from pipeline_lib.report.numbers import LEARNED, UNDEFINED, over_seeds, show, with_unit
@@ -185,11 +185,16 @@ def _printed(table: PublishedTable, row: PublishedRow, metric: str) -> Markup:
 
 
 def _belongs(context: ReportContext, competitor: Competitor, table: PublishedTable, row: PublishedRow) -> bool:
-    """Whether the leaderboard shows this row's numbers beside the competitor's."""
+    """Whether the leaderboard shows this row's numbers beside the competitor's.
+
+    It has room for one published number of a metric. Where another table of the experiment prints the metric too, that
+    may be the other's, and says nothing as long as there are metrics that this table alone prints.
+    """
     known = table.numbers(row, context.spec.source)
     cells = {m: context.board.cell(competitor.name, m) for m in known}
     shown = {m: cell.number("published") for m, cell in cells.items() if cell is not None}
     shown = {m: value for m, value in shown.items() if not math.isnan(value)}
+    shown = {m: value for m, value in shown.items() if m not in _printed_elsewhere(context, table)} or shown
     same_model = context.spec.entry(competitor.name).model == row.model
     if row.learned:
         spec: Mapping[str, Any] = next(
@@ -197,6 +202,12 @@ def _belongs(context: ReportContext, competitor: Competitor, table: PublishedTab
         )
         return same_model and row.is_of(spec["options"]) and all(_learned(competitor, name) for name in row.learned)
     return same_model and bool(shown) and all(abs(known[m].value - v) <= _SAME for m, v in shown.items())
+
+
+def _printed_elsewhere(context: ReportContext, table: PublishedTable) -> set[str]:
+    """Return the metrics that other published tables of the experiment print."""
+    others = (other for name in context.spec.published if (other := load_published(name)) != table)
+    return {metric for other in others for name, column in other.metrics.items() for metric in (name, *column.beside)}
 
 
 def _learned(competitor: Competitor, name: str) -> list[float]:

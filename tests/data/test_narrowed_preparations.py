@@ -10,6 +10,8 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.preparations.registry import PREPARATIONS
 from tests.workflow.project import eddy_maps
 
+SCALE = {"a": 58.53, "b": 1.56, "lowest_dbz": -10.0, "highest_dbz": 60.0}
+
 
 def states() -> xr.Dataset:
     rng = np.random.default_rng(0)
@@ -60,6 +62,13 @@ def maps() -> xr.Dataset:
             ("cloud_top",),
             {"kelvin"},
         ),
+        (
+            "rain_frames",
+            {"variable": "echo", **SCALE, "keep": ["age", "label"]},
+            lambda: echoes().assign(age=("time", np.arange(3.0)), label=("time", np.ones(3))),
+            ("echo", "age"),
+            {"echo", "age"},
+        ),
         ("gridded_ssh", {}, maps, ("ugos", "adt"), {"adt", "ugos", "vgos"}),
     ],
 )
@@ -80,6 +89,7 @@ def test_variables_are_the_same_from_fewer_of_the_source(name, options, source, 
         ("cloud_mask", {"variable": "kelvin", "colder_than": 200, "keep": ["kelvni"]}),
         ("temperature_frames", {"variable": "kelvni"}),
         ("storm_boxes", {"reflectivity": "kelvni"}),
+        ("rain_frames", {"variable": "kelvni", **SCALE}),
     ],
 )
 def test_a_variable_that_is_not_there_is_told_in_one_line(name, options):

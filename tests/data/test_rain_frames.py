@@ -121,6 +121,23 @@ def test_what_is_not_there_is_refused(options: dict[str, Any], told: str) -> Non
         prepared(frames(), **options)
 
 
+def test_ages_are_kept_beside_echoes_of_fewer_cells() -> None:
+    ds = frames().assign(age=("time", np.array([4, 5, 0]), {"units": "1"}))
+    options = RainFrames.Options(variable="rain_rate", **SCALE, rows=(2, 9), reduce=2, keep=("age",))
+    found = RainFrames.prepare(ds, options)
+    assert tuple(found.data_vars) == RainFrames.produces(options) == ("echo", "age")
+    assert found.age.values.tolist() == [4, 5, 0]
+    assert found.age.attrs == {"units": "1"}
+    np.testing.assert_array_equal(found.echo, prepared(ds, rows=(2, 9), reduce=2, dtype="float32"))
+
+
+def test_what_has_cells_of_its_own_is_not_kept() -> None:
+    ds = frames()
+    ds["other"] = ds.rain_rate
+    with pytest.raises(DataError, match=r"preparation\.options\.keep: other has dimensions time, y, x"):
+        prepared(ds, reduce=2, keep=["other"])
+
+
 def test_other_units_are_refused() -> None:
     ds = frames()
     ds.rain_rate.attrs["units"] = "m"

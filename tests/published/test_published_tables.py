@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline_lib.catalog import Catalog
 from pipeline_lib.config.loader import load_experiment
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.metrics import METRICS
@@ -154,6 +155,61 @@ def titles_beside(experiment: str, table: str) -> dict[str, str]:
     assert table in loaded.spec.published
     rows = {n: load_published(table).row_for(loaded.spec.entry(n).model, loaded.settings(n)) for n in loaded.spec.names}
     return {name: row.title for name, row in rows.items() if row is not None}
+
+
+def test_rows_of_hko_7_stand_beside_generated_rain_by_loss_dimension_and_protocol():
+    found = titles_beside("nowcast-rain", "hko7_2017")
+    assert set(found) == set(load_experiment(EXPERIMENTS / "nowcast-rain.yaml").spec.names) - {"farneback"}
+    assert [found[name] for name in ("rover1", "rover2", "rover3")] == 3 * ["ROVER, linear"]
+    assert (found["cnn_2d"], found["cnn_3d"]) == ("2D CNN", "3D CNN")
+    assert (found["convgru"], found["convgru_nobal"]) == ("ConvGRU", "ConvGRU-nobal")
+    assert (found["trajgru"], found["trajgru_online"]) == ("TrajGRU", "TrajGRU, online")
+
+
+def test_every_published_network_of_moving_mnist_plus_but_three_has_a_competitor_of_full_size():
+    """Of the others, kernels of 7 and 9 and 17 links are sizes between and beyond."""
+    found = titles_beside("nowcast-moving-digits-plus-full", "moving_mnist_plus_2017")
+    assert (found["cnn_2d"], found["cnn_3d"]) == ("2D CNN", "3D CNN")
+    left = {row.title for row in load_published("moving_mnist_plus_2017").rows} - set(found.values())
+    assert [title.split(",")[1].strip() for title in sorted(left)] == ["7x7", "17 links", "9 links"]
+
+
+def test_the_test_of_moving_mnist_plus_in_full_has_as_many_sequences_as_published():
+    plan = load_experiment(EXPERIMENTS / "nowcast-moving-digits-plus-full.yaml").spec
+    source = Catalog.load(EXPERIMENTS.parent / "catalog.yaml").source(plan.source)
+    first, last, a_day = plan.split.test.start, plan.split.test.end, round(24 / source.time.step_hours / 20)
+    assert 10_000 <= ((last - first).days + 1) * a_day < 10_000 + a_day
+    # From the first day of the test on, other digits.
+    before = (first - source.time.start).days * a_day
+    assert source.block.fetch.options["options"]["held_out"]["sequence"] == before
+    assert source.time.end == last
+
+
+def test_rows_of_the_radar_of_hong_kong_fit_together_and_are_comparable_nowhere():
+    table = load_published("convlstm_radar_2015")
+    assert len(table.rows) == 5
+    for row in table.rows:
+        assert set(row.values) == set(table.metrics)
+        csi, far, pod = (row.values[f"{name}_0.5"].value for name in ("csi", "far", "pod"))
+        # Of scores of summed counts, 1 / CSI = 1 / POD + 1 / (1 - FAR) - 1; means over leads nearly so.
+        assert 1 / csi == pytest.approx(1 / pod + 1 / (1 - far) - 1, rel=0.08)
+        assert not any(number.comparable for number in table.numbers(row, "knmi-20100826").values())
+    assert titles_beside("nowcast-knmi", "convlstm_radar_2015") == {"rover1": "ROVER1"}
+    assert set(table.metrics) <= set(load_experiment(EXPERIMENTS / "nowcast-knmi.yaml").scoring.metrics)
+
+
+def test_networks_tested_on_other_digits_are_those_of_the_usual_test():
+    usual, other = (load_experiment(EXPERIMENTS / f"nowcast-moving-digits{kind}.yaml") for kind in ("", "-ood"))
+    for name in other.spec.names:
+        assert other.settings(name) == usual.settings(name)
+    assert other.spec.split == usual.spec.split
+    catalog = Catalog.load(EXPERIMENTS.parent / "catalog.yaml")
+    options = [catalog.source(loaded.spec.source).block.fetch.options["options"] for loaded in (usual, other)]
+    held_out = options[1].pop("held_out")
+    assert options[0] == options[1]
+    assert held_out == {"sequence": 25 * 96, "subset": [500, 1796], "digits": 3}
+    assert (other.spec.split.test.start - catalog.source(other.spec.source).time.start).days == 25
+    assert set(titles_beside("nowcast-moving-digits-ood", "convlstm_ood_2015")) == {"convlstm_5_3"}
 
 
 def test_rows_of_4dvarnet_stand_beside_the_same_method_and_prior():

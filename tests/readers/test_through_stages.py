@@ -179,6 +179,8 @@ def test_many_files_of_each_day_are_named_with_placeholders(tmp_path: Path) -> N
     [
         ("knmi-20100826", "2010-08", 92, [64, 64]),
         ("meteonet-rainfall-nw-sample", "2016-08", 45, [141, 196]),
+        ("meteonet-rainfall-se-sample", "2016-08", 45, [128, 196]),
+        ("meteonet-reflectivity-old-se-sample", "2016-08", 29, [128, 196]),
         ("meteonet-cloud-type-nw-sample", "2016-01", 9, [188, 261]),
         ("meteonet-arome-se-sample", "2018-05", 24, [207, 315]),
         ("meteonet-arpege-se-sample", "2018-05", 24, [53, 80]),

@@ -68,6 +68,8 @@ class DeepRain(SiteModel):
         ),
         limits=(
             "All sizes are proposed by us.",
+            "Of the contest only the file for training has a source here (cikm-2017-rain): the answers of its tests"
+            " were never all public (recalled). That it holds 10,000 samples is recalled, not checked.",
             "What comes in over the border within two hours cannot be seen, and of fast cells the crop sees little.",
             "Sums of rain have a heavy tail: a few samples rule the RMSE.",
         ),

@@ -15,7 +15,10 @@ from pipeline_lib.tasks.nowcasting.counted import counted_by
 FOLDER = Path(__file__).parents[3] / "config/experiments"
 FRAMES = {
     "knmi-20100826": (1, 64, 64),
+    "meteonet-rainfall-se-sample": (1, 128, 196),
+    "rain-cells": (1, 64, 64),
     "moving-digits": (1, 40, 40),
+    "moving-digits-ood": (1, 40, 40),
     "moving-digits-plus": (1, 64, 64),
     "moving-digits-full": (1, 64, 64),
     "moving-digits-plus-full": (1, 64, 64),
