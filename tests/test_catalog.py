@@ -45,7 +45,7 @@ def changed(path: str, value: object, *, fetch: dict[str, Any] = FILE, parts: st
 
 def test_ours_is_valid_and_complete() -> None:
     catalog = Catalog.load(OURS)
-    assert len(catalog.sources) == 53
+    assert len(catalog.sources) == 54
     for source in catalog.sources.values():
         assert source.provenance().keys() == {"citation", "licence", "homepage"}
         if source.driver == "simulate" or source.block.form in GAPPY:
