@@ -14,6 +14,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline_lib.config.loader import load_experiment
 from pipeline_lib.data.trajectories import ages_of
 from pipeline_lib.errors import ConfigError, DataError, ScoreError
 from pipeline_lib.io.counts_table import read_counts
@@ -39,6 +40,7 @@ from pipeline_lib.train.request import TrainingRequest
 from tests.models.test_all_models import DYNAMICS, OPTIONS, SHAPES
 from tests.tasks.dynamics.test_trajectories import source, sources
 
+ROOT = Path(__file__).parents[3]
 histories = st.integers(1, 5)
 
 
@@ -222,6 +224,19 @@ def test_a_perceptron_of_one_state_is_as_it_was_and_one_of_too_many_is_refused()
     )
     with pytest.raises(ConfigError, match=r"options.past: is 5, forecasts start from 4; set training.history to 5"):
         network("perceptron", history=4, past=5)
+
+
+def test_the_networks_of_the_experiment_start_from_sixteen_values_of_x():
+    loaded = load_experiment(ROOT / "config/experiments/lorenz63-partial-history.yaml")
+    counts = {}
+    for name in loaded.spec.names:
+        history = loaded.training(name).history
+        model = MODELS.get(loaded.spec.entry(name).model)
+        sizes = {"shape": (1,), "step": 0.05, "mean": 0.0, "scale": 8.0, "history": history}
+        built = model.build(loaded.model_options(name), **sizes)
+        assert Rollout(built, 2)(torch.randn(3, 16, 1)).shape == (3, 2, 1)
+        counts[name] = sum(value.numel() for value in built.parameters())
+    assert counts == {"transformer": 17_697, "lstm": 9_841, "mlp_16": 5_313, "mlp_1": 4_353}
 
 
 # ---- through the stages ------------------------------------------------------------------------------------------
