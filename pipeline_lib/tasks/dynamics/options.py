@@ -33,7 +33,7 @@ class TrainingOptions(LoopOptions):
     memory are refused where it is not 1; some models have an option to see fewer. The first states of a trajectory, and
     of a month, are the start of no forecast."""
     from_age: int = Field(default=0, ge=0)
-    """Time steps after the start of its trajectory from which on a state may begin a forecast of training or validation.
+    """Time steps after the start of its trajectory from which on a forecast of training or validation may begin.
     It matters where a source holds several trajectories; of a single one, it counts from the first day of a split."""
     forecast_steps: int = Field(default=29, gt=0)
     """Steps of the forecasts that the trained model makes."""
