@@ -41,7 +41,8 @@ full: install  ## The complete comparison: all models, losses and seeds (about a
 
 DYNAMICS := lorenz63-forecast binn-forecast binn-forecast-rk4 binn-forecast-noisy lorenz96 binn-assimilation \
   assimilation-partial assimilation-partial-lorenz96 closure-burgers closure-qg closure-3d shallow-water-forcing \
-  closure-scalar-flux pde-netgen lorenz96-two-scale lorenz96-assimilation lorenz63-schemes ode-schemes
+  closure-scalar-flux pde-netgen lorenz96-two-scale lorenz96-assimilation lorenz63-schemes \
+  lorenz63-partial-history ode-schemes
 
 dynamics: install  ## Every experiment on simulated systems at full size (many hours on two cores)
 	set -e; for name in $(DYNAMICS); do $(SNAKEMAKE) --config "experiments=[\"$$name\"]" -- all; done

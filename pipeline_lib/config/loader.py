@@ -208,6 +208,8 @@ class LoadedExperiment:
             except ValueError as error:
                 raise ConfigError(str(error), where=f"{self.name}: models.{entry.name}: split") from error
             try:
+                if (check := getattr(MODELS.get(entry.model), "check_history", None)) is not None:
+                    check(self.model_options(entry.name), getattr(training, "history", 1))
                 self.task.check(training, self.scoring)
             except ConfigError as error:
                 place = f"{self.name}: models.{entry.name}.{error.where}"

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+_OF_STATES = 2
+"""Axes of a batch of single states."""
 _STARTS = 1000
 """Forecasts at most by which an error is told."""
 
@@ -49,6 +51,16 @@ class Forecaster(nn.Module):
     def begin(self, state: Tensor) -> Any:  # noqa: ANN401 - what a network remembers is its own
         """Return what the network remembers before its first step; by default nothing."""
         return None
+
+    def recall(self, past: Tensor) -> Any:  # noqa: ANN401 - its own
+        """Return what the network remembers of true states (batch, time, dimension) before the first of its steps.
+
+        They are in the order of time, and at least one. By default it steps through them and forgets its answers.
+        """
+        memory = self.begin(past[:, 0])
+        for state in past.unbind(1):
+            _, memory = self.advance(state, memory)
+        return memory
 
     @abstractmethod
     def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - its own
@@ -90,9 +102,15 @@ class Rollout(nn.Module):
         super().__init__()
         self.forecaster, self.steps = forecaster, steps
 
-    def forward(self, state: Tensor) -> Tensor:
-        """Return the forecasts (batch, steps, dimension) of states (batch, dimension)."""
-        memory = self.forecaster.begin(state)
+    def forward(self, known: Tensor) -> Tensor:
+        """Return the forecasts (batch, steps, dimension) of states (batch, dimension).
+
+        Where more is known than the present state, these are (batch, history, dimension), in the order of time.
+        """
+        if known.ndim == _OF_STATES:
+            state, memory = known, self.forecaster.begin(known)
+        else:
+            state, memory = known[:, -1], self.forecaster.recall(known[:, :-1])
         found = []
         for _ in range(self.steps):
             state, memory = self.forecaster.advance(state, memory)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class MultistepOde(StateModel):
     """x_next = (1 - k) x + k x_before + h F(x), F a perceptron, k learned: the step of an LM-ResNet."""
 
+    remembers = True
     card: ClassVar[ModelCard] = ModelCard(
         title="Multistep ODE",
         summary="A perceptron gives the change of the state; a linear scheme of two steps with one learned weight makes"
@@ -34,7 +35,8 @@ class MultistepOde(StateModel):
             confidence="verified",
         ),
         limits=(
-            "A forecast starts from a single state, so its first step is one of Euler.",
+            "A forecast from a single state starts with a step of Euler; of a longer training.history it sees the last"
+            " two states.",
             "The scheme is stable for k above -1 and up to 1 only, and of second order for 1 alone; nothing holds a"
             " learned k there.",
             "With weight 1 (leapfrog) nothing damps the second solution that a scheme of two steps has: steps can be"

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 class Recurrent(StateModel):
     """A recurrent cell and a linear layer that reads the next state off it."""
 
+    remembers = True
     card: ClassVar[ModelCard] = ModelCard(
         title="Recurrent network",
-        summary="LSTM or GRU cell with a linear output; each forecast is the input of the next step. It sees a single"
-        " state of the truth, so its memory holds nothing but what it forecast itself.",
+        summary="LSTM or GRU cell with a linear output; each forecast is the input of the next step. True"
+        " states before the first forecast (training.history) go through the cell like forecasts; without them its"
+        " memory holds nothing but what it forecast itself.",
         task="dynamics",
         citation="Notebooks on forecasting Lorenz 63, DLCourse MOi 2022;"
         " Hochreiter and Schmidhuber (1997), Long short-term memory; Cho et al. (2014), arXiv:1406.1078",

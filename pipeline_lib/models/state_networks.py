@@ -31,6 +31,34 @@ class MapStep(Forecaster):
         return (state + following if self.residual else following), memory
 
 
+class DelayStep(Forecaster):
+    """x <- f(the last states and x), or x + f; it remembers those before the present one, oldest first.
+
+    Parameters
+    ----------
+    function
+        Maps states (batch, past * dimension), oldest first, to (batch, dimension).
+    past
+        States that it sees, the present one included.
+    residual
+        Whether its answer is added to the present one.
+    """
+
+    def __init__(self, function: nn.Module, past: int, *, residual: bool) -> None:
+        super().__init__()
+        self.map, self.residual, self._past = function, residual, past
+
+    def recall(self, past: Tensor) -> Tensor:
+        """Return the last states of the past."""
+        return past[:, 1 - self._past :]
+
+    def advance(self, state: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the next state and those before it."""
+        seen = torch.cat([memory, state[:, None]], dim=1)
+        following: Tensor = self.map(seen.flatten(1))
+        return (state + following if self.residual else following), seen[:, 1:]
+
+
 class OdeStep(Forecaster):
     """One step of a scheme; the scheme's weights are fixed, its stages share the tendency.
 
@@ -97,11 +125,11 @@ class MultistepStep(Forecaster):
 
 
 class Perceptron(nn.Sequential):
-    """Hidden layers of equal size."""
+    """Hidden layers of equal size; it takes as many values as it returns, unless ``inputs`` says how many."""
 
-    def __init__(self, dimension: int, hidden: int, layers: int, activation: str) -> None:
+    def __init__(self, dimension: int, hidden: int, layers: int, activation: str, inputs: int | None = None) -> None:
         between = nn.ReLU if activation == "relu" else nn.Tanh
-        sizes = [dimension] + [hidden] * layers
+        sizes = [inputs or dimension] + [hidden] * layers
         inner = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), between())]
         super().__init__(*inner, nn.Linear(hidden, dimension))
 
@@ -261,6 +289,10 @@ class AttentionStep(Forecaster):
     def begin(self, state: Tensor) -> Tensor:
         """Return an empty window."""
         return state[:, None][:, :0]
+
+    def recall(self, past: Tensor) -> Tensor:
+        """Return the last states of the past."""
+        return past[:, -self._window :]
 
     def increments(self, states: Tensor) -> Tensor:
         """Return what follows each state (batch, time, dimension) of a window, minus that state."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.options import Options
 
@@ -24,6 +25,8 @@ class States(Options):
     """Subtracted from the values before a network sees them."""
     scale: float
     """Then divided by."""
+    history: int = 1
+    """True ones that a forecast starts from, the present one included."""
 
     @property
     def dimension(self) -> int:
@@ -32,14 +35,44 @@ class States(Options):
 
 
 class StateModel(NetworkModel):
-    """A model that advances states; its network is a :class:`~pipeline_lib.learning.forecaster.Forecaster`."""
+    """A model that advances states; its network is a :class:`~pipeline_lib.learning.forecaster.Forecaster`.
+
+    Attributes
+    ----------
+    remembers
+        Whether states before the present one change its forecasts.
+    """
 
     threads = 1  # arrays too small to be worth dividing
+    remembers: ClassVar[bool] = False
 
     @classmethod
     def build(cls, options: Any, **sizes: Any) -> Forecaster:  # noqa: ANN401 - own Options; what `States` holds
-        """Return a freshly initialised network for states that ``sizes`` describe."""
-        return cls.forecaster(options, States(**sizes))
+        """Return a freshly initialised network for states that ``sizes`` describe.
+
+        Raises
+        ------
+        ConfigError
+            If it cannot advance such states, or makes nothing of those before the present one.
+        """
+        states = States(**sizes)
+        cls.check_history(options, states.history)
+        return cls.forecaster(options, states)
+
+    @classmethod
+    def check_history(cls, options: Any, history: int) -> None:  # noqa: ANN401, ARG003 - own Options, for subclasses
+        """Refuse so many true states at the start of a forecast if the model makes nothing of them.
+
+        Raises
+        ------
+        ConfigError
+            If they have no effect, or are not enough.
+        """
+        if history > 1 and not cls.remembers:
+            fix = "leave it out, or choose models with a memory"
+            raise ConfigError(
+                f"is {history}, and {cls.card.title} sees the present state alone", where="training.history", fix=fix
+            )
 
     @classmethod
     @abstractmethod

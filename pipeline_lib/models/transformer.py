@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 class Transformer(StateModel):
     """Causal self-attention over a window of states; the answer is an increment."""
 
+    remembers = True
     card: ClassVar[ModelCard] = ModelCard(
         title="Transformer",
         summary="Each state of a sliding window is a token with a learned position; layers of causal self-attention"
-        " give the increment from the last state to the next. It sees a single state of the truth, so its window fills"
-        " with its own forecasts.",
+        " give the increment from the last state to the next. The window starts with as many true states as"
+        " training.history says, by default a single one, and goes on with its own forecasts.",
         task="dynamics",
         citation="Vaswani et al. (2017), Attention is all you need, arXiv:1706.03762; sizes are our own",
         year=2017,
@@ -36,8 +37,9 @@ class Transformer(StateModel):
                  " larger.", confidence="verified"),
         ),
         limits=(
-            "The whole state says all about the future here: attention to earlier ones has nothing to find.",
-            "Positions beyond the training horizon are not trained: window and horizon belong together.",
+            "A whole state says all about its future: attention to earlier ones then has nothing to find. They help"
+            " where parts of it are never seen.",
+            "Positions that neither history nor horizon fill are not trained: the three belong together.",
         ),
     )  # fmt: skip
 
@@ -45,7 +47,7 @@ class Transformer(StateModel):
         """Options of this model."""
 
         window: int = Field(16, gt=0)
-        """States that it attends to, the present one included."""
+        """States that it attends to, the present one included; of a longer ``training.history`` the last ones."""
         width: int = Field(32, gt=0)
         """Size of a token."""
         heads: int = Field(4, gt=0)

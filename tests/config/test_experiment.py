@@ -41,6 +41,14 @@ def test_splits_are_apart_by_the_gap_and_by_what_a_sample_reaches(tmp_path, monk
             {"scoring": {"metrics": ["valid_steps"]}},
             "tiny: models.linear.training.free_run: is not set, and valid_steps needs free runs",
         ),
+        (
+            {"training": {"history": 16}},
+            "tiny: models.linear.training.history: is 16, and Linear map sees the present state alone; leave it out",
+        ),
+        (
+            {"models": [{"name": "mlp", "model": "perceptron", "options": {"past": 3}}]},
+            "tiny: models.mlp.options.past: is 3, forecasts start from 1; set training.history to 3 or more",
+        ),
         ({"training": {"free_run": 0.01}}, "free_run is 0.01, not two or more whole steps of 0.01"),
         ({"training": {"free_run": 0.105}}, "free_run is 0.105, not two or more whole steps of 0.01"),
         ({"training": {"free_run": 40.0}}, "less than or equal to 28"),
@@ -147,6 +155,7 @@ def test_gaps_between_blocks_of_a_day_are_parts_of_days():
 
 COMPARED = {
     "dynamics": ("linear_map", {"free_run": 1.0}, {"free_run": 2.0}, "free_run: is 2.0, that of one 1.0"),
+    "history": ("recurrent", {"history": 16}, {"history": 8}, "history: is 8, that of one 16"),
     "runs of some": ("linear_map", {"free_run": 1.0}, {}, "free_run: is not set, that of one 1.0"),
     "assimilation": (
         "known_dynamics",

@@ -117,7 +117,7 @@ class TrainingOptions(DynamicsOptions):
 
     @model_validator(mode="after")
     def _analyses_only(self) -> TrainingOptions:
-        for name in ("free_run", "forecast_steps"):
+        for name in ("free_run", "forecast_steps", "history"):
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"assimilation makes analyses and stores no forecasts: leave {name} out")
         return self

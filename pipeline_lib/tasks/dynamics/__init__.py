@@ -21,14 +21,15 @@ class Dynamics:
     scoring_options = ScoringOptions
     model_tasks = ("dynamics",)
     needs_labels = False
-    every_time = True
+    every_time = False
     looks_back = False
-    common = ("free_run",)
+    common = ("free_run", "history")
 
     @staticmethod
     def reach_days(training: TrainingOptions) -> int:
-        """Return the days that the longest forecast reaches ahead, of training or of test."""
-        return math.ceil(max(training.horizon, training.forecast_steps) * training.step)
+        """Return the days from the first state that is known to the end of the longest forecast, training or test."""
+        steps = training.history - 1 + max(training.horizon, training.forecast_steps)
+        return math.ceil(steps * training.step)
 
     @staticmethod
     def step_days(training: TrainingOptions) -> float:

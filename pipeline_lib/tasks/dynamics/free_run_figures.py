@@ -77,7 +77,8 @@ def first_runs(context: ReportContext) -> tuple[list[Trajectory], Trajectory]:
         found.append(Trajectory(competitor.title, competitor.colour, values, competitor.dash))
         if shown is None:
             shown = window
-            truth = Trajectory("truth", INK, first_field(context.dataset[context.spec.inputs[0]].isel(time=window)))
+            states = context.dataset[context.spec.inputs[0]].sel(time=product["time"].values[window])
+            truth = Trajectory("truth", INK, first_field(states))
     return found, truth
 
 

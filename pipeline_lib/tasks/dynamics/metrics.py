@@ -75,6 +75,23 @@ class LeadError(LeadMetric):
         return np.sqrt(ratio(cls.at_lead(counts, "squared_error"), cls.at_lead(counts, "values")))
 
 
+@METRICS.register("nrmse_*")
+class LeadShare(LeadMetric):
+    """RMSE over the spread of the truth, lead *.
+
+    The spread is the standard deviation of the test's states around their mean, errors and spread both over all
+    components: a forecast of the mean has about 1, an independent state of the same climate about 1.4.
+    """
+
+    direction = "lower"
+    bounds = (0.0, np.inf)
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample."""
+        return np.sqrt(ratio(cls.at_lead(counts, "squared_error"), cls.at_lead(counts, "climatology_error")))
+
+
 class FreeRunMetric:
     """A ratio of sums over free runs."""
 

@@ -28,8 +28,12 @@ class TrainingOptions(LoopOptions):
     trained model makes forecasts all the same."""
     horizon: int = Field(default=5, gt=0)
     """Steps of the forecasts that the loss sees; of ``target: subgrid`` there are none."""
+    history: int = Field(default=1, gt=0)
+    """True states that a forecast starts from, the present one included: the same for all competitors. Models without a
+    memory are refused where it is not 1; some models have an option to see fewer. The first states of a trajectory, and
+    of a month, are the start of no forecast."""
     from_age: int = Field(default=0, ge=0)
-    """Time steps after the start of its trajectory from which on a state may begin a window of training or validation.
+    """Time steps after the start of its trajectory from which on a forecast of training or validation may begin.
     It matters where a source holds several trajectories; of a single one, it counts from the first day of a split."""
     forecast_steps: int = Field(default=29, gt=0)
     """Steps of the forecasts that the trained model makes."""

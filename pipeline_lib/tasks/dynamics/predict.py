@@ -1,4 +1,4 @@
-"""Forecasts from every state of a period."""
+"""Forecasts from every state of a period that enough others precede."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.forecaster import Forecaster, Rollout
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import number_format, resolve_device
-from pipeline_lib.tasks.dynamics.names import AGE, FORECAST_OF, FREE_RUN, RUN_STEPS, SHELL, SUBGRID, VARIABLE
+from pipeline_lib.tasks.dynamics.names import AGE, FORECAST_OF, FREE_RUN, HISTORY, RUN_STEPS, SHELL, SUBGRID, VARIABLE
+from pipeline_lib.tasks.dynamics.starts import starts_with
 
 _SEED = 0
 """Of what a network draws when it begins a forecast."""
@@ -29,23 +30,27 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     xarray.Dataset
         ``forecast`` (time, lead, ...) in the format and unit of the states: what the state is so many steps after
         ``time``, even beyond the end of its trajectory; its attribute ``forecast_of`` is the name of the states. Leads
-        count from 1. With free runs also ``free_run``
-        (time, ...): what the state is at ``time`` in a run that started from the truth ``free_run_age`` (time,) steps
-        before, in the same trajectory, with the length of a whole run as attribute ``run_steps``; and for each
-        diagnostic of the network ``free_run_<name>`` of that state and ``<name>`` of the true one (time,), for each of
-        its spectra likewise (time, shell). Where the dataset holds the exact answer of a closure, and the network knows
-        one, also ``subgrid`` (time, ...): its answer to the true state, in the unit of the exact one.
+        count from 1. Forecasts from several true states have their number as attribute ``history``, and start from
+        those states alone that enough others of their trajectory and this period precede. With free runs also
+        ``free_run`` (time, ...): what the state is at ``time`` in a run that started from the truth ``free_run_age``
+        (time,) steps before, in the same trajectory, with the length of a whole run as attribute ``run_steps``; and for
+        each diagnostic of the network ``free_run_<name>`` of that state and ``<name>`` of the true one (time,), for
+        each of its spectra likewise (time, shell). Where the dataset holds the exact answer of a closure, and the
+        network knows one, also ``subgrid`` (time, ...): its answer to the true state, in the unit of the exact one.
 
     Raises
     ------
     DataError
-        If the input variable is missing or has another unit, or the exact term has another shape than the model's.
+        If the input variable is missing or has another unit, the exact term has another shape than the model's, or no
+        state has the history that forecasts start from.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     model = load_model(trained.path)
     model.spec.require(ds)
     (described,) = model.spec.inputs
+    history = int(model.spec.sizes.get("history", 1))
+    starts = starts_with(history, ages_of(ds))
     states = ds[described.name].load()
     if not isinstance(model.network, Forecaster):
         raise TypeError(f"{model.spec.model} advances no states")
@@ -54,10 +59,12 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     target = resolve_device(device)
     network = model.network.to(target).eval()
     flat = (states.values.reshape(states.sizes["time"], -1).astype(np.float64) - described.mean) / described.scale
-    found = {VARIABLE: _forecasts(network, flat, steps, target)}
+    known = flat if history == 1 else flat[starts[:, None] + np.arange(1 - history, 1)]
+    found = {VARIABLE: _forecasts(network, known, steps, target)}
     if every is not None:
-        age = _ages_of_runs(ages_of(ds), int(every))
-        found[FREE_RUN] = _free_runs(network, flat, age, target)
+        age = _ages_of_runs(ages_of(ds), int(every), history)
+        found[FREE_RUN] = _free_runs(network, known, age, target)
+    ds, flat = ds.isel(time=starts), flat[starts]
     axes = tuple(str(dim) for dim in states.dims[1:])
     variables = {
         name: (
@@ -68,7 +75,7 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         )
         for name, values in found.items()
     }
-    coords = {str(d): states[d] for d in states.dims if d in states.coords}
+    coords = {str(d): ds[d] for d in states.dims if d in states.coords}
     out = xr.Dataset(variables, {**coords, "lead": np.arange(1, steps + 1)})
     out.attrs["title"] = "Forecasts"
     what = states.attrs.get("long_name", described.name)
@@ -76,7 +83,7 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
         if name in out:
             attrs = {"units": described.units, "long_name": f"{words} of the {what}"}
             out[name].attrs = {**attrs, "coverage_content_type": "modelResult"}
-    out[VARIABLE].attrs[FORECAST_OF] = described.name
+    out[VARIABLE].attrs |= {FORECAST_OF: described.name, **({HISTORY: history} if history > 1 else {})}
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the state that the forecast starts from"}
     out["lead"].attrs = {"long_name": "time steps since the start of the forecast", "units": "1"}
     if every is not None:
@@ -119,22 +126,27 @@ def _diagnosed(
 def _forecasts(
     network: Forecaster, states: NDArray[np.float64], steps: int, device: torch.device
 ) -> NDArray[np.float64]:
-    """Forecasts (time, lead, dimension) of normalised states (time, dimension)."""
+    """Forecasts (time, lead, dimension) from normalised states (time, dimension), or (time, history, dimension)."""
     with torch.inference_mode(), torch.random.fork_rng():
         torch.manual_seed(_SEED)
         start = torch.from_numpy(states).to(device, number_format(network))
         return np.asarray(Rollout(network, steps)(start).cpu().double().numpy())
 
 
-def _ages_of_runs(ages: Ages, every: int) -> Ages:
-    """Steps (time,) since the start of the free run: one starts with each trajectory, and every so many steps of it."""
-    return np.concatenate([np.arange(piece.stop - piece.start) % every for piece in pieces(ages)])
+def _ages_of_runs(ages: Ages, every: int, history: int = 1) -> Ages:
+    """Steps since the start of the free run, of each state that has a history.
+
+    One starts with the first of these in each trajectory, and every so many steps of it.
+    """
+    steps = [np.arange(max(piece.stop - piece.start - history + 1, 0)) % every for piece in pieces(ages)]
+    return np.concatenate(steps)
 
 
 def _free_runs(
     network: Forecaster, states: NDArray[np.float64], age: Ages, device: torch.device
 ) -> NDArray[np.float64]:
-    """States (time, dimension) of runs that start from the truth where their age is 0."""
+    """States (time, dimension) of runs that start from the truth, as `_forecasts` takes it, where their age is 0."""
     runs = states[age == 0]
-    found = np.concatenate([runs[:, None], _forecasts(network, runs, max(int(age.max()), 1), device)], axis=1)
+    present = runs.reshape(len(runs), -1, runs.shape[-1])[:, -1:]
+    found = np.concatenate([present, _forecasts(network, runs, max(int(age.max()), 1), device)], axis=1)
     return np.asarray(found[np.cumsum(age == 0) - 1, age])

@@ -19,7 +19,7 @@ from pipeline_lib.report.figures.loss_curves import draw_loss_curves
 from pipeline_lib.report.figures.trajectories import count_along
 from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.dynamics.free_run_figures import draw_free_runs
-from pipeline_lib.tasks.dynamics.names import VARIABLE
+from pipeline_lib.tasks.dynamics.names import HISTORY, VARIABLE
 
 LEADERBOARD_METRICS = ("explained_variance_1", "explained_variance_28", "rmse_28")
 """Metrics of the leaderboard figure, where the table holds them."""
@@ -86,8 +86,9 @@ def draw_examples(context: ReportContext) -> ReportFigure:
     states = ds[context.spec.inputs[0]]
     figure = new_figure(_HEIGHT)
     panels = panel_grid(figure, 1, _EXAMPLES, sharey=True)
-    leads = open_store(products[0][1], f"{period}.zarr").sizes["lead"]
-    whole = np.flatnonzero(followers(ages_of(ds)) >= leads)
+    first = open_store(products[0][1], f"{period}.zarr")
+    leads, history = first.sizes["lead"], int(first[VARIABLE].attrs.get(HISTORY, 1))
+    whole = np.flatnonzero((followers(ages_of(ds)) >= leads) & np.isin(ds["time"].values, first["time"].values))
     if not whole.size:
         caption = f"No test state of {period} has all its future."
         return ReportFigure(name, title, caption, message_figure("No forecast to draw"))
@@ -101,19 +102,20 @@ def draw_examples(context: ReportContext) -> ReportFigure:
         ax.set_xlabel("Time steps ahead")
         count_along(ax.xaxis)
     for competitor, manifest in products:
-        _forecasts(panels, open_store(manifest, f"{period}.zarr").sel(time=test), starts, competitor)
+        product = open_store(manifest, f"{period}.zarr")
+        _forecasts(panels, product.sel(time=states.time.values[starts]), competitor)
     panels[0].set_ylabel("First component")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     caption = (
         "Forecasts of the first component of the state (lines; first seed of each model) from the first, the middle and"
         f" the last test state of {period} whose future it holds, beside the truth (thick)."
+        f"{f' Each starts from {history} true states, of which a model may see fewer.' if history > 1 else ''}"
     )
     return ReportFigure(name, title, caption, figure)
 
 
-def _forecasts(panels: Sequence[Axes], product: xr.Dataset, starts: NDArray[np.int64], competitor: Competitor) -> None:
-    for ax, start in zip(panels, starts, strict=True):
-        forecast = product[VARIABLE].isel(time=start).values
+def _forecasts(panels: Sequence[Axes], product: xr.Dataset, competitor: Competitor) -> None:
+    for ax, forecast in zip(panels, product[VARIABLE].values, strict=True):
         values = forecast.reshape(len(forecast), -1)[:, 0]
         ax.plot(
             np.arange(1, len(values) + 1),

@@ -16,9 +16,10 @@ from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
 from pipeline_lib.tasks.dynamics import metrics  # noqa: F401 - counted in the stage's fingerprint
 from pipeline_lib.tasks.dynamics.free_runs import count_free_runs
-from pipeline_lib.tasks.dynamics.names import AGE, FIELD, FORECAST_OF, FREE_RUN, RUN_STEPS, SUBGRID, VARIABLE
+from pipeline_lib.tasks.dynamics.names import AGE, FIELD, FORECAST_OF, FREE_RUN, HISTORY, RUN_STEPS, SUBGRID, VARIABLE
 from pipeline_lib.tasks.dynamics.options import ScoringOptions
 from pipeline_lib.tasks.dynamics.runs import diagnosed
+from pipeline_lib.tasks.dynamics.starts import places_of
 from pipeline_lib.tasks.dynamics.subgrid import count_terms
 
 LOG = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ def score_stores(
         Holds ``forecast`` (time, lead, ...), whose attribute ``forecast_of`` names the states.
     dataset
         Holds the states, at the same times, and their ages if they are of several trajectories. The last states of
-        each, whose future is not all there, are the start of no forecast.
+        each, whose future is not all there, are the start of no forecast; nor are the first ones, which the product
+        lacks, where forecasts start from more than one true state.
     where
         Name of the competitor, for messages.
 
@@ -52,7 +54,8 @@ def score_stores(
     -------
     xarray.Dataset
         With dimensions (time, lead), in the square of the states' unit, summed over components: ``squared_error`` of
-        the forecasts, ``persistence_error`` of the state that they start from; ``values``, the number of terms. If
+        the forecasts, ``persistence_error`` of the state that they start from, ``climatology_error`` of the mean of the
+        test's states; ``values``, the number of terms. If
         there are free runs also (time,) what :func:`~pipeline_lib.tasks.dynamics.free_runs.count_free_runs` counts,
         and if the dataset holds exact answers of a closure what
         :func:`~pipeline_lib.tasks.dynamics.subgrid.count_terms` does.
@@ -74,40 +77,51 @@ def score_stores(
         product, truth = _chosen(product, truth, options.fields, where), _chosen(truth, truth, options.fields, where)
     forecast = product[VARIABLE]
     leads, times = forecast.sizes["lead"], truth.sizes["time"]
-    starts = np.flatnonzero(followers(ages_of(dataset)) >= leads)
+    places = places_of(product, dataset, where=where)
+    starts = np.flatnonzero(followers(ages_of(dataset))[places] >= leads)
     if not starts.size:
         raise ScoreError(f"{times} test states are too few for forecasts of {leads} steps", where=where)
     states = truth.values.reshape(times, -1).astype("float64")
     found = forecast.isel(time=starts).values.reshape(starts.size, leads, -1).astype("float64")
-    _require_finite(found, truth.time.values[starts], where)
-    future = states[starts[:, None] + np.arange(1, 1 + leads)]
+    begun = places[starts]
+    _require_finite(found, truth.time.values[begun], where)
+    ahead = begun[:, None] + np.arange(1, 1 + leads)
+    future = states[ahead]
     with np.errstate(over="ignore"):
         wrong = ((found - future) ** 2).sum(axis=-1)
-    _require_finite(wrong[..., None], truth.time.values[starts], where, "squared errors")
+    _require_finite(wrong[..., None], truth.time.values[begun], where, "squared errors")
     by_lead = {
         "squared_error": summable(wrong),
-        "persistence_error": summable(((states[starts, None] - future) ** 2).sum(axis=-1)),
+        "persistence_error": summable(((states[begun, None] - future) ** 2).sum(axis=-1)),
+        "climatology_error": summable(((states - states.mean(axis=0)) ** 2).sum(axis=-1)[ahead]),
         "values": np.full((starts.size, leads), float(states.shape[1])),
     }
     counts: dict[str, xr.Variable] = {n: xr.Variable(("time", "lead"), values) for n, values in by_lead.items()}
     if FREE_RUN in product:
         axis = FIELD if options.fields is None else str(truth.dims[1])
-        runs = count_free_runs(product[FREE_RUN].load(), product[AGE].load(), truth, diagnosed(product), axis=axis)
+        at = truth.isel(time=places)
+        runs = count_free_runs(product[FREE_RUN].load(), product[AGE].load(), at, diagnosed(product), axis=axis)
         _tell_runs(int(runs["runs"].sum()), int(product[AGE].attrs[RUN_STEPS]), where)
         counts |= {name: xr.Variable("time", summable(_on_dates(values, starts))) for name, values in runs.items()}
     if exact is not None:
         answers = product[SUBGRID].isel(time=starts) if SUBGRID in product else None
-        terms = count_terms(answers, exact.isel(time=starts), where=where)
+        terms = count_terms(answers, exact.isel(time=begun), where=where)
         counts |= {name: xr.Variable("time", summable(values)) for name, values in terms.items()}
-    scored = truth.isel(time=starts)
+    scored = truth.isel(time=begun)
     sample = Sample.of(scored, xr.ones_like(scored, dtype=bool), method=_method(product, leads))
     coords = {"time": scored.time, "lead": forecast.lead}
     return xr.Dataset(counts, coords), sample
 
 
 def _method(product: xr.Dataset, leads: int) -> Mapping[str, Any]:
-    """What competitors must have in common: forecasts of one length, and free runs of one length, if there are any."""
-    return {"leads": leads, **({RUN_STEPS: int(product[AGE].attrs[RUN_STEPS])} if FREE_RUN in product else {})}
+    """What competitors must have in common: forecasts of one length from as many true states, free runs of one length.
+
+    A single state and no free runs are left out.
+    """
+    attrs = product[VARIABLE].attrs
+    known = {HISTORY: int(attrs[HISTORY])} if HISTORY in attrs else {}
+    runs = {RUN_STEPS: int(product[AGE].attrs[RUN_STEPS])} if FREE_RUN in product else {}
+    return {"leads": leads, **known, **runs}
 
 
 def _tell_runs(runs: int, steps: int, where: str) -> None:
@@ -159,13 +173,16 @@ def _chosen(data: T, truth: xr.DataArray, fields: list[int], where: str) -> T:
 
 def _state(product: xr.Dataset, dataset: xr.Dataset, where: str) -> xr.DataArray:
     """Return the dataset's variable that the product forecasts, loaded."""
-    shape = [(str(d), n) for d, n in product[VARIABLE].sizes.items() if d != "lead"]
+    shape = _but_times(product[VARIABLE])
     name = product[VARIABLE].attrs.get(FORECAST_OF)
     # Observations have the shape of the states.
     others = dataset.drop_vars(SUBGRID, errors="ignore").data_vars.values() if name not in dataset else [dataset[name]]
-    fitting = [v for v in others if [(str(d), n) for d, n in v.sizes.items()] == shape]
+    fitting = [v for v in others if "time" in v.dims and _but_times(v) == shape]
     if len(fitting) != 1:
         raise ScoreError(f"forecasts {dict(shape)}, of which the dataset holds {len(fitting)} variables", where=where)
-    if not np.array_equal(product.time.values, fitting[0].time.values):
-        raise ScoreError("starts from other times than those of the dataset", where=where, fix="predict again")
     return fitting[0].load()
+
+
+def _but_times(data: xr.DataArray) -> list[tuple[str, int]]:
+    """Names and sizes of the axes of a state."""
+    return [(str(dim), size) for dim, size in data.sizes.items() if dim not in {"time", "lead"}]

@@ -87,7 +87,8 @@ def _series(
         product = context.product(run)
         if product is None or FREE_RUN not in product or context.dataset is None:
             continue
-        told = {_OF_STATES: (product[FREE_RUN], context.dataset[context.spec.inputs[0]]), **spectra(product)}
+        truth = context.dataset[context.spec.inputs[0]].sel(time=product["time"].values)
+        told = {_OF_STATES: (product[FREE_RUN], truth), **spectra(product)}
         halves = [slice((whole.start + whole.stop) // 2, whole.stop) for whole in whole_runs(product[AGE])]
         if spectrum in told and halves:
             found.append((*told[spectrum], halves))

@@ -61,6 +61,7 @@ def train_forecaster(
     sizes = {
         "shape": list(trajectories[0].shape),
         "step": training.step,
+        "history": training.history,
         "mean": values["mean"],
         "scale": values["std"],
     }
@@ -137,7 +138,9 @@ def read_states(request: TrainingRequest, training: TrainingOptions, split: Spli
     states = read.arrays[0]
     flat, shape = states.reshape(len(states), -1), states.shape[1:]
     if training.target == "state":
-        return Trajectory(flat, read.times, training.horizon, shape, read.ages, training.from_age, split)
+        return Trajectory(
+            flat, read.times, training.horizon, shape, read.ages, training.from_age, split, training.history
+        )
     terms = read_terms(request, training, split, unit=_unit(request, training))
     return StatesAndTerms(
         flat, read.times, shape=shape, ages=read.ages, from_age=training.from_age, split=split, terms=terms

@@ -1,4 +1,4 @@
-"""Windows of trajectories: a state, and the states that follow it in its own."""
+"""Windows of trajectories: a state, perhaps others before it, and the states that follow it in its own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pipeline_lib.data.trajectories import Ages, followers
 from pipeline_lib.errors import DataError
+from pipeline_lib.tasks.dynamics.starts import preceding
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.windows import named_times, spread
 
@@ -28,15 +29,17 @@ class Trajectory:
     times
         datetime64 (time,), evenly spaced.
     horizon
-        States that follow the first one in a window.
+        States of a window that follow what is known.
     shape
         Sizes of a state's axes.
     ages
         Time steps since the start of each state's trajectory; without them, all states are of one.
     from_age
-        Age from which on a state may begin a window.
+        Age from which on a forecast may start from a state.
     split
         The split that they are of, for messages.
+    history
+        States of a window that are known, the last one being that which the forecast starts from.
     """
 
     states: NDArray[np.float32] | NDArray[np.float64]
@@ -46,21 +49,23 @@ class Trajectory:
     ages: Ages | None = None
     from_age: int = 0
     split: str = "train"
+    history: int = 1
 
     def __post_init__(self) -> None:
         if self.windows < 1:
             old = f" that begins at age {self.from_age} or later" if self.from_age else ""
             raise DataError(
-                f"{len(self.times)} states give no window of 1 + {self.horizon}{old}",
+                f"{len(self.times)} states give no window of {self.history} + {self.horizon}{old}",
                 where=f"split.{self.split}",
                 fix="more days",
             )
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        """States that begin a window: those that enough others of their trajectory follow."""
+        """States that forecasts start from: those that enough others of their trajectory precede and follow."""
         ages = np.arange(len(self.times)) if self.ages is None else self.ages
-        return np.flatnonzero((followers(ages) >= self.horizon) & (ages >= self.from_age))
+        known = preceding(ages) >= self.history - 1
+        return np.flatnonzero(known & (followers(ages) >= self.horizon) & (ages >= self.from_age))
 
     @property
     def windows(self) -> int:
@@ -76,11 +81,15 @@ class Trajectory:
         return digest.hexdigest()
 
     def cut(self, numbers: NDArray[np.int64]) -> Batch:
-        """Return the windows of these numbers: inputs (batch, dimension), targets (batch, horizon, dimension)."""
+        """Return the windows of these numbers: inputs (batch, history, dimension), targets (batch, horizon, dimension).
+
+        Inputs of one state are (batch, dimension).
+        """
         starts = self.starts[numbers]
-        index = starts[:, None] + np.arange(1 + self.horizon)
+        index = starts[:, None] + np.arange(1 - self.history, 1 + self.horizon)
         states = torch.from_numpy(self.states[index])
-        return Batch(states[:, 0], states[:, 1:], torch.from_numpy(starts[:, None]))
+        known = states[:, 0] if self.history == 1 else states[:, : self.history]
+        return Batch(known, states[:, self.history :], torch.from_numpy(starts[:, None]))
 
     def spread(self, count: int | None = None) -> Batch:
         """Return so many windows as one batch, evenly spread, or all of them."""
@@ -88,7 +97,7 @@ class Trajectory:
         return self.cut(spread(self.windows, count))
 
     def describe(self, samples: Tensor) -> str:
-        """Name windows by the time of their first state."""
+        """Name windows by the time of the state that the forecast starts from."""
         return named_times(self.times, samples)
 
 

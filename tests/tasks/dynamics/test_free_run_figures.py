@@ -171,6 +171,17 @@ def test_spectra_that_networks_tell_are_drawn_in_place_of_those_of_the_first_fie
     assert "What the flow holds" in drawn.caption
 
 
+def test_the_truth_is_that_of_the_same_times_where_the_first_states_are_the_start_of_nothing():
+    context = runs_of(20)
+    times = np.datetime64("2000-01-01", "ns") + np.arange(60) * np.timedelta64(864, "s")
+    context.dataset = context.dataset.assign_coords(time=times)
+    late = context.product(Run(seed=20)).isel(time=slice(45)).assign_coords(time=times[15:])
+    context.product = lambda run: late
+    runs, truth = first_runs(context)
+    np.testing.assert_array_equal(runs[0].states, late.free_run.values[:20])
+    np.testing.assert_array_equal(truth.states, context.dataset.state.values[15:35])
+
+
 @pytest.mark.parametrize("lengths", [(20, 30), (30, 20)])
 def test_the_truth_is_over_the_times_of_the_runs_beside_it(lengths):
     runs, truth = first_runs(runs_of(*lengths))

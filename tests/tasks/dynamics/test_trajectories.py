@@ -182,11 +182,13 @@ def test_assimilation_takes_one_trajectory_and_filled_windows_know_no_age(monkey
     monkeypatch.setattr(assimilation, "read_states", lambda *_: two_trajectories())
     monkeypatch.setattr(assimilation, "_check_inputs", lambda _: None)  # it opens the stored dataset
     request = SimpleNamespace(
-        training=AssimilationOptions(), inputs=("state", "observation"), network_model=MODELS.get("ode_network")
+        training_as=lambda _: AssimilationOptions(),
+        inputs=("state", "observation"),
+        network_model=MODELS.get("ode_network"),
     )
     with pytest.raises(DataError, match="assimilation: takes one trajectory, here are 2"):
         assimilation.train(request)
-    request.training = AssimilationOptions(from_age=3, assimilation={"window": 8})
+    request.training_as = lambda _: AssimilationOptions(from_age=3, assimilation={"window": 8})
     request.network_model, request.model = MODELS.get("fourdvarnet"), "fourdvarnet"
     with pytest.raises(
         ConfigError, match=r"training.from_age: fourdvarnet learns from windows of all ages; leave it out"
