@@ -62,8 +62,8 @@ def draw_errors(context: ReportContext) -> ReportFigure:
     told = len({p.normalisation for p in points}) > 1
     lines: dict[str, list[_Point]] = {}
     for point in sorted(points, key=lambda p: (p.depth or 0, p.parameters)):
-        name = f"{point.line}, {point.normalisation}" if told and point.normalisation else point.line
-        lines.setdefault(name, []).append(point)
+        kind = f"{point.line}, {point.normalisation}" if told and point.normalisation else point.line
+        lines.setdefault(kind, []).append(point)
     figure = new_figure(_HEIGHT)
     left, right = panel_grid(figure, 1, 2, sharey=True)
     for i, (label, found) in enumerate(sorted(lines.items())):

@@ -32,6 +32,7 @@ def test_each_kind_is_a_line_over_depth_and_over_size_through_the_means_of_its_s
     figure = draw_errors(SimpleNamespace(valid=found)).figure
     left, right = figure.axes
     drawn = {line.get_label(): line.get_xydata().tolist() for line in left.lines if line.get_label()[0] != "_"}
+    assert draw_errors(SimpleNamespace(valid=found)).name == "error_by_size"
     assert drawn == {"plain": [[4, 4], [8, 40]], "euler": [[8, 0.5]]}  # half an image for none
     assert [line.get_xdata().tolist() for line in right.lines if line.get_label() == "plain"] == [[4000, 8000]]
     band = next(c.get_paths()[0].vertices for c in left.collections if len(c.get_paths()[0].vertices) > 5)
