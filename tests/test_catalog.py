@@ -83,6 +83,17 @@ def test_the_guess_stays_marked_as_one() -> None:
     assert "is a guess" in Catalog.load(OURS).source("cmems-global-adt-my").description
 
 
+@pytest.mark.filterwarnings("ignore:Shell command not executed")
+def test_intake_reads_ours() -> None:
+    """Its loader knows no merge keys, which ours does."""
+    import intake
+
+    catalog = Catalog.load(OURS)
+    opened = intake.open_catalog(str(OURS), getenv=False, getshell=False)
+    assert set(opened) == set(catalog.sources)
+    assert all(hasattr(opened[name], "to_dask") for name in catalog.sources)
+
+
 def test_reading_ours_imports_neither_intake_nor_a_downloader() -> None:
     script = (
         "import sys; from pathlib import Path; from pipeline_lib.catalog import Catalog; "
