@@ -45,8 +45,9 @@ has the first metrics of its experiment, a file has all. In brackets are interva
 the first: how much worse by the first metric, with the interval of the difference, for which both see the same dates in
 each resample; it can tell apart two whose own intervals overlap. [`rankings`](rankings) has these differences for all
 metrics. Published numbers stand where a row of a publication is about the same model; whether they may be compared is
-in the experiment's report. Numbers that a model learned stand below where they are few; [`learned`](learned) has more,
-and those of each seed.
+in the experiment's report. A competitor is invalid when values are missing or not finite where there must be some, as
+after a forecast that ran away; it has no number then. Numbers that a model learned stand below where they are few;
+[`learned`](learned) has more, and those of each seed.
 """
 
 
