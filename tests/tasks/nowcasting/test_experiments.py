@@ -19,7 +19,7 @@ FRAMES = {
     "rain-cells": (1, 64, 64),
     "moving-digits": (1, 40, 40),
     "moving-digits-ood": (1, 40, 40),
-    "moving-digits-plus": (1, 64, 64),
+    "moving-digits-plus": (1, 40, 40),
     "moving-digits-full": (1, 64, 64),
     "moving-digits-plus-full": (1, 64, 64),
     "storm-cells": (7, 48, 48),
