@@ -13,7 +13,9 @@ rather than too narrow.
 
 *Seeds.* A model's value is the mean over its seeds. Resampling three seeds would show two thirds of their variance and
 cut its tails, so the seeds' part is drawn from Student's t with the standard error between seeds and (seeds - 1)
-degrees of freedom. A model with a single seed shows the uncertainty of the dates only.
+degrees of freedom. Models of the same seeds share what is drawn, so that the seeds' part of a difference is that of the
+differences seed by seed (a paired t): what the seed decides for both, such as the noise of the data or a network that
+two competitors use, is no reason why they differ. A model with a single seed shows the uncertainty of the dates only.
 
 *Limits.* With fewer than two blocks there is no interval (NaN). With two to five the calibration leans on the
 assumed AR(1) shape more than on the data: read such an interval as an order of magnitude.
@@ -26,6 +28,7 @@ circular block-resampling procedure for stationary data"; Loh (1987), "Calibrati
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -163,14 +166,16 @@ def draws_of(
     factor
         The calibration factor of :func:`stretch`.
     generator
-        Source of the seeds' part; one that is this model's own.
+        Source of the seeds' part. Two models drawn from generators in the same state are paired seed by seed.
     """
     seeds, resamples = resampled.shape
     value = float(np.mean(estimates))
     draws: Draws = value + factor * (resampled.mean(axis=0) - value)
     if seeds > 1:
-        error = float(np.std(estimates, ddof=1)) / np.sqrt(seeds)
-        draws = draws + error * generator.standard_t(seeds - 1, size=resamples)
+        # Normal with the standard error between seeds, as the sum of their squared deviations is (seeds - 1) variances;
+        # over a root of chi squared, it is Student's t.
+        normal = (estimates - value) @ generator.standard_normal((seeds, resamples)) / np.sqrt(seeds * (seeds - 1))
+        draws = draws + normal / np.sqrt(generator.chisquare(seeds - 1, resamples) / (seeds - 1))
     return draws
 
 
@@ -198,7 +203,7 @@ class Resampling:
         )
         self.factor = stretch(self.dates, self.block, options.confidence) if self.usable else float("nan")
 
-    def draws(self, estimates: NDArray[np.float64], resampled: NDArray[np.float64], *, stream: int) -> Draws:
-        """Return :func:`draws_of` with this resampling's factor; ``stream`` numbers the competitor and metric."""
-        generator = np.random.default_rng([self.options.seed, stream])
+    def draws(self, estimates: NDArray[np.float64], resampled: NDArray[np.float64], *, seeds: Sequence[int]) -> Draws:
+        """Return :func:`draws_of` with this resampling's factor; competitors of the same seeds are paired by them."""
+        generator = np.random.default_rng([self.options.seed, *seeds])
         return draws_of(estimates, resampled, factor=self.factor, generator=generator)

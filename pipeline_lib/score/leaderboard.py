@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -86,17 +85,20 @@ def leaderboard(
         If there is no run, or the runs have different dates.
     """
     invalid, published = invalid or {}, published or {}
-    models = {name: [c for (m, _), c in sorted(runs.items(), key=_key) if m == name] for name, _ in runs}
-    models = {name: counts for name, counts in models.items() if name not in invalid}
+    models: dict[str, dict[int, xr.Dataset]] = {}
+    for (name, seed), counts in sorted(runs.items(), key=lambda run: run[0]):
+        if name not in invalid:
+            models.setdefault(name, {})[seed] = counts
     times = _common_times(models)
     resampling = Resampling(times, options)
     pooled = {
-        name: [(pool(counts), pool(counts, resampling.weights)) for counts in seeds] for name, seeds in models.items()
+        name: {seed: (pool(counts), pool(counts, resampling.weights)) for seed, counts in seeds.items()}
+        for name, seeds in models.items()
     }
     rows, ranking = [], []
     for metric_name in metrics:
         metric = METRICS.get(metric_name)
-        results = {name: _result(metric, seeds, resampling, name) for name, seeds in pooled.items()}
+        results = {name: _result(metric, seeds, resampling) for name, seeds in pooled.items()}
         standings = rank_groups(
             {name: r.value for name, r in results.items()},
             {name: r.draws for name, r in results.items()},
@@ -116,14 +118,10 @@ def leaderboard(
     )
 
 
-def _key(item: tuple[tuple[str, int], xr.Dataset]) -> tuple[str, int]:
-    return item[0]
-
-
-def _common_times(models: Mapping[str, Sequence[xr.Dataset]]) -> NDArray[np.datetime64]:
+def _common_times(models: Mapping[str, Mapping[int, xr.Dataset]]) -> NDArray[np.datetime64]:
     found: NDArray[np.datetime64] | None = None
     for name, seeds in models.items():
-        for counts in seeds:
+        for counts in seeds.values():
             times = counts["time"].to_numpy()
             if found is not None and not np.array_equal(times, found):
                 raise ScoreError("has other dates than the models before it", where=name)
@@ -135,17 +133,15 @@ def _common_times(models: Mapping[str, Sequence[xr.Dataset]]) -> NDArray[np.date
 
 def _result(
     metric: type[Metric],
-    seeds: Sequence[tuple[Mapping[str, NDArray[np.float64]], Mapping[str, NDArray[np.float64]]]],
+    seeds: Mapping[int, tuple[Mapping[str, NDArray[np.float64]], Mapping[str, NDArray[np.float64]]]],
     resampling: Resampling,
-    model: str,
 ) -> _Result:
-    estimates = np.array([metric.from_counts(all_dates)[0] for all_dates, _ in seeds])
-    resampled = np.array([metric.from_counts(resamples) for _, resamples in seeds])
-    stream = int.from_bytes(hashlib.sha256(model.encode()).digest()[:8], "big")
-    if metric.sampled_by is not None and min(_total(c, metric.sampled_by) for c, _ in seeds) < MIN_PIECES:
+    estimates = np.array([metric.from_counts(all_dates)[0] for all_dates, _ in seeds.values()])
+    resampled = np.array([metric.from_counts(resamples) for _, resamples in seeds.values()])
+    if metric.sampled_by is not None and min(_total(c, metric.sampled_by) for c, _ in seeds.values()) < MIN_PIECES:
         alone = np.where(len(seeds) > 1, estimates, np.nan)
         resampled = np.broadcast_to(alone[:, None], resampled.shape)
-    draws = resampling.draws(estimates, resampled, stream=stream)
+    draws = resampling.draws(estimates, resampled, seeds=sorted(seeds))
     low, high = interval(draws, resampling.options.confidence) if metric.has_interval else (np.nan, np.nan)
     value = float(np.mean(estimates))
     if np.isnan(value):

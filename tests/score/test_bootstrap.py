@@ -73,7 +73,7 @@ def test_coverage_for_a_skewed_ratio_of_sums() -> None:
     truth = 0.5  # numerator and rest have the same distribution
     for a, b in zip(top, bottom, strict=True):
         resampled = (resampling.weights @ a) / (resampling.weights @ b)
-        draws = resampling.draws(np.array([a.sum() / b.sum()]), resampled[None], stream=0)
+        draws = resampling.draws(np.array([a.sum() / b.sum()]), resampled[None], seeds=[0])
         low, high = interval(draws, 0.95)
         held += low <= truth <= high
     assert 0.93 <= held / SERIES <= 0.97
@@ -91,6 +91,27 @@ def test_the_spread_between_seeds_is_part_of_the_interval(seeds: int) -> None:
     assert 0.93 <= held / SERIES <= 0.97
 
 
+@pytest.mark.parametrize("shared", [0.0, 3.0])
+def test_a_difference_has_the_spread_of_the_differences_seed_by_seed(shared: float) -> None:
+    """Whatever the seed does to both is none of it; where it does nothing to both, a paired t is right as well."""
+    generator = np.random.default_rng(8)
+    held, widths = 0, []
+    for both in generator.standard_normal((SERIES, 3)):
+        values = shared * both + generator.standard_normal((2, 3))
+        state = np.random.default_rng(int(generator.integers(2**32))).bit_generator.state
+        drawn = []
+        for estimates in values:
+            same = np.random.default_rng()
+            same.bit_generator.state = state
+            drawn.append(draws_of(estimates, np.repeat(estimates[:, None], 1000, axis=1), factor=1.0, generator=same))
+        low, high = interval(drawn[0] - drawn[1], 0.95)
+        held += low <= 0 <= high
+        widths.append(high - low)
+    assert 0.93 <= held / SERIES <= 0.97
+    # Of the differences the standard error is sqrt(2/3), whose estimate has a mean of .886 of it; t is 4.30.
+    assert np.mean(widths) == pytest.approx(2 * 4.303 * np.sqrt(2 / 3) * 0.886, rel=0.06)
+
+
 def test_dates_and_seeds_together_do_not_fall_short() -> None:
     options = IntervalOptions(block_days=10, resamples=500)
     resampling = Resampling(days(60), options)
@@ -99,7 +120,7 @@ def test_dates_and_seeds_together_do_not_fall_short() -> None:
     held = 0
     for i in range(SERIES):
         runs = common[i] + offsets[i][:, None]  # each seed is off by its own constant
-        draws = resampling.draws(runs.mean(axis=1), runs @ resampling.weights.T / 60, stream=i)
+        draws = resampling.draws(runs.mean(axis=1), runs @ resampling.weights.T / 60, seeds=[i, 1, 2])
         low, high = interval(draws, 0.95)
         held += low <= 0 <= high
     assert 0.93 <= held / SERIES <= 0.985
@@ -179,7 +200,7 @@ def test_a_block_of_a_sequence_has_as_many_dates_as_a_sequence_has_starts() -> N
 def test_fewer_than_two_blocks_give_no_interval() -> None:
     resampling = Resampling(days(15), IntervalOptions(block_days=10))
     assert not resampling.usable
-    draws = resampling.draws(np.array([1.0]), np.ones((1, 2000)), stream=0)
+    draws = resampling.draws(np.array([1.0]), np.ones((1, 2000)), seeds=[0])
     assert np.isnan(interval(draws, 0.95)).all()
 
 
@@ -203,8 +224,8 @@ def test_pool_sums_counts_whatever_the_order_of_dates() -> None:
 def test_scaling_the_values_scales_the_interval() -> None:
     resampling = Resampling(days(60), IntervalOptions(resamples=500))
     series = ar1(1, 60, 0.8)
-    one = resampling.draws(series.mean(axis=1), series @ resampling.weights.T / 60, stream=0)
-    ten = resampling.draws(10 * series.mean(axis=1), 10 * series @ resampling.weights.T / 60, stream=0)
+    one = resampling.draws(series.mean(axis=1), series @ resampling.weights.T / 60, seeds=[0])
+    ten = resampling.draws(10 * series.mean(axis=1), 10 * series @ resampling.weights.T / 60, seeds=[0])
     np.testing.assert_allclose(interval(ten, 0.95), 10 * np.array(interval(one, 0.95)), rtol=1e-9)
 
 

@@ -106,6 +106,15 @@ def test_two_alone_differ_as_they_do_among_all() -> None:
     assert 0 < alone.loc["bad", "behind_low"] < alone.loc["bad", "behind"] < alone.loc["bad", "behind_high"]
 
 
+def test_what_seeds_do_to_both_alike_is_no_part_of_a_difference() -> None:
+    """Two of the same three networks tie without any width; on other seeds, nobody knows what they share."""
+    good = [RUNS["good", seed] for seed in range(3)]
+    same = {(name, seed): found for name in ("one", "other") for seed, found in enumerate(good)}
+    assert board(same, ["mean_dice"]).ranking["behind_high"].tolist() == [0.0, 0.0]
+    apart = {(name, seed + 3 * (name == "other")): found for (name, seed), found in same.items()}
+    assert board(apart, ["mean_dice"]).ranking["behind_high"].max() > 0.001
+
+
 def test_rows_go_by_metric_and_then_best_first() -> None:
     table = board().table
     assert list(dict.fromkeys(table.metric)) == DEFAULT_METRICS
