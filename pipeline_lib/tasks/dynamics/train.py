@@ -96,6 +96,9 @@ def _outcome(
 ) -> Outcome:
     """Find the values of a network: by its own method, by least squares, or step by step along gradients."""
     if issubclass(request.network_model, FittedModel):
+        if training.from_age:
+            what = f"{request.network_model.card.title} learns from states of all ages"
+            raise ConfigError(what, where="training.from_age", fix="leave it out")
         for trajectory in (train, validation):
             require_one(trajectory.ages, where=request.network_model.card.title)
         states = [torch.from_numpy(trajectory.states) for trajectory in (train, validation)]

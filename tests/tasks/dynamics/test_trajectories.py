@@ -176,6 +176,8 @@ def test_a_fit_in_one_go_takes_one_trajectory():
     request = SimpleNamespace(network_model=MODELS.get("analog"))
     with pytest.raises(DataError, match=r"Analog.*: takes one trajectory, here are 2"):
         _outcome(request, TrainingOptions(), Counting(), two_trajectories(), two_trajectories())
+    with pytest.raises(ConfigError, match=r"from_age: Analog.* learns from states of all ages; leave it out"):
+        _outcome(request, TrainingOptions(from_age=3), Counting(), two_trajectories(), two_trajectories())
 
 
 def test_assimilation_takes_one_trajectory_and_filled_windows_know_no_age(monkeypatch):
