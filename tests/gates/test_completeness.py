@@ -1,4 +1,4 @@
-"""Every experiment that ``make dynamics`` and ``make nowcasting`` run is asked what it shows; this asks for no results."""
+"""Every experiment that ``make dynamics`` and ``make nowcasting`` run is asked what it shows."""
 
 from __future__ import annotations
 

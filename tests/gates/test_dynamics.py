@@ -86,7 +86,7 @@ def test_windows_of_one_component_are_filled_in_the_order_of_a_run_of_their_prot
     """That run, on other windows: EnKF 9.9, EnKS 2.16, interpolation 53.5; direct 4.2 to 4.8, fixed point 2.6 to 3.0.
 
     A test of 25 windows gave 8.97, 1.59, 53.9, 6.6 [4.6, 8.8] and 3.2 [2.1, 4.4]: the direct network's bar of 5 lies
-    within its interval, and is not asked for. Whether a learned solver is ahead of the smoother depends on its training.
+    within its interval, and is not asked for. Learned ones may be ahead of the smoother.
     """
     error = scores("assimilation-partial", "analysis_mse")
     assert error["enks"] < 2.6
