@@ -42,20 +42,20 @@ MOST_LEARNED = 4
 """Numbers in a row of the page; longer lists stand in their file alone."""
 HEAD = """# What full-size runs showed
 
-Written by `tools/keep_results.py` from the leaderboards beside this page, which runs on two CPU cores made. Each table
-has the first metrics of its experiment, a file has all. In brackets are intervals of 95 % over dates and seeds. Behind
-the first: how much worse by the first metric, with the interval of the difference, for which both see the same dates in
-each resample; it can tell apart two whose own intervals overlap. Ranks are by the first metric. The best leads the first
-group, and whoever cannot be told apart from it shares its rank (1=); the best of the others leads the next group. So two
-neighbours of different ranks may tie with each other, and rows are in the order of ranks, not of values alone.
-[`rankings`](rankings) has ranks and differences for all metrics.
+Written by `tools/keep_results.py` from the leaderboards beside this page, which runs on two CPU cores made. Each
+table has the first metrics of its experiment, a file has all. In brackets are intervals of 95 % over dates and seeds.
+Behind the first: how much worse by the first metric, with the interval of the difference, for which both see the same
+dates in each resample; it can tell apart two whose own intervals overlap. Ranks are by the first metric. The best
+leads the first group, and whoever cannot be told apart from it shares its rank (1=); the best of the others leads the
+next group. So two neighbours of different ranks may tie with each other, and rows are in the order of ranks, not of
+values alone. [`rankings`](rankings) has ranks and differences for all metrics.
 
-With fewer than four free runs in a test, intervals of scores of free runs hold the spread between seeds alone, and there
-are none with one seed. Published numbers are of the first metric and stand where a row of a publication is about the same
-model. The head of their column says whether they may be compared with ours (same data, same protocol), the line below the
-table where they were printed and how sure we are of them. A competitor is invalid when values are missing or not finite where there must be some, as
-after a forecast that ran away; it has no number then. Numbers that a model learned stand below where they are few;
-[`learned`](learned) has more, and those of each seed.
+With fewer than four free runs in a test, intervals of scores of free runs hold the spread between seeds alone, and
+there are none with one seed. Published numbers are of the first metric and stand where a row of a publication is
+about the same model. The head of their column says whether they may be compared with ours (same data, same protocol),
+the line below the table where they were printed and how sure we are of them. A competitor is invalid when values are
+missing or not finite where there must be some, as after a forecast that ran away; it has no number then. Numbers that
+a model learned stand below where they are few; [`learned`](learned) has more, and those of each seed.
 """
 
 

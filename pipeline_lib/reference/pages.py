@@ -45,8 +45,8 @@ _OTHER_CODES = {
 }
 """Exit codes that :mod:`pipeline_lib.cli.app` and argparse give, beside those of the errors."""
 _CODES_OF_THEIR_OWN = "`status` has codes of its own, those of monitoring; 1 of `verify` is a warning."
-_SYSTEMS = """Models that this package holds: published systems, and baselines of our own. *Published* is the year of the
-publication that a model follows; a dash stands where it follows none, or none of a known year.
+_SYSTEMS = """The models of this package: published systems, and baselines of our own. *Published* is the year of the
+publication that a model follows; a dash stands where it follows none, or its year is not known.
 
 What a card says of a publication carries a mark of how sure it is:
 
@@ -199,7 +199,9 @@ def _exit_codes() -> str:
     """Return the table of exit codes, from the errors that users can meet and from what is none of them."""
     meanings: dict[int, list[str]] = {code: [meaning] for code, meaning in _OTHER_CODES.items()}
     for error in vars(errors).values():
-        if isinstance(error, type) and "exit_code" in vars(error) and error is not errors.GyreError:
+        if not (isinstance(error, type) and issubclass(error, errors.GyreError)) or error is errors.GyreError:
+            continue
+        if "exit_code" in vars(error):
             meanings.setdefault(error.exit_code, []).append((error.__doc__ or "").splitlines()[0])
     rows = [f"| {code} | {' '.join(texts)} |\n" for code, texts in sorted(meanings.items())]
     return f"| code | meaning |\n|---|---|\n{''.join(rows)}\n{_CODES_OF_THEIR_OWN}\n"

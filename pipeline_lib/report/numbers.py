@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 _DECIMALS = {"1": 3, "km": 2, "%": 2}
 """Decimals shown, by unit."""
@@ -53,6 +54,12 @@ def over_seeds(values: Sequence[float]) -> str:
 def with_unit(unit: str) -> str:
     """Return a unit in the form of an axis label's end; nothing for pure numbers."""
     return "" if unit in {"1", ""} else f" ({unit})"
+
+
+def quantity(attrs: Mapping[Any, object], name: str) -> str:
+    """Return what a variable is and its unit, as the label of an axis, from its attributes or else its name."""
+    words = str(attrs.get("long_name", name.replace("_", " ")))
+    return f"{words[:1].upper()}{words[1:]}{with_unit(str(attrs.get('units', '1')))}"
 
 
 def listed(items: list[str]) -> str:
