@@ -10,7 +10,7 @@ SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 .PHONY: help install install-dev system system-slurm demo full dynamics nowcasting all test test-slow test-gates test-kill test-mutations test-soak test-crate test-assimilation test-pysteps test-grib test-conda test-slurm lint format reference dry-run report clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 .venv/.installed: requirements.txt constraints.txt
 	$(PYTHON) -m venv .venv
@@ -32,7 +32,7 @@ system-slurm:  ## Debian packages for the tests on a Slurm cluster (needs root)
 	command -v slurmctld slurmd sbatch munged >/dev/null || { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
 	  apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null; }
 
-demo: install  ## The main job on real data: about ten minutes on two cores, then open the report
+demo: install  ## The main job on real data: six to ten minutes on two cores, then open the report
 	$(SNAKEMAKE) demo
 	@echo "open results/eddies-mediterranean/report.html"
 

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from pipeline_lib import errors
 from tests.workflow.project import gyre
 
 ROOT = Path(__file__).parents[1]
@@ -44,6 +45,22 @@ def test_every_command_has_help(command):
     done = gyre(command, "--help")
     assert done.returncode == 0
     assert "--output" in done.stdout
+
+
+def test_the_page_of_commands_tells_every_exit_code():
+    page = (ROOT / "docs/reference/commands.md").read_text()
+    table = page[page.index("## Exit codes") : page.index("\n## fetch")]
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    codes = {e.exit_code for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.GyreError)}
+    assert told == codes | {0, 2, 70, 130}
+    assert "| 7 | The competitors cannot be compared fairly. |" in table
+
+
+def test_decision_records_are_listed_with_their_titles():
+    listed = re.findall(r"^\| \[(\d{4})\]\((.*)\) \| (.*) \|$", (ROOT / "docs/adr/README.md").read_text(), re.MULTILINE)
+    there = sorted((ROOT / "docs/adr").glob("0*.md"))
+    titles = [file.read_text().splitlines()[0].removeprefix("# ") for file in there]
+    assert listed == [(file.name[:4], file.name, title) for file, title in zip(there, titles, strict=True)]
 
 
 def test_list_names_what_is_registered():

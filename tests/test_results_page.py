@@ -67,6 +67,23 @@ def test_a_ranking_without_differences_to_the_first_is_not_kept_and_the_page_say
     assert "| behind the first by |" not in kept.page()
 
 
+def test_published_numbers_say_whether_they_compare_and_where_they_are_from(kept):
+    name = "binn-assimilation"
+    kept.KEPT.joinpath("rankings").mkdir(parents=True)
+    kept.KEPT.joinpath(f"rankings/{name}.csv").write_bytes((ROOT / f"docs/results/rankings/{name}.csv").read_bytes())
+    table = (ROOT / f"docs/results/{name}.csv").read_text()
+    kept.KEPT.joinpath(f"{name}.csv").write_text(table)
+    assert kept.page().count("(not comparable)") == 1
+    assert "| published (not comparable) |\n" in kept.page()
+    assert "| 1= | True equations | 3 |" in kept.page()
+    assert " 0.65 |\n" in kept.page()
+    assert "EUSIPCO; as printed on course slides (from the slides of a talk)." in kept.page()
+    kept.KEPT.joinpath(f"{name}.csv").write_text(table.replace(",no\n", ",yes\n", 1))
+    assert "| published |\n" in kept.page()
+    assert " 0.5 |\n" in kept.page()
+    assert " 0.65 (not comparable) |\n" in kept.page()
+
+
 def test_what_models_learned_is_kept_by_seed_and_told_over_seeds(kept, tmp_path: Path):
     for seed, a in enumerate((0.92, 0.93, 0.97)):
         with Artefact(tmp_path / f"{NAME}/numbers/seed{seed}/model.json", kind="model", code="0") as out:

@@ -24,8 +24,10 @@ from pipeline_lib.config.loader import LoadedExperiment, load_experiment
 from pipeline_lib.errors import StoreError
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.metrics import METRICS
+from pipeline_lib.published.tables import load_published
 from pipeline_lib.report.gather import title_of
-from pipeline_lib.report.numbers import UNDEFINED, over_seeds, show
+from pipeline_lib.report.numbers import UNDEFINED, as_printed, over_seeds, show
+from pipeline_lib.report.tables import CONFIDENCE
 from pipeline_lib.score.tables import read_leaderboard, read_ranking
 
 LOG = logging.getLogger(__name__)
@@ -40,14 +42,20 @@ MOST_LEARNED = 4
 """Numbers in a row of the page; longer lists stand in their file alone."""
 HEAD = """# What full-size runs showed
 
-Written by `tools/keep_results.py` from the leaderboards beside this page, which runs on two CPU cores made. Each table
-has the first metrics of its experiment, a file has all. In brackets are intervals of 95 % over dates and seeds. Behind
-the first: how much worse by the first metric, with the interval of the difference, for which both see the same dates in
-each resample; it can tell apart two whose own intervals overlap. [`rankings`](rankings) has these differences for all
-metrics. Published numbers stand where a row of a publication is about the same model; whether they may be compared is
-in the experiment's report. A competitor is invalid when values are missing or not finite where there must be some, as
-after a forecast that ran away; it has no number then. Numbers that a model learned stand below where they are few;
-[`learned`](learned) has more, and those of each seed.
+Written by `tools/keep_results.py` from the leaderboards beside this page, which runs on two CPU cores made. Each
+table has the first metrics of its experiment, a file has all. In brackets are intervals of 95 % over dates and seeds.
+Behind the first: how much worse by the first metric, with the interval of the difference, for which both see the same
+dates in each resample; it can tell apart two whose own intervals overlap. Ranks are by the first metric. The best
+leads the first group, and whoever cannot be told apart from it shares its rank (1=); the best of the others leads the
+next group. So two neighbours of different ranks may tie with each other, and rows are in the order of ranks, not of
+values alone. [`rankings`](rankings) has ranks and differences for all metrics.
+
+With fewer than four free runs in a test, intervals of scores of free runs hold the spread between seeds alone, and
+there are none with one seed. Published numbers are of the first metric and stand where a row of a publication is
+about the same model. The head of their column says whether they may be compared with ours (same data, same protocol),
+the line below the table where they were printed and how sure we are of them. A competitor is invalid when values are
+missing or not finite where there must be some, as after a forecast that ran away; it has no number then. Numbers that
+a model learned stand below where they are few; [`learned`](learned) has more, and those of each seed.
 """
 
 
@@ -71,25 +79,53 @@ def _table(experiment: LoadedExperiment, by_metric: dict[str, pd.DataFrame]) -> 
     """Return the first metrics of all competitors, and how far each is behind the first by the first one."""
     titles = [(METRICS.get(m).__doc__ or m).splitlines()[0].rstrip(".") for m in by_metric]
     main, first = next(iter(by_metric.items()))
-    unit = METRICS.get(main).unit
-    behind = _behind(experiment.name, main)
-    published = bool(first["published"].notna().any())
+    ranks, behind = _ranks(experiment.name, main), _behind(experiment.name, main)
+    printed = first[first["published"].notna()]
     names = [
+        *["rank"] * bool(ranks),
         "model",
         "seeds",
         titles[0],
         *["behind the first by"] * bool(behind),
         *titles[1:],
-        *["published"] * published,
+        *[_published_head(printed)] * bool(len(printed)),
     ]
     lines = [_row(names), "|" + "---|" * len(names)]
     for model in first.index:
         cells = [_cell(of_metric.loc[model], METRICS.get(metric).unit) for metric, of_metric in by_metric.items()]
         cells[1:1] = [behind.get(model, UNDEFINED)] * bool(behind)
-        beside = [show(first.loc[model, "published"], unit)] * published
-        seeds = str(first.loc[model, "seed_count"])
-        lines.append(_row([title_of(experiment.spec, str(model)), seeds, *cells, *beside]))
-    return lines
+        cells += [_published_cell(first.loc[model], printed)] * bool(len(printed))
+        name = [title_of(experiment.spec, str(model)), str(first.loc[model, "seed_count"])]
+        lines.append(_row([*[ranks.get(model, UNDEFINED)] * bool(ranks), *name, *cells]))
+    return [*lines, *_sources(experiment, main)] if len(printed) else lines
+
+
+def _published_head(printed: pd.DataFrame) -> str:
+    return "published (not comparable)" if set(printed["comparable"]) == {"no"} else "published"
+
+
+def _published_cell(row: pd.Series, printed: pd.DataFrame) -> str:
+    """Return a published number with its own digits; where only some may not be compared, these are marked."""
+    if math.isnan(row["published"]):
+        return UNDEFINED
+    marked = row["comparable"] == "no" and set(printed["comparable"]) != {"no"}
+    return as_printed(row["published"]) + " (not comparable)" * marked
+
+
+def _sources(experiment: LoadedExperiment, metric: str) -> list[str]:
+    """Return a line that says where the published numbers of a metric were printed, and how sure they are."""
+    tables = [load_published(name) for name in experiment.spec.published]
+    beside = [t for t in tables if any(metric in (name, *column.beside) for name, column in t.metrics.items())]
+    return ["", f"Published: {'; '.join(f'{t.citation} ({CONFIDENCE[t.confidence]})' for t in beside)}."]
+
+
+def _ranks(name: str, metric: str) -> dict[str, str]:
+    """Return the rank of each competitor, with an equals sign where several share it."""
+    if not _ranking(name).exists():
+        return {}
+    ranking = read_ranking(_ranking(name))
+    ranks = ranking[ranking["metric"] == metric].set_index("model")["rank"].astype(int)
+    return {str(model): f"{rank}{'=' if (ranks == rank).sum() > 1 else ''}" for model, rank in ranks.items()}
 
 
 def _behind(name: str, metric: str) -> dict[str, str]:

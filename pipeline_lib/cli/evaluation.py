@@ -13,7 +13,7 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     score = commands.add_parser("score", parents=[common], help="compare the products of one run with the labels")
     add_experiment(score)
     score.add_argument("--model", required=True, help="name of a model in the experiment")
-    score.add_argument("--seed", type=int, required=True)
+    score.add_argument("--seed", type=int, required=True, help="seed of the run")
     score.add_argument(
         "--days",
         nargs=2,
@@ -34,7 +34,7 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
 
     report = commands.add_parser("report", parents=[common], help="figures and one self-contained page")
     add_experiment(report)
-    report.add_argument("--leaderboard", type=Path, required=True, metavar="FILE")
+    report.add_argument("--leaderboard", type=Path, required=True, metavar="FILE", help="manifest of the leaderboard")
     add_manifests(report, "models", "products", "datasets")
     add_manifests(report, "labels", required=False)
     add_output(report)

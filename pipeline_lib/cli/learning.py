@@ -21,7 +21,7 @@ def _add_train(commands: Commands, common: argparse.ArgumentParser) -> None:
     train = commands.add_parser("train", parents=[common], help="train one model with one seed")
     add_experiment(train)
     train.add_argument("--model", required=True, help="name of a model in the experiment")
-    train.add_argument("--seed", type=int, required=True)
+    train.add_argument("--seed", type=int, required=True, help="number that all of its random numbers follow from")
     add_manifests(train, "datasets")
     add_manifests(train, "labels", required=False)
     train.add_argument("--statistics", type=Path, required=True, metavar="FILE", help="manifest of the statistics")

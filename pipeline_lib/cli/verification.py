@@ -28,7 +28,7 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
         description="Compare every artefact with its manifest, and each manifest with those it was made from. One line "
         "for each that is not as it should be, with its first bad file and the remedy.",
         epilog="Exit code: 0 if all is well; 1 if all that is there is whole, but something is unfinished or an input "
-        "is gone; 5 if an artefact is damaged or out of date.",
+        "is gone; 2 if there is nothing to verify; 5 if an artefact is damaged or out of date.",
     )
     verify.add_argument(
         "paths",

@@ -22,7 +22,7 @@ class BilinearNetwork(StateModel):
     """A bilinear right-hand side in the stages of a Runge-Kutta step, which share it."""
 
     card: ClassVar[ModelCard] = ModelCard(
-        title="Bi-NN",
+        title="Bi-NN (bilinear network)",
         summary="The time derivative is an affine map of affine features and of products of two of them; a Runge-Kutta"
         " step with fixed weights makes a forecast of it. With RK4 this is the authors' Bi-NN(4), with Euler Bi-NN(1).",
         task="dynamics",

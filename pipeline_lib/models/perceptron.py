@@ -22,7 +22,7 @@ class PerceptronMap(StateModel):
 
     remembers = True
     card: ClassVar[ModelCard] = ModelCard(
-        title="Perceptron",
+        title="Perceptron (MLP)",
         summary="The increment from one state to the next is a perceptron of the present one, or of the last ones (time"
         " delays) where forecasts start from several true states.",
         task="dynamics",

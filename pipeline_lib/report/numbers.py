@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 _DECIMALS = {"1": 3, "km": 2, "%": 2}
 """Decimals shown, by unit."""
 _DIGITS = 3
 """Significant digits of numbers of which so many decimals would leave one digit or none."""
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_PRINTED_DIGITS = 6
+"""Significant digits that the leaderboard keeps of published numbers."""
 LEARNED = ".4g"
 """Format of learned numbers."""
 UNDEFINED = "–"
@@ -18,6 +21,7 @@ UNDEFINED = "–"
 
 def show(value: float, unit: str = "1") -> str:
     """Return a number rounded for reading, with a true minus sign; a dash for NaN."""
+    value = float(value)  # numpy rounds 0.9945 down where Python, and the table's own digits, go up
     if math.isnan(value):
         return UNDEFINED
     decimals = _DECIMALS.get(unit)
@@ -27,6 +31,15 @@ def show(value: float, unit: str = "1") -> str:
         text = f"{value:.{_DIGITS}g}"
     else:
         text = f"{round(value, decimals) + 0.0:.{decimals}f}"  # adding 0 after rounding turns -0 into 0
+    return _with_power(text)
+
+
+def as_printed(value: float) -> str:
+    """Return a published number with all the digits that it was written down with."""
+    return _with_power(f"{float(value):.{_PRINTED_DIGITS}g}")
+
+
+def _with_power(text: str) -> str:
     mantissa, _, exponent = text.partition("e")
     power = f" × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}" if exponent else ""
     return mantissa.replace("-", "−") + power
@@ -41,6 +54,12 @@ def over_seeds(values: Sequence[float]) -> str:
 def with_unit(unit: str) -> str:
     """Return a unit in the form of an axis label's end; nothing for pure numbers."""
     return "" if unit in {"1", ""} else f" ({unit})"
+
+
+def quantity(attrs: Mapping[Any, object], name: str) -> str:
+    """Return what a variable is and its unit, as the label of an axis, from its attributes or else its name."""
+    words = str(attrs.get("long_name", name.replace("_", " ")))
+    return f"{words[:1].upper()}{words[1:]}{with_unit(str(attrs.get('units', '1')))}"
 
 
 def listed(items: list[str]) -> str:

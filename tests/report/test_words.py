@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,7 +13,7 @@ from pipeline_lib.config.experiment import DateRange, Experiment
 from pipeline_lib.report.board import Board, Cell
 from pipeline_lib.report.context import Competitor, MetricInfo, ReportContext, Run
 from pipeline_lib.report.figures.leaderboard import draw_leaderboard
-from pipeline_lib.report.numbers import listed, show
+from pipeline_lib.report.numbers import as_printed, listed, show
 from pipeline_lib.report.words import period_words, range_words, result_sentences
 
 METRIC = MetricInfo(title="Mean Dice")
@@ -160,10 +161,16 @@ def test_no_model_no_result():
         (12.345, "km", "12.35"),
         (float("nan"), "1", "–"),
         (2, "m", "2"),
+        (0.9945, "1", "0.995"),
+        (np.float64(0.9945), "1", "0.995"),
     ],
 )
 def test_numbers_are_rounded_for_reading(value: float, unit: str, text: str):
     assert show(value, unit) == text
+
+
+def test_published_numbers_keep_their_digits():
+    assert [as_printed(v) for v in (0.5, 0.9945, 2136.0, -1.5e-7)] == ["0.5", "0.9945", "2136", "−1.5 × 10⁻⁷"]
 
 
 def test_lists():

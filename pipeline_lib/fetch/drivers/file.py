@@ -31,7 +31,7 @@ class File:
         size: base.Size | None = None
         """Size of the one file in bytes."""
         may_lack: base.MayLack = 0
-        """Most files of a part that need not be in their folder: they are told and counted."""
+        """Most files of a part that need not be in their folder: they are reported and counted."""
         route: str | None = Field(default=None, min_length=1)
         """How to come by the data, for who does not have them."""
 

@@ -30,7 +30,7 @@ class Http:
         size: base.Size | None = None
         """Size of the one file in bytes."""
         may_lack: base.MayLack = 0
-        """Most files of a part that the server may answer not to have (404, 410): they are told and counted."""
+        """Most files of a part that the server may answer not to have (404, 410): they are reported and counted."""
         attempts: int = Field(5, ge=1, le=100)
         """Attempts in a row without a byte before giving up."""
         timeout_s: float = Field(60.0, gt=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.rows import linked
 from pipeline_lib.report.context import ReportContext, ReportFigure
-from pipeline_lib.report.numbers import listed
+from pipeline_lib.report.numbers import listed, quantity
 from pipeline_lib.report.style import MUTED, frame_colours, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.nowcasting.names import VARIABLE
 from pipeline_lib.tasks.nowcasting.options import Interior, ScoringOptions
@@ -33,6 +34,8 @@ _MARGIN = 0.03
 """Share of the width that names of rows need, which equal aspects keep the layout from seeing."""
 _COLUMNS = 4
 """Panels in a row of the animation."""
+_LABEL = 32
+"""Letters in a line of the colour bar's label."""
 _PERCENTILE = 99.9
 """Of the true values: the brightest colour."""
 _DOWNWARDS = "row"
@@ -53,8 +56,10 @@ class Shown:
         The last frame that was seen (y, x), and the true frames (lead, y, x) after it.
     forecasts
         Forecast frames (lead, y, x) by title of the competitor.
-    units, step_minutes
-        Unit of the values; minutes between frames.
+    quantity
+        What the values are, with their unit.
+    step_minutes
+        Minutes between frames.
     interior
         The part of the frames that is scored.
     origin
@@ -67,7 +72,7 @@ class Shown:
     past: Values
     truth: Values
     forecasts: dict[str, Values]
-    units: str
+    quantity: str
     step_minutes: float
     interior: Interior
     origin: Literal["upper", "lower"] = "lower"
@@ -88,7 +93,7 @@ def draw_frames(context: ReportContext) -> list[ReportFigure]:
         return [ReportFigure("frames", title, "There are no forecasts.", message_figure("No forecast to draw"))]
     leads = len(shown.truth)
     chosen = np.unique(np.linspace(0, leads - 1, min(_LEADS, leads)).round().astype(int))
-    rows = {"Truth": shown.truth, **shown.forecasts}
+    rows = {"truth": shown.truth, **shown.forecasts}
     figure = new_figure(_PANEL * len(rows))
     if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
         engine.set(rect=(_MARGIN, 0, 1 - _MARGIN, 1))
@@ -99,7 +104,7 @@ def draw_frames(context: ReportContext) -> list[ReportFigure]:
         row[0].set_ylabel(_wrapped(words), fontsize="x-small")
     for ax, lead in zip(panels[0], chosen, strict=True):
         ax.set_title(_ahead(lead, shown), fontsize="small")
-    figure.colorbar(image, ax=panels.ravel().tolist(), shrink=0.6, label=f"[{shown.units}]")
+    figure.colorbar(image, ax=panels.ravel().tolist(), shrink=0.6, label=fill(shown.quantity, _LABEL))
     caption = (
         f"Forecasts from {shown.start:.19}, the start of the test after which the true frames vary most, by the first"
         " seed of each model."
@@ -129,7 +134,7 @@ def _missing(shown: Shown) -> str:
 
 def animated(shown: Shown, lead: int) -> Figure:
     """Return the frames of all competitors at a lead counted from 0; -1 is the last frame that was seen."""
-    panels = {"Truth": shown.truth, **shown.forecasts}
+    panels = {"truth": shown.truth, **shown.forecasts}
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     figure = new_figure(1.9 * rows + 0.3)
@@ -164,7 +169,7 @@ def find_shown(context: ReportContext) -> Shown | None:
         frames[place].values.astype(np.float64),
         frames[place + 1 : place + 1 + leads].values.astype(np.float64),
         forecasts,
-        str(frames.attrs.get("units", "1")),
+        quantity(frames.attrs, context.spec.inputs[0]),
         step,
         ScoringOptions.model_validate(context.spec.scoring).interior,
         "upper" if frames.dims[1] == _DOWNWARDS else "lower",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from textwrap import fill
 
 import numpy as np
 import xarray as xr
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.bands import draw_band
+from pipeline_lib.report.numbers import quantity
 from pipeline_lib.report.style import INK, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.lead_metrics import LeadMetric
 from pipeline_lib.tasks.site_forecast.columns import stations
@@ -27,6 +29,8 @@ _TOLERANCE = "1s"
 """Between a time and that which a lead computes."""
 _LEADS = 3
 """Leads of the example: the first, a middle and the last."""
+_LABEL = 24
+"""Letters in a line of an axis label."""
 
 Values = NDArray[np.float64]
 
@@ -83,12 +87,12 @@ def draw_example(context: ReportContext) -> ReportFigure:
         meant = times + ahead
         # Times from files are rounded to seconds.
         true = truth.reindex(time=meant, method="nearest", tolerance=_TOLERANCE).values
-        ax.plot(meant, true, color=INK, linewidth=1.2, label="Truth")
+        ax.plot(meant, true, color=INK, linewidth=1.2, label="truth")
         for competitor, product in products:
             values = product[VARIABLE].isel(target=0).sel(lead=lead).reindex(time=times).values
             ax.plot(meant, values, competitor.dash, color=competitor.colour, linewidth=0.8, label=competitor.title)
         ax.set_title(f"{lead * minutes:g} minutes ahead" if lead else "The sum that follows", fontsize="small")
-        ax.set_ylabel(f"[{truth.attrs.get('units', '1')}]")
+        ax.set_ylabel(fill(quantity(truth.attrs, str(truth.name)), _LABEL))
     panels[-1].tick_params(axis="x", labelrotation=20)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     caption = (

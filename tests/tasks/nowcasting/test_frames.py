@@ -31,12 +31,12 @@ def test_each_panel_shows_the_cells_that_are_scored(interior, expected):
         assert [(*box.get_xy(), box.get_width(), box.get_height()) for box in boxes] == expected
 
 
-def context(dims, *, seconds=(0, 0, 0, 0, 0, 0), titles=("Truth",)):
+def context(dims, *, seconds=(0, 0, 0, 0, 0, 0), titles=("Model",), attrs=None):
     """What a report knows of competitors whose only forecast is the truth, of six frames five minutes apart."""
     frames = np.random.default_rng(0).random((6, 4, 5))
     times = np.datetime64("2010-08-26", "ns") + np.arange(6) * np.timedelta64(300, "s")
     times = times + np.array(seconds) * np.timedelta64(1, "ms")
-    ds = xr.Dataset({"echo": (("time", *dims), frames, {"units": "1"})}, {"time": times})
+    ds = xr.Dataset({"echo": (("time", *dims), frames, attrs or {})}, {"time": times})
     forecast = (("time", "lead", *dims), frames[None, 2:4], {"step_minutes": 5.0})
     product = xr.Dataset({"forecast": forecast}, {"time": times[1:2], "lead": [1, 2]})
     competitors = [SimpleNamespace(runs=[None], title=title) for title in titles]
@@ -71,3 +71,20 @@ def test_who_is_not_drawn_is_named(count):
     assert sorted(shown | set(named)) == sorted(titles)
     assert not shown & set(named)
     assert (" left out." in still.caption) is (" left out." in moving.caption) is (count > 11)
+
+
+@pytest.mark.parametrize(
+    ("attrs", "label"),
+    [
+        (
+            {"units": "1", "long_name": "radar reflectivity as share of its range"},
+            "Radar reflectivity as share of its range",
+        ),
+        ({"units": "mm h-1", "long_name": "rain rate"}, "Rain rate (mm h-1)"),
+        ({}, "Echo"),
+    ],
+)
+def test_the_colour_bar_says_what_is_shown_in_which_unit(attrs, label):
+    still, _ = draw_frames(context(("y", "x"), attrs=attrs))
+    assert still.figure.axes[0].get_ylabel() == "truth"
+    assert still.figure.axes[-1].get_ylabel().replace("\n", " ") == label

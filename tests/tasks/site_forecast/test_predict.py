@@ -25,6 +25,7 @@ from pipeline_lib.io.manifest import Manifest, read_manifest
 from pipeline_lib.io.yaml import load_yaml
 from pipeline_lib.io.zarr_store import write_zarr
 from pipeline_lib.predict.stage import predict_file, predict_period
+from pipeline_lib.report.numbers import quantity
 from pipeline_lib.tasks.site_forecast.columns import Columns, site_of
 from pipeline_lib.tasks.site_forecast.curves import draw_example
 from pipeline_lib.tasks.site_forecast.fields import MappedFields
@@ -211,5 +212,6 @@ def test_the_example_finds_the_truth_at_times_that_files_rounded():
     drawn = draw_example(SimpleNamespace(valid=[runs], product=lambda _: forecast, dataset=ds))
     panels = drawn.figure.axes
     assert len(panels) == LEADS
+    assert panels[0].get_ylabel() == quantity(ds.u.attrs, "u")
     for lead, panel in enumerate(panels, start=1):
         np.testing.assert_array_equal(panel.lines[0].get_ydata(), ds.u.values[2 + lead : 32 + lead])
