@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline_lib.config.loader import load_experiment
+from pipeline_lib.errors import StoreError
 from pipeline_lib.io.manifest import Artefact
 from pipeline_lib.metrics import METRICS, badness
 from pipeline_lib.score.tables import read_leaderboard, read_ranking
@@ -84,12 +85,31 @@ def test_published_numbers_say_whether_they_compare_and_where_they_are_from(kept
     assert " 0.65 (not comparable) |\n" in kept.page()
 
 
+def store_model(folder: Path, model: str, seed: int, learned: dict, **training: object) -> None:
+    """Store the manifest of a model that was trained as the experiment says, but for some options."""
+    plan = load_experiment(ROOT / f"config/experiments/{NAME}.yaml")
+    options = {"model_options": plan.model_options(model), "training": plan.training(model).model_copy(update=training)}
+    with Artefact(
+        folder / f"{NAME}/{model}/seed{seed}/model.json",
+        kind="model",
+        code="0",
+        options={name: value.model_dump(mode="json") for name, value in options.items()},
+    ) as out:
+        out.content = {"learned": learned}
+
+
+def test_results_of_other_options_are_not_kept(kept, tmp_path: Path):
+    store_model(tmp_path, "numbers", 0, {}, windows=17)
+    with pytest.raises(
+        StoreError, match=rf"numbers.*: was made with other options \(training\) than those of {NAME}.yaml; run"
+    ):
+        kept.keep(tmp_path, NAME)
+
+
 def test_what_models_learned_is_kept_by_seed_and_told_over_seeds(kept, tmp_path: Path):
     for seed, a in enumerate((0.92, 0.93, 0.97)):
-        with Artefact(tmp_path / f"{NAME}/numbers/seed{seed}/model.json", kind="model", code="0") as out:
-            out.content = {"learned": {"a": a, "pair": [2.0, 1 + seed], "many": [1.0] * 5}}
-    with Artefact(tmp_path / f"{NAME}/network/seed0/model.json", kind="model", code="0") as out:
-        out.content = {}
+        store_model(tmp_path, "numbers", seed, {"a": a, "pair": [2.0, 1 + seed], "many": [1.0] * 5})
+    store_model(tmp_path, "network", 0, {})
     kept.keep(tmp_path, NAME)
     assert "| Three numbers | a | 0.94 (0.92 to 0.97) |" in kept.page()
     assert "| Three numbers | pair | 2; 2 (1 to 3) |" in kept.page()
@@ -110,4 +130,4 @@ def test_a_table_has_the_competitors_seeds_and_metrics_of_its_experiment(file: P
     assert list(dict.fromkeys(table["metric"])) == experiment.scoring.metrics
     for model, rows in table.groupby("model"):
         wanted = experiment.spec.entry(str(model)).seeds or experiment.spec.seeds
-        assert rows["seed_count"].max() in ({0} if (rows["status"] == "invalid").all() else {1, len(wanted)})
+        assert set(rows["seed_count"]) == {0 if (rows["status"] == "invalid").all() else len(wanted)}

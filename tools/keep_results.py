@@ -172,7 +172,14 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def keep(results: Path, name: str) -> None:
-    """Copy the tables of an experiment; not the ranking, and saying so, if it lacks the differences to the first."""
+    """Copy the tables of an experiment; not the ranking, and saying so, if it lacks the differences to the first.
+
+    Raises
+    ------
+    StoreError
+        If a model was trained with other options than the experiment has.
+    """
+    _require_same_trainings(results / name, load_experiment(EXPERIMENTS / f"{name}.yaml"))
     for folder in (RANKINGS, LEARNED):
         KEPT.joinpath(folder).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(results / name / "leaderboard.csv", KEPT / f"{name}.csv")
@@ -184,6 +191,18 @@ def keep(results: Path, name: str) -> None:
         LOG.warning("no differences to the first are kept: %s", error)
         return
     shutil.copyfile(results / name / "ranking.csv", _ranking(name))
+
+
+def _require_same_trainings(folder: Path, experiment: LoadedExperiment) -> None:
+    """Refuse results of other options; those that a manifest does not name, being newer, had their defaults."""
+    for path in sorted(folder.glob("*/seed*/model.json")):
+        competitor = path.parents[1].name
+        stored = read_manifest(path, kind="model", verify="none").options
+        wanted = {"training": experiment.training(competitor), "model_options": experiment.model_options(competitor)}
+        for name, options in wanted.items():
+            if type(options).model_validate(stored[name]) != options:
+                what = f"was made with other options ({name}) than those of {experiment.name}.yaml"
+                raise StoreError(what, where=str(path), fix="run the experiment again")
 
 
 def _keep_learned(results: Path, name: str) -> None:

@@ -52,7 +52,7 @@ class ShallowWaterForcing(StateModel, FittedModel):
                  " 1,800 and 1,940; a penalty of 10 in the training slows that down, to 10 m after 520"
                  " to 1,600 days, and stops it in none. With the mean removed, with 0 on walls and with"
                  " both, all runs are stable, the mean height stays within 1e-12 m, and the kinetic"
-                 " energy of the second 1,000 days is off by 4 % [-4, 11], 4 % [-2, 8] and 4 % [-1, 9]."
+                 " energy of the second 1,000 days is off by 4 % [-2, 11], 4 % [-2, 8] and 4 % [-1, 8]."
                  " The water is held by either. The mean alone held the flow as well here, and did not"
                  " at 80 x 80 cells with a higher correlation: why is not known.",
                  confidence="verified"),
