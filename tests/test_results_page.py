@@ -75,14 +75,14 @@ def test_published_numbers_say_whether_they_compare_and_where_they_are_from(kept
     table = (ROOT / f"docs/results/{name}.csv").read_text()
     kept.KEPT.joinpath(f"{name}.csv").write_text(table)
     assert kept.page().count("(not comparable)") == 1
-    assert "| published (not comparable) |\n" in kept.page()
+    assert "| RMSE of all values | published (not comparable) | behind the first by |" in kept.page()
     assert "| 1= | True equations | 3 |" in kept.page()
-    assert " 0.65 |\n" in kept.page()
+    assert "| 0.65 | 0.022 [" in kept.page()
     assert "EUSIPCO; as printed on course slides (from the slides of a talk)." in kept.page()
     kept.KEPT.joinpath(f"{name}.csv").write_text(table.replace(",no\n", ",yes\n", 1))
-    assert "| published |\n" in kept.page()
-    assert " 0.5 |\n" in kept.page()
-    assert " 0.65 (not comparable) |\n" in kept.page()
+    assert "| RMSE of all values | published | behind the first by |" in kept.page()
+    assert "| 0.5 | – |" in kept.page()
+    assert "| 0.65 (not comparable) | 0.022 [" in kept.page()
 
 
 def store_model(folder: Path, model: str, seed: int, learned: dict, **training: object) -> None:
@@ -100,9 +100,7 @@ def store_model(folder: Path, model: str, seed: int, learned: dict, **training: 
 
 def test_results_of_other_options_are_not_kept(kept, tmp_path: Path):
     store_model(tmp_path, "numbers", 0, {}, windows=17)
-    with pytest.raises(
-        StoreError, match=rf"numbers.*: was made with other options \(training\) than .* {NAME}.yaml"
-    ):
+    with pytest.raises(StoreError, match=rf"numbers.*: was made with other options \(training\) than .* {NAME}.yaml"):
         kept.keep(tmp_path, NAME)
 
 

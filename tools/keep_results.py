@@ -51,7 +51,7 @@ next group. So two neighbours of different ranks may tie with each other, and ro
 values alone. [`rankings`](rankings) has ranks and differences for all metrics.
 
 With fewer than four free runs in a test, intervals of scores of free runs hold the spread between seeds alone, and
-there are none with one seed. Published numbers are of the first metric and stand where a row of a publication is
+there are none with one seed. Published numbers stand beside ours of the same metric where a row of a publication is
 about the same model. The head of their column says whether they may be compared with ours (same data, same protocol),
 the line below the table where they were printed and how sure we are of them. A competitor is invalid when values are
 missing or not finite where there must be some, as after a forecast that ran away; it has no number then. Numbers that
@@ -76,28 +76,26 @@ def _section(experiment: LoadedExperiment, file: Path) -> str:
 
 
 def _table(experiment: LoadedExperiment, by_metric: dict[str, pd.DataFrame]) -> list[str]:
-    """Return the first metrics of all competitors, and how far each is behind the first by the first one."""
-    titles = [(METRICS.get(m).__doc__ or m).splitlines()[0].rstrip(".") for m in by_metric]
+    """Return the first metrics of all competitors, published numbers beside, and how far each is behind the first."""
     main, first = next(iter(by_metric.items()))
-    ranks, behind = _ranks(experiment.name, main), _behind(experiment.name, main)
-    printed = first[first["published"].notna()]
-    names = [
-        *["rank"] * bool(ranks),
-        "model",
-        "seeds",
-        titles[0],
-        *["behind the first by"] * bool(behind),
-        *titles[1:],
-        *[_published_head(printed)] * bool(len(printed)),
-    ]
-    lines = [_row(names), "|" + "---|" * len(names)]
-    for model in first.index:
-        cells = [_cell(of_metric.loc[model], METRICS.get(metric).unit) for metric, of_metric in by_metric.items()]
-        cells[1:1] = [behind.get(model, UNDEFINED)] * bool(behind)
-        cells += [_published_cell(first.loc[model], printed)] * bool(len(printed))
-        name = [title_of(experiment.spec, str(model)), str(first.loc[model, "seed_count"])]
-        lines.append(_row([*[ranks.get(model, UNDEFINED)] * bool(ranks), *name, *cells]))
-    return [*lines, *_sources(experiment, main)] if len(printed) else lines
+    models = [str(model) for model in first.index]
+    columns: list[tuple[str, list[str]]] = []
+    if ranks := _ranks(experiment.name, main):
+        columns.append(("rank", [ranks.get(model, UNDEFINED) for model in models]))
+    columns.append(("model", [title_of(experiment.spec, model) for model in models]))
+    columns.append(("seeds", [str(count) for count in first["seed_count"]]))
+    for metric, found in by_metric.items():
+        title = (METRICS.get(metric).__doc__ or metric).splitlines()[0].rstrip(".")
+        rows, printed = [found.loc[model] for model in models], found[found["published"].notna()]
+        columns.append((title, [_cell(row, METRICS.get(metric).unit) for row in rows]))
+        if len(printed):
+            columns.append((_published_head(printed), [_published_cell(row, printed) for row in rows]))
+        if metric == main and (behind := _behind(experiment.name, main)):
+            columns.append(("behind the first by", [behind.get(model, UNDEFINED) for model in models]))
+    heads, cells = zip(*columns, strict=True)
+    lines = [_row(heads), "|" + "---|" * len(heads), *map(_row, zip(*cells, strict=True))]
+    beside = [metric for metric, found in by_metric.items() if found["published"].notna().any()]
+    return [*lines, *_sources(experiment, beside)] if beside else lines
 
 
 def _published_head(printed: pd.DataFrame) -> str:
@@ -112,10 +110,10 @@ def _published_cell(row: pd.Series, printed: pd.DataFrame) -> str:
     return as_printed(row["published"]) + " (not comparable)" * marked
 
 
-def _sources(experiment: LoadedExperiment, metric: str) -> list[str]:
-    """Return a line that says where the published numbers of a metric were printed, and how sure they are."""
+def _sources(experiment: LoadedExperiment, metrics: Sequence[str]) -> list[str]:
+    """Return a line that says where the published numbers of metrics were printed, and how sure they are."""
     tables = [load_published(name) for name in experiment.spec.published]
-    beside = [t for t in tables if any(metric in (name, *column.beside) for name, column in t.metrics.items())]
+    beside = [t for t in tables if any({*metrics} & {name, *column.beside} for name, column in t.metrics.items())]
     return ["", f"Published: {'; '.join(f'{t.citation} ({CONFIDENCE[t.confidence]})' for t in beside)}."]
 
 
