@@ -6,9 +6,11 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.tasks.dynamics.options import TrainingOptions as DynamicsTraining
 from pipeline_lib.tasks.site_forecast.options import TrainingOptions as SiteTraining
+from pipeline_lib.train.options import LoopOptions
 
-OF_TRAINING = {"site training": SiteTraining}
+OF_TRAINING = {"training": LoopOptions, "site training": SiteTraining, "dynamics training": DynamicsTraining}
 """Options classes that are no model's."""
 TABLEAU = {"stages": [[0.5]], "weights": [0, 1]}
 UNUSED = {
@@ -43,6 +45,12 @@ UNUSED = {
     "a kernel of vectors": ("deeprain", {"cells": "dense"}, {"kernel": 5}),
     "patches of vectors": ("deeprain", {"cells": "dense"}, {"patch": 2}),
     "a middle of vectors": ("deeprain", {"cells": "dense"}, {"crop": 99}),
+    "momentum of squares": ("training", {"optimizer": "rmsprop"}, {"momentum": 0.5}),
+    "memory of adam": ("training", {"optimizer": "adam"}, {"memory": 0.5}),
+    "memory of descent": ("training", {"optimizer": "sgd"}, {"memory": 0.5}),
+    "steps of a constant rate": ("training", {"schedule": "constant"}, {"milestones": [0.1]}),
+    "a factor of a smooth rate": ("training", {"schedule": "cosine"}, {"factor": 0.5}),
+    "momentum of least squares": ("dynamics training", {"optimizer": "levenberg_marquardt"}, {"momentum": 0.5}),
     "runs of no prediction": ("site training", {}, {"nwp_run_hours": 6.0}),
     "delay of no prediction": ("site training", {}, {"nwp_delay_hours": 4.0}),
 }
@@ -65,6 +73,10 @@ USED = {
         {"response": "nonlinear", "centre": 20.0, "sharpness": 2.0, "lowest": 0.0, "highest": 70.0},
     ),
     "cells of frames": ("deeprain", {"kernel": 5, "patch": 2, "crop": 7}),
+    "momentum": ("training", {"optimizer": "adam", "momentum": 0.5}),
+    "momentum of descent": ("training", {"optimizer": "sgd", "momentum": 0.5}),
+    "memory": ("training", {"optimizer": "rmsprop", "memory": 0.5}),
+    "steps": ("training", {"schedule": "steps", "milestones": (0.1,), "factor": 0.5}),
     "runs of a prediction": ("site training", {"nwp": ("u",), "nwp_run_hours": 6.0, "nwp_delay_hours": 4.0}),
 }
 
