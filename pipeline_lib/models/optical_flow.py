@@ -5,19 +5,22 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard
 from pipeline_lib.models.frames import FrameModel, Frames
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.options import refuse_unused
 
 if TYPE_CHECKING:
     from pipeline_lib.learning.nowcaster import Nowcaster
 
 _PAIR = 2
 """Frames that a flow is found between."""
+_UNUSED = {"farneback": ("deviation",), "lucas_kanade": ("window", "poly_n", "poly_sigma")}
+"""Options of the other method."""
 
 
 @MODELS.register("optical_flow")
@@ -94,6 +97,11 @@ class OpticalFlow(FrameModel):
             if window % 2 == 0:
                 raise ValueError(f"a window of {window} cells has no middle; choose an odd one")
             return window
+
+        @model_validator(mode="after")
+        def _used(self) -> OpticalFlow.Options:
+            refuse_unused(self, _UNUSED[self.method], f"method {self.method} has none")
+            return self
 
     @classmethod
     def nowcaster(cls, options: Options, frames: Frames) -> Nowcaster:

@@ -12,6 +12,7 @@ from pipeline_lib.models.base import Fact, ModelCard
 from pipeline_lib.models.frames import FrameModel, Frames
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.options import refuse_unused
 
 if TYPE_CHECKING:
     from pipeline_lib.learning.nowcaster import Nowcaster
@@ -110,6 +111,12 @@ class Rover(FrameModel):
         def _ordered(self) -> Rover.Options:
             if self.lowest >= self.highest:
                 raise ValueError(f"lowest ({self.lowest:g} dBZ) is not below highest ({self.highest:g} dBZ)")
+            return self
+
+        @model_validator(mode="after")
+        def _used(self) -> Rover.Options:
+            if self.response == "linear":
+                refuse_unused(self, ("centre", "sharpness", "lowest", "highest"), "response linear stretches nothing")
             return self
 
     @classmethod

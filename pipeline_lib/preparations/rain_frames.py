@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 import numpy as np
@@ -10,13 +11,22 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options as BaseOptions
-from pipeline_lib.preparations.made_of_one import MadeOfOne
+from pipeline_lib.preparations.made_of_one import MadeOfOne, require
 from pipeline_lib.preparations.registry import PREPARATIONS
 from pipeline_lib.rain import NOISE_BELOW, RainScale, refuse_negative
 
 ECHO = "echo"
 _CELLS = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(gt=0)]]
 _RATE, _DBZ = "mm h-1", "dBZ"
+
+
+class Quality(BaseOptions):
+    """Which cells are good enough."""
+
+    variable: str
+    """Canonical name of their quality, at the same times and cells."""
+    least: float
+    """Cells of a lower quality, in its own unit, are missing, and so are those of which it is not known."""
 
 
 @PREPARATIONS.register("rain_frames")
@@ -47,6 +57,8 @@ class RainFrames(MadeOfOne):
         out."""
         most_missing: float = Field(0.5, ge=0, lt=1)
         """A block of which a larger share is missing is missing; others are the mean of what is there."""
+        quality: Quality | None = None
+        """Take cells of poor quality for missing, before anything else is made of them; null keeps all."""
         noise_below: float | None = Field(default=None, gt=0, lt=1)
         """Shares below this one that are not 0 are noise: networks see them, losses and scores leave them out. HKO-7:
         0.27647, between its pixels 70 and 71 (Shi et al. 2017, arXiv:1706.03458, and its public code)."""
@@ -70,13 +82,23 @@ class RainFrames(MadeOfOne):
             return self
 
     @classmethod
+    def narrowed(
+        cls, options: Options, wanted: Collection[str], contract: Collection[str]
+    ) -> tuple[Options, tuple[str, ...]]:
+        """Take the quality of what it is made of as well."""
+        made, taken = super().narrowed(options, wanted, contract)
+        asked = () if options.quality is None else (options.quality.variable,)
+        return made, tuple(dict.fromkeys((*taken, *asked)))
+
+    @classmethod
     def prepare(cls, ds: xr.Dataset, options: Options) -> xr.Dataset:
         """Return ``echo`` and the variables kept beside it.
 
         Raises
         ------
         DataError
-            If a variable that is to be kept has cells, which are not those of the echoes, or as :meth:`make`.
+            If a variable that is to be kept has cells, which are not those of the echoes, a quality has others, or as
+            :meth:`make`.
         """
         for name in options.keep:
             if name in ds and ds[name].ndim > 1:
@@ -85,7 +107,7 @@ class RainFrames(MadeOfOne):
                     where="preparation.options.keep",
                     fix="keep what has one value for each frame",
                 )
-        return super().prepare(ds, options)
+        return super().prepare(ds if options.quality is None else _good(ds, options.variable, options.quality), options)
 
     @staticmethod
     def make(field: xr.DataArray, options: Options) -> xr.DataArray:
@@ -115,6 +137,14 @@ class RainFrames(MadeOfOne):
         return echo
 
 
+def _good(ds: xr.Dataset, name: str, quality: Quality) -> xr.Dataset:
+    """Return a source whose cells of poor or unknown quality are missing."""
+    require(ds, (name, quality.variable))
+    if ds[quality.variable].dims != ds[name].dims:
+        raise DataError(f"has other dimensions than {name}", where=quality.variable, fix="name a quality of each cell")
+    return ds.assign({name: ds[name].where(ds[quality.variable] >= quality.least)})
+
+
 def _cut(frames: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
     """Return the cells asked for."""
     for axis, name, cells in zip(frames.dims[1:], ("rows", "columns"), (options.rows, options.columns), strict=True):
@@ -130,7 +160,10 @@ def _cut(frames: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
 
 
 def _rate(frames: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
-    """Return the rain rate in mm/h: as it is, or that of a reflectivity by the Z-R relation."""
+    """Return the rain rate in mm/h: as it is, or that of a reflectivity by the Z-R relation.
+
+    The lowest reflectivity is no rain, as it is the share 0: in a block of cells it must not add up to drizzle.
+    """
     units = frames.attrs.get("units")
     if units == _RATE:
         return frames
@@ -141,7 +174,7 @@ def _rate(frames: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
             fix="set its units in the catalog entry",
         )
     rate: xr.DataArray = 10.0 ** ((frames - 10.0 * np.log10(options.a)) / (10.0 * options.b))
-    return rate
+    return rate.where(~(frames <= options.lowest_dbz), 0.0)  # what is missing is not below, and stays missing
 
 
 def _coarse(rate: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:

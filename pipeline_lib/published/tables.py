@@ -99,6 +99,13 @@ class PublishedTable(Options):
     """By source; a source that is not listed is not comparable."""
 
     @model_validator(mode="after")
+    def _named_once(self) -> PublishedTable:
+        titles = [row.title for row in self.rows]
+        if len(set(titles)) < len(titles):
+            raise ValueError("two rows have one title")
+        return self
+
+    @model_validator(mode="after")
     def _known_columns(self) -> PublishedTable:
         for row in self.rows:
             unknown = sorted(set(row.values) - set(self.metrics))
@@ -114,6 +121,11 @@ class PublishedTable(Options):
     def row_for(self, model: str, settings: Mapping[str, object]) -> PublishedRow | None:
         """Return the first row that is about ``model`` with these settings, ``None`` if there is none."""
         return next((row for row in self.rows if row.model == model and row.is_of(settings)), None)
+
+    def rows_beside(self, settings: Mapping[str, Mapping[str, object]]) -> dict[str, PublishedRow]:
+        """Return the row of each competitor that has one, by the settings of all; ``model`` is among them."""
+        rows = {name: self.row_for(str(known.get("model", "")), known) for name, known in settings.items()}
+        return {name: row for name, row in rows.items() if row is not None}
 
     def comparability_with(self, source: str) -> Comparability:
         """Return whether scores on ``source`` may be compared with this table."""
@@ -139,6 +151,19 @@ def _setting(settings: Mapping[str, object], name: str) -> object:
     for key in name.split("."):
         found = found.get(key) if isinstance(found, Mapping) else None
     return found
+
+
+def numbers_beside(
+    tables: Mapping[str, PublishedTable], settings: Mapping[str, Mapping[str, object]], source: str
+) -> dict[str, dict[str, PublishedNumber]]:
+    """Return the published numbers of each competitor that has any, by metric: those of the last table with its row.
+
+    Numbers of two tables in one row would be of no forecast that anybody made.
+    """
+    beside: dict[str, dict[str, PublishedNumber]] = {}
+    for table in tables.values():
+        beside |= {name: table.numbers(row, source) for name, row in table.rows_beside(settings).items()}
+    return beside
 
 
 def published_names() -> list[str]:

@@ -42,7 +42,10 @@ _BLOCK_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class _Code:
-    """What stored numbers mean: value = factor * number, one number for no value, limits of all others."""
+    """What stored numbers mean: value = factor * number, one number for no value, limits of all others.
+
+    Where a number says that there is less than can be told, ``silent``, it stands for the value ``silence``.
+    """
 
     variable: str
     units: str
@@ -51,14 +54,19 @@ class _Code:
     missing: int
     lowest: int
     highest: int
+    silent: int | None = None
+    silence: float = 0.0
 
 
 _RAIN = _Code("rain_rate", "mm h-1", "rain rate", 0.01 * 12, -1, 0, np.iinfo("int16").max)
 """Hundredths of a millimetre in five minutes, of which an hour has twelve."""
-_OLD = _Code("reflectivity", "dBZ", "radar reflectivity", 1.0, 255, 0, 254)
-"""Whole dBZ."""
+_NO_ECHO = -10.0
+"""dBZ, as the newer product has it, whose echoes begin at -9 dBZ."""
+_OLD = _Code("reflectivity", "dBZ", "radar reflectivity", 1.0, 255, 0, 254, silent=0, silence=_NO_ECHO)
+"""Whole dBZ, the lower bounds of levels of which the first is 8. By the documentation 0 is all below 8 dBZ: no echo, or
+one too weak to be told from it, and never an echo of 0 dBZ. Nine in ten cells of the sample files hold it."""
 _NEW = _Code("reflectivity", "dBZ", "radar reflectivity", 0.1, -200, -100, np.iinfo("int16").max)
-"""Tenths of a dBZ; -100, a tenth below the floor of -9 dBZ, is no echo and stays -10 dBZ."""
+"""Tenths of a dBZ; -100, below the floor of -9 dBZ, is no echo and stays :data:`_NO_ECHO`."""
 
 
 _QUALITY, _NO_QUALITY, _BEST = "rain_quality", 255, 100
@@ -94,7 +102,7 @@ class MeteonetRainfall(_Archives):
 
 @READERS.register("meteonet_reflectivity_old")
 class MeteonetReflectivityOld(_Archives):
-    """Reflectivity in dBZ, product until October 2018."""
+    """Reflectivity in dBZ, product until October 2018; -10 dBZ for all below 8 dBZ, which it does not tell apart."""
 
     code = _OLD
 
@@ -114,7 +122,7 @@ class MeteonetQuality:
     def check(file: Path, variables: Sequence[str]) -> None:
         """Compare the archive with its checksums, its dates with its name and its shape with the domain."""
         check_variables(file, variables, [_QUALITY])
-        if _MEAN not in file.name and _DIFFERENCE not in file.name:
+        if not _is_of_quality(file):
             raise DataError(f"is called neither {_MEAN[1:]} nor {_DIFFERENCE[1:]}", where=file.name)
         npz.check_whole(file)
         _times(file)
@@ -131,6 +139,34 @@ class MeteonetQuality:
         return {
             name: _opened(file, partial(_quality, means=means[name]), _QUALITY, attrs) for name, file in frames.items()
         }
+
+
+@READERS.register("meteonet_rainfall_with_quality")
+class MeteonetRainfallWithQuality:
+    """Rain rate in mm/h and its quality in per cent, from archives of both; frames may have no quality."""
+
+    @staticmethod
+    def check(file: Path, variables: Sequence[str]) -> None:
+        """Compare the archive with its checksums, its dates with its name and its shape with the domain."""
+        check_variables(file, variables, [_RAIN.variable, _QUALITY])
+        (MeteonetQuality if _is_of_quality(file) else MeteonetRainfall).check(file, [])
+
+    @staticmethod
+    def open(files: Sequence[Path]) -> dict[str, xr.Dataset]:
+        """Open each archive of rain, with the quality of its frames, as a dataset of its own."""
+        qualities = MeteonetQuality.open([file for file in files if _is_of_quality(file)])
+        beside = {_domain(Path(name)): ds[_QUALITY] for name, ds in qualities.items()}
+        found = {}
+        for name, ds in MeteonetRainfall.open([file for file in files if not _is_of_quality(file)]).items():
+            quality = beside.get(_domain(Path(name)))
+            if quality is None:
+                raise DataError("has no archives of its quality beside it", where=name, fix="fetch them")
+            found[name] = ds.assign({_QUALITY: quality.reindex(time=ds.time)})
+        return found
+
+
+def _is_of_quality(file: Path) -> bool:
+    return _MEAN in file.name or _DIFFERENCE in file.name
 
 
 def _opened(file: Path, load: Callable[..., np.ndarray], variable: str, attrs: dict[str, str]) -> xr.Dataset:
@@ -164,7 +200,10 @@ def _values(file: Path, array: npz.Member, first: int, last: int, *, code: _Code
             where=file.name,
             fix="is it another product? correct reader in the catalog entry",
         )
-    return np.where(missing, np.nan, code.factor * stored.astype("float64"))
+    values = code.factor * stored.astype("float64")
+    if code.silent is not None:
+        values[stored == code.silent] = code.silence
+    return np.where(missing, np.nan, values)
 
 
 def _quality(file: Path, array: npz.Member, first: int, last: int, *, means: Path) -> np.ndarray:

@@ -15,7 +15,6 @@ from pipeline_lib import __version__
 from pipeline_lib.html import render
 from pipeline_lib.io.identifier import as_text
 from pipeline_lib.provenance.chain import KINDS, Node, sources, versions
-from pipeline_lib.published.tables import load_published
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.numbers import UNDEFINED, in_text
 from pipeline_lib.report.tables import compared_table, model_entries, score_tables
@@ -129,7 +128,7 @@ def _result(context: ReportContext) -> dict[str, Any]:
         "sentences": result_sentences(context),
         "tables": score_tables(context),
         "main_title": in_text(context.metrics[context.main_metric].title) if context.main_metric else "",
-        "published": [compared_table(context, load_published(table)) for table in context.spec.published],
+        "published": [compared_table(context, name) for name in context.spec.published],
         "models": model_entries(context),
         "period": period_words(content),
         "training": range_words(context.spec.split.train),

@@ -17,8 +17,6 @@ from pipeline_lib.report.words import number_with_interval
 
 COLUMNS_PER_TABLE = 7
 """Columns of scores side by side; further metrics get a table of their own."""
-_SAME = 1e-6
-"""The leaderboard rounds to six decimals."""
 
 BEHIND = "Behind the first by"
 _BEHIND_COLUMNS = ("behind", "behind_low", "behind_high")
@@ -152,8 +150,13 @@ class ComparedTable:
     confidence: str
 
 
-def compared_table(context: ReportContext, table: PublishedTable) -> ComparedTable:
-    """Return a published table, with our score of the same metric in the row beneath its published row."""
+def compared_table(context: ReportContext, name: str) -> ComparedTable:
+    """Return a published table, with our score of the same metric in the row beneath its published row.
+
+    Which row is whose, the leaderboard says.
+    """
+    table, told = load_published(name), context.board.content.get("published", {})
+    titles_of: Mapping[str, str] = told.get(name, {}) if isinstance(told, Mapping) else {}
     titles = tuple(context.metrics[m].title if m in context.metrics else m for m in table.metrics)
     rows = []
     for row in table.rows:
@@ -161,9 +164,9 @@ def compared_table(context: ReportContext, table: PublishedTable) -> ComparedTab
         values = (Markup(f"{row.learned[n]:g}" if n in row.learned else UNDEFINED) for n in table.learned)
         rows.append(ComparedRow(row.title, ours=False, cells=(*printed, *values)))
         for competitor in context.valid:
-            if _belongs(context, competitor, table, row):
+            if titles_of.get(competitor.name) == row.title and _has_some(context, competitor, table, row):
                 scores = (_ours(context, competitor, m) for m in table.metrics)
-                ours = (*scores, *(_our_value(competitor, name) for name in table.learned))
+                ours = (*scores, *(_our_value(competitor, n) for n in table.learned))
                 rows.append(ComparedRow(f"{competitor.title}, here", ours=True, cells=ours))
     judged = table.comparability_with(context.spec.source)
     return ComparedTable(
@@ -184,30 +187,11 @@ def _printed(table: PublishedTable, row: PublishedRow, metric: str) -> Markup:
     return Markup("{}{}{}").format(show(printed.value, unit), " %" if unit == "%" else "", spread)
 
 
-def _belongs(context: ReportContext, competitor: Competitor, table: PublishedTable, row: PublishedRow) -> bool:
-    """Whether the leaderboard shows this row's numbers beside the competitor's.
-
-    It has room for one published number of a metric. Where another table of the experiment prints the metric too, that
-    may be the other's, and says nothing as long as there are metrics that this table alone prints.
-    """
-    known = table.numbers(row, context.spec.source)
-    cells = {m: context.board.cell(competitor.name, m) for m in known}
-    shown = {m: cell.number("published") for m, cell in cells.items() if cell is not None}
-    shown = {m: value for m, value in shown.items() if not math.isnan(value)}
-    shown = {m: value for m, value in shown.items() if m not in _printed_elsewhere(context, table)} or shown
-    same_model = context.spec.entry(competitor.name).model == row.model
+def _has_some(context: ReportContext, competitor: Competitor, table: PublishedTable, row: PublishedRow) -> bool:
+    """Whether a competitor has any number of a published row."""
     if row.learned:
-        spec: Mapping[str, Any] = next(
-            (run.model.content["spec"] for run in competitor.runs if run.model is not None), {"options": {}}
-        )
-        return same_model and row.is_of(spec["options"]) and all(_learned(competitor, name) for name in row.learned)
-    return same_model and bool(shown) and all(abs(known[m].value - v) <= _SAME for m, v in shown.items())
-
-
-def _printed_elsewhere(context: ReportContext, table: PublishedTable) -> set[str]:
-    """Return the metrics that other published tables of the experiment print."""
-    others = (other for name in context.spec.published if (other := load_published(name)) != table)
-    return {metric for other in others for name, column in other.metrics.items() for metric in (name, *column.beside)}
+        return all(_learned(competitor, name) for name in row.learned)
+    return any(context.board.cell(competitor.name, metric) is not None for metric in table.metrics)
 
 
 def _learned(competitor: Competitor, name: str) -> list[float]:

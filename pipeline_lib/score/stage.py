@@ -16,9 +16,9 @@ from pipeline_lib.errors import ScoreError
 from pipeline_lib.io.atomic import write_text
 from pipeline_lib.io.counts_table import read_counts, write_counts
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
-from pipeline_lib.published.tables import PublishedTable, load_published
+from pipeline_lib.published.tables import load_published, numbers_beside
 from pipeline_lib.score.gate import InvalidRunError, Sample, check_same_sample
-from pipeline_lib.score.leaderboard import Leaderboard, PublishedNumber, leaderboard
+from pipeline_lib.score.leaderboard import Leaderboard, leaderboard
 from pipeline_lib.score.tables import leaderboard_csv, ranking_csv
 from pipeline_lib.tasks.registry import TASKS, stage_module
 
@@ -194,7 +194,8 @@ def build_leaderboard(
         Name of the data source: published tables say with which sources they may be compared.
     settings
         By competitor: its registered ``model`` and the settings that tell published rows apart (such as ``loss``).
-        A competitor without settings has no published number.
+        A competitor without settings has no published number. One that several tables have a row of stands beside that
+        of the last: the numbers beside a competitor are of one publication.
 
     Raises
     ------
@@ -205,7 +206,7 @@ def build_leaderboard(
     manifests = [read_manifest(path, kind="score") for path in scores]
     runs, samples, invalid = _read_runs(manifests, models)
     tables = {name: load_published(name) for name in published}
-    beside = _published(tables, settings or {}, source)
+    beside = numbers_beside(tables, settings or {}, source)
     board = leaderboard(runs, metrics=options.metrics, options=options.intervals, published=beside, invalid=invalid)
     with Artefact(output, kind="leaderboard", code=code, packages=_PACKAGES) as out:
         for manifest in manifests:
@@ -214,6 +215,8 @@ def build_leaderboard(
         compared = {n: t.comparability_with(source).model_dump() for n, t in tables.items()}
         extent = _extent(next(iter(samples.values())), board)
         out.content = {"task": task, "source": source, "invalid": invalid, "comparability": compared, **extent}
+        rows = {name: table.rows_beside(settings or {}) for name, table in tables.items()}
+        out.content |= {"published": {n: {c: row.title for c, row in found.items()} for n, found in rows.items()}}
         write_text(out.payload(LEADERBOARD_FILE), leaderboard_csv(board.table))
         write_text(out.payload(RANKING_FILE), ranking_csv(board.ranking))
     return board
@@ -224,19 +227,6 @@ def _extent(sample: Sample, board: Leaderboard) -> dict[str, Any]:
     dates = [sample.times[0], sample.times[-1]]
     cells = sum(sample.cells)
     return {"dates": dates, "date_count": len(sample.times), "cell_count": cells, "blocks": board.blocks}
-
-
-def _published(
-    tables: Mapping[str, PublishedTable], settings: Mapping[str, Mapping[str, object]], source: str
-) -> dict[str, dict[str, PublishedNumber]]:
-    """Return the published numbers of each competitor that has any, by metric."""
-    beside: dict[str, dict[str, PublishedNumber]] = {}
-    for competitor, known in settings.items():
-        for table in tables.values():
-            row = table.row_for(str(known.get("model", "")), known)
-            if row is not None:
-                beside.setdefault(competitor, {}).update(table.numbers(row, source))
-    return beside
 
 
 def _read_runs(

@@ -42,7 +42,7 @@ class LeadMetric:
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:
-        """Return one value per resample.
+        """Return one value per resample, NaN if the score is undefined at one of the leads that it is a mean of.
 
         Raises
         ------

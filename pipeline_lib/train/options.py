@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.learning.device import Precision
-from pipeline_lib.options import Options
+from pipeline_lib.options import Options, refuse_unused
+
+_KEEPS_GRADIENTS = ("adam", "sgd")
+"""Optimizers with a momentum."""
 
 
 class LoopOptions(Options):
@@ -44,3 +47,13 @@ class LoopOptions(Options):
     """Decay of an exponential moving average of the weights, which is then validated and kept; 0 turns it off."""
     precision: Precision = "auto"
     """``auto`` takes bfloat16 where the hardware computes in it, float32 elsewhere; ``float64`` is for exact data."""
+
+    @model_validator(mode="after")
+    def _used_in_the_loop(self) -> Self:
+        if self.optimizer not in _KEEPS_GRADIENTS:
+            refuse_unused(self, ("momentum",), f"optimizer {self.optimizer} has none")
+        if self.optimizer != "rmsprop":
+            refuse_unused(self, ("memory",), f"optimizer {self.optimizer} has none")
+        if self.schedule != "steps":
+            refuse_unused(self, ("milestones", "factor"), f"schedule {self.schedule} has none")
+        return self

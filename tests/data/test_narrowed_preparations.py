@@ -69,6 +69,13 @@ def maps() -> xr.Dataset:
             ("echo", "age"),
             {"echo", "age"},
         ),
+        (
+            "rain_frames",
+            {"variable": "echo", **SCALE, "quality": {"variable": "label", "least": 100.0}},
+            echoes,
+            ("echo",),
+            {"echo", "label"},
+        ),
         ("gridded_ssh", {}, maps, ("ugos", "adt"), {"adt", "ugos", "vgos"}),
     ],
 )

@@ -83,6 +83,34 @@ def test_means_are_of_the_rain_not_of_its_logarithm() -> None:
     assert prepared(ds, reduce=2).item() == pytest.approx(share(rates.mean()))
 
 
+def test_the_lowest_reflectivity_is_no_rain_in_a_block() -> None:
+    dbz = np.array([[[-10.0, 40.0, -10.0], [-32.0, -10.0, -10.0], [-10.0, -10.0, np.nan]]])
+    ds = xr.Dataset({"rain_rate": (("time", "y", "x"), dbz, {"units": "dBZ"})})
+    rate = 10 ** ((40.0 - 10 * math.log10(58.53)) / 15.6)
+    assert prepared(ds, reduce=3).item() == pytest.approx(share(rate / 8))
+    assert prepared(ds, reduce=2, rows=[1, 3], columns=[1, 3]).item() == 0
+
+
+def test_cells_of_poor_or_unknown_quality_are_missing_before_blocks_are_made() -> None:
+    ds = frames(gaps=0.1)
+    rng = np.random.default_rng(3)
+    percent = np.where(rng.random(ds.rain_rate.shape) < 0.2, np.nan, 100 * rng.random(ds.rain_rate.shape))
+    percent[0, 0, :2] = [40.0, np.nextafter(40.0, 0)]
+    ds["quality"] = ds.rain_rate.dims, percent
+    ds.rain_rate[0, 0, :2] = 5.0
+    asked = {"variable": "quality", "least": 40.0}
+    good = np.where(percent >= 40, ds.rain_rate.values, np.nan)
+    np.testing.assert_allclose(prepared(ds, quality=asked, reduce=3), by_loops(good, 3, 0.5), atol=1e-12)
+    alone = prepared(ds, quality=asked)
+    np.testing.assert_array_equal(np.isnan(alone), np.isnan(good))
+    np.testing.assert_array_equal(np.isnan(alone[0, 0, :2]), [False, True])
+    assert prepared(ds.chunk(time=1), quality=asked).chunks is not None
+    with pytest.raises(DataError, match="has no variable 'reliability'"):
+        prepared(ds, quality={"variable": "reliability", "least": 40.0})
+    with pytest.raises(DataError, match="quality: has other dimensions than rain_rate; name a quality of each cell"):
+        prepared(ds.assign(quality=ds.quality.isel(time=0)), quality=asked)
+
+
 def test_cells_are_cut_before_blocks_are_made() -> None:
     ds = frames()
     echo = prepared(ds, rows=[2, 9], columns=[3, 13], reduce=3)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
 
 from pipeline_lib.config.loader import load_experiment
 from pipeline_lib.io.counts_table import read_counts
@@ -38,6 +42,47 @@ def scores(experiment: str, metric: str) -> dict[str, float]:
     return table[table["metric"] == metric].set_index("model")["value"].to_dict()
 
 
+def counts(experiment: str, model: str) -> dict[int, xr.Dataset]:
+    """Counts of each date that the scores of a competitor are made of, by seed."""
+    manifests = {
+        int(path.parent.name.removeprefix("seed")): read_manifest(path, kind="score")
+        for path in run(experiment).glob(f"{model}/seed*/score.json")
+    }
+    return {seed: read_counts(manifest.file(COUNTS_FILE)) for seed, manifest in manifests.items()}
+
+
+def products(experiment: str, model: str) -> dict[int, list[xr.Dataset]]:
+    """Forecasts of a competitor, period by period, by seed."""
+    found: dict[int, list[xr.Dataset]] = {}
+    for path in sorted(run(experiment).glob(f"{model}/seed*/products/*.json")):
+        manifest = read_manifest(path, kind="product")
+        period = xr.open_zarr(manifest.file(f"{manifest.content['period']}.zarr"))
+        found.setdefault(int(path.parents[1].name.removeprefix("seed")), []).append(period)
+    return found
+
+
+def mean_spread(periods: list[xr.Dataset]) -> np.ndarray:
+    """Return the standard deviation of forecasts by a bivariate Gaussian, (lead, 2), as a mean over all starts."""
+    both = [period["distribution"].isel(parameter=slice(2, 4)).values for period in periods]
+    return np.asarray(np.concatenate(both).mean(axis=0, dtype=np.float64))
+
+
+def loss_of_one_spread(found: xr.Dataset) -> float:
+    """Return the log loss of the same forecasts of vectors with one spread at all times, leads and components.
+
+    It is the best one, known only when all errors are: -log of a Gaussian's density is log 2 pi s^2 + e^2 / 2 s^2 for
+    an error of length e, least in the mean at s^2 = <e^2> / 2.
+    """
+    squared = float(found["squared_error"].sum() / found["values"].sum())
+    return math.log(math.pi * squared) + 1
+
+
+def loss_of_one_value(found: xr.Dataset) -> float:
+    """Return the MSE of frames that have the same value everywhere, the best one: the mean of all true frames."""
+    values, squares, cells = (float(found[name].sum()) for name in ("truth_values", "truth_squares", "cells"))
+    return squares / cells - (values / cells) ** 2
+
+
 class Behind(NamedTuple):
     """How much worse one competitor is than another, and the interval of that: above 0 where it is surely worse."""
 
@@ -52,14 +97,8 @@ def behind(experiment: str, metric: str, *, better: str, worse: str) -> Behind:
 
     From the counts of the two, resampled as for the leaderboard: it gives the same numbers whoever else competes.
     """
-    folder = run(experiment)
-    manifests = {
-        (model, int(path.parent.name.removeprefix("seed"))): read_manifest(path, kind="score")
-        for model in (better, worse)
-        for path in folder.glob(f"{model}/seed*/score.json")
-    }
-    counts = {key: read_counts(manifest.file(COUNTS_FILE)) for key, manifest in manifests.items()}
+    both = {(model, seed): found for model in (better, worse) for seed, found in counts(experiment, model).items()}
     intervals = load_experiment(ROOT / f"config/experiments/{experiment}.yaml").scoring.intervals
-    first, second = leaderboard(counts, metrics=[metric], options=intervals).ranking.to_dict("records")
+    first, second = leaderboard(both, metrics=[metric], options=intervals).ranking.to_dict("records")
     by, low, high = (second[column] for column in ("behind", "behind_low", "behind_high"))
     return Behind(by, low, high) if first["model"] == better else Behind(-by, -high, -low)

@@ -10,13 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline_lib.catalog import Catalog
 from pipeline_lib.errors import DataError
+from pipeline_lib.preparations.rain_frames import RainFrames
+from pipeline_lib.preprocess.stage import Delivery, open_files
 from pipeline_lib.readers.meteonet_radar import (
     MeteonetQuality,
     MeteonetRainfall,
+    MeteonetRainfallWithQuality,
     MeteonetReflectivityNew,
     MeteonetReflectivityOld,
 )
+from pipeline_lib.readers.registry import READERS
 from tests.readers.layouts import meteonet
 
 START = datetime(2016, 8, 21)
@@ -51,7 +56,7 @@ def test_rain_is_a_rate_and_minus_one_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reader", "name", "stored", "expected"),
     [
-        (MeteonetReflectivityOld, "reflectivity_old_SE_2016_08.3.npz", [255, 0, 47], [np.nan, 0.0, 47.0]),
+        (MeteonetReflectivityOld, "reflectivity_old_SE_2016_08.3.npz", [255, 0, 8, 47], [np.nan, -10, 8, 47]),
         (MeteonetReflectivityNew, "reflectivity_new_SE_2016_08.3.npz", [-200, -100, -90, 473], [np.nan, -10, -9, 47.3]),
     ],
 )
@@ -62,6 +67,33 @@ def test_codes_of_reflectivity(
     ds = opened(reader, file)
     np.testing.assert_allclose(ds.reflectivity[1, 0, : len(stored)], expected)
     assert ds.reflectivity.attrs["units"] == "dBZ"
+
+
+@pytest.mark.parametrize(
+    ("reader", "source", "silence"),
+    [
+        (MeteonetReflectivityOld, "meteonet-reflectivity-old-nw", 0),
+        (MeteonetReflectivityNew, "meteonet-reflectivity-new-nw", -100),
+    ],
+)
+def test_where_no_echo_is_there_is_no_rain_in_blocks_either(
+    tmp_path: Path, reader: Any, source: str, silence: int
+) -> None:
+    def put(data: np.ndarray) -> None:
+        data[:] = silence
+        data[1, -4:, :4] = 35 if reader is MeteonetReflectivityOld else 350
+        data[2, -1, 0] = 35 if reader is MeteonetReflectivityOld else 350
+
+    block = Catalog.load(Path("config/catalog.yaml")).source(source).block
+    assert READERS.get(block.reader) is reader
+    ds = opened(reader, meteonet(tmp_path, "reflectivity_NW_2016_08.3.npz", DATES, put)).isel(latitude=slice(-8, None))
+    options = RainFrames.Options.model_validate(block.preparation.options)
+    echo = RainFrames.prepare(ds.isel(longitude=slice(8)).sortby("latitude"), options).echo.values
+    assert np.unique(echo[0]).tolist() == [0.0]
+    assert echo[1, 0, 0] == pytest.approx(45 / 70)
+    # One cell of sixteen: a sixteenth of its rain, and none from the others.
+    assert echo[2, 0, 0] == pytest.approx((45 - 16 * np.log10(16)) / 70)
+    assert np.count_nonzero(echo) == 2
 
 
 @pytest.mark.parametrize(
@@ -193,6 +225,55 @@ def test_quality_that_cannot_be_is_refused(tmp_path: Path) -> None:
         MeteonetQuality.check(meteonet(tmp_path, NAME, DATES), [])
 
 
+def test_rain_comes_with_the_quality_of_its_frames(tmp_path: Path) -> None:
+    files = qualities(tmp_path)
+    # Of the second frame there is rain and no quality, of the last a quality and no rain.
+    dates = [DATES[0], START + timedelta(minutes=15), *DATES[2:]]
+    rain = meteonet(tmp_path, NAME, dates, fill([1, 2, 3]))
+    for file in (*files, rain):
+        MeteonetRainfallWithQuality.check(file, ["rain_rate", "rain_quality"])
+    found = MeteonetRainfallWithQuality.open([*files, rain])
+    assert set(found) == {NAME}
+    ds = found[NAME]
+    assert ds.rain_quality.chunks is not None
+    np.testing.assert_array_equal(ds.time, np.array(dates, dtype="datetime64[ns]"))
+    np.testing.assert_array_equal(ds.rain_quality[:, 0, :3], [[100, 0, np.nan], [np.nan] * 3, [40, 40, 40]])
+    np.testing.assert_allclose(ds.rain_rate[1, 0, :3], [0.12, 0.24, 0.36])
+    assert (ds.rain_rate.attrs["units"], ds.rain_quality.attrs["units"]) == ("mm h-1", "%")
+    with pytest.raises(DataError, match=f"{NAME}: has no archives of its quality beside it; fetch them"):
+        MeteonetRainfallWithQuality.open([rain])
+    with pytest.raises(DataError, match="no variable 'Tb'"):
+        MeteonetRainfallWithQuality.check(rain, ["Tb"])
+
+
+def test_frames_of_poor_quality_go_through_as_missing(tmp_path: Path) -> None:
+    """The catalog's entry, from archives to echoes."""
+    dates, block = [START + timedelta(minutes=5 * i) for i in range(3)], (slice(-4, None), slice(4))
+
+    def differences(data: np.ndarray) -> None:
+        data[1][block] = -1
+        data[2][block] = 255
+
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    meteonet(folder, NAME, dates, lambda data: data[(slice(None), *block)].fill(50))
+    meteonet(folder, PAIR[0], dates, differences)
+    meteonet(folder, PAIR[1], [START], lambda data: data.fill(80))
+    source = Catalog.load(Path("config/catalog.yaml")).source("meteonet-rainfall-with-quality-nw")
+    delivery = Delivery(
+        variables=source.variables,
+        coverage=(source.time.start, source.time.end),
+        step_hours=source.time.step_hours,
+        form=source.block.form,
+        reader=source.reader,
+    )
+    ds = open_files(sorted(folder.glob("*.npz")), delivery, start=START.date(), end=START.date())
+    echo = RainFrames.prepare(ds, RainFrames.Options.model_validate(source.block.preparation.options)).echo.load()
+    assert echo.shape == (3, 141, 196)
+    assert float(echo[0, 0, 0]) == pytest.approx((10 * np.log10(200 * 6**1.6) + 10) / 70)
+    assert np.argwhere(np.isnan(echo.values)).tolist() == [[1, 0, 0], [2, 0, 0]]
+
+
 REAL = Path(os.environ.get("GYRE_MIRROR", "")) / "radar"
 real = pytest.mark.skipif(
     "GYRE_MIRROR" not in os.environ, reason="GYRE_MIRROR does not name a folder with the real files"
@@ -216,6 +297,9 @@ def test_the_real_files_are_read(domain: str) -> None:
     rain, echo = REAL / f"rainfall_{domain}_2016_08.3.npz", REAL / f"reflectivity_old_{domain}_2016_08.3.npz"
     MeteonetRainfall.check(rain, ["rain_rate"])
     MeteonetReflectivityOld.check(echo, ["reflectivity"])
+    values = opened(MeteonetReflectivityOld, echo).reflectivity.values
+    assert 0.8 < (values == -10).mean() < 1 - np.isnan(values).mean()
+    assert sorted(set(values[values > -10]))[:4] == [8, 16, 20, 21]
     with np.load(rain, allow_pickle=False) as archive:
         stored = archive["data"]
     frames = opened(MeteonetRainfall, rain).rain_rate.values

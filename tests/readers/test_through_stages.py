@@ -195,6 +195,8 @@ def test_the_real_files_go_through(tmp_path: Path, name: str, period: str, times
     assert (content["times"], content["shape"]) == (times, shape)
     for values in ds.data_vars.values():
         assert float(values.max()) > float(values.min()) >= (-20 if values.name in ("u10", "v10") else 0)
+    if "reflectivity" in name:
+        assert float((ds.echo == 0).mean()) > 0.8  # most of a frame is dry
     if name.startswith("knmi"):
         assert not bool(values.isnull().any())  # the square without gaps
         assert float(values.max()) <= 1.0

@@ -186,7 +186,8 @@ def rmsprop(x, g, v, s, step):
 
 @pytest.mark.parametrize("formula", [sgd, adam, rmsprop])
 def test_optimizers_take_the_steps_of_their_formulas(formula):
-    options = LoopOptions(optimizer=formula.__name__, learning_rate=0.5, momentum=0.8, memory=0.7, weight_decay=0.1)
+    share = {"memory": 0.7} if formula is rmsprop else {"momentum": 0.8}
+    options = LoopOptions(optimizer=formula.__name__, learning_rate=0.5, weight_decay=0.1, **share)
     network = torch.nn.Linear(3, 2).double()
     module = TrainingModule(
         network, SegmentationProblem(tiny_problem.options(), *[tiny_problem.arrays()] * 2, seed=0), options, 0

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.models.base import Fact, ModelCard
 from pipeline_lib.models.frame_options import OddSize, Width
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.sites import Site, SiteModel
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.options import refuse_unused
 
 if TYPE_CHECKING:
     from pipeline_lib.learning.site_forecaster import SiteForecaster
@@ -41,6 +42,12 @@ class DeepRain(SiteModel):
         """Side of the square around the site, in cells of the layers, that the end sees; and the mean of all."""
         hidden: Width = 64
         """Units of the layer before the answer."""
+
+        @model_validator(mode="after")
+        def _used(self) -> DeepRain.Options:
+            if self.cells == "dense":
+                refuse_unused(self, ("kernel", "patch", "crop"), "dense cells see all of a frame as one vector")
+            return self
 
     card: ClassVar[ModelCard] = ModelCard(
         title="DeepRain",

@@ -247,7 +247,11 @@ class Pod(EventMetric):
 
 @METRICS.register("far_*")
 class Far(EventMetric):
-    """FAR at *."""
+    """FAR at *.
+
+    Undefined where the event was forecast nowhere, and so is its mean over leads if that is so at one of them: a mean
+    over the leads that are left would be of other leads for each competitor.
+    """
 
     direction = "lower"
 

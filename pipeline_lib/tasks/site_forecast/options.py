@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from pipeline_lib.options import refuse_unused
 from pipeline_lib.score.options import MetricOptions
 from pipeline_lib.train.options import LoopOptions
 
@@ -70,6 +71,8 @@ class TrainingOptions(LoopOptions):
             raise ValueError("the length of a vector is one target, of two fields: correct targets and nwp")
         if self.nwp and self.nwp_delay_hours is None:
             raise ValueError("with nwp, nwp_delay_hours is needed: how late do its runs come?")
+        if not self.nwp:
+            refuse_unused(self, ("nwp_run_hours", "nwp_delay_hours"), "nwp names no fields of a prediction")
         return self
 
 

@@ -13,6 +13,7 @@ from pipeline_lib.rain import HKO7
 from pipeline_lib.score.gate import InvalidRunError
 from pipeline_lib.skill.regimes import REGIMES
 from pipeline_lib.tasks.nowcasting import Nowcasting
+from pipeline_lib.tasks.nowcasting.counted import suffix
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.nowcasting.score import score_stores
 from tests.tasks.metrics_of import metrics_of
@@ -393,3 +394,14 @@ def test_names_say_what_is_counted_and_which_lead_is_needed():
     with pytest.raises(ConfigError, match="is 5, and fss_2_9_lead_6 needs 6"):
         Nowcasting.check(TrainingOptions(leads=5), options)
     Nowcasting.check(TrainingOptions(leads=6), options)
+
+
+def test_a_false_alarm_ratio_is_undefined_if_a_lead_foretells_no_event():
+    """A mean over the leads that are left would be of the first, which are the easiest."""
+    hits, alarms, misses = [6.0, 4.0, 0.0], [2.0, 4.0, 0.0], [0.0, 2.0, 6.0]
+    outcomes = {"hits": hits, "false_alarms": alarms, "misses": misses, "correct_negatives": [92.0, 90.0, 94.0]}
+    counts = {name + suffix(2.0): np.array([values]) for name, values in outcomes.items()}
+    at_leads = [METRICS.get(f"far_2_lead_{lead}").from_counts(counts)[0] for lead in (1, 2, 3)]
+    assert at_leads == pytest.approx([0.25, 0.5, np.nan], nan_ok=True)
+    assert np.isnan(METRICS.get("far_2").from_counts(counts)[0])
+    assert METRICS.get("csi_2").from_counts(counts)[0] == pytest.approx((0.75 + 0.4 + 0) / 3)

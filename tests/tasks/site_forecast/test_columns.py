@@ -278,8 +278,9 @@ def test_the_nearest_point_by_grid_points_or_by_degrees():
 def test_what_does_not_go_together_is_told(options, told):
     if options.get("targets"):
         ds = dataset().drop_vars("pressure").rename(cloud="pressure")
+        rules = TrainingOptions(**{**OPTIONS, **options, "nwp": (), "nwp_delay_hours": None})
         with pytest.raises(ConfigError, match="pressure is forecast and is no series"):
-            Columns.of(ds, ["ff", "pressure", "nwp_u"], TrainingOptions(**{**OPTIONS, **options, "nwp": ()}), MEANS)
+            Columns.of(ds, ["ff", "pressure", "nwp_u"], rules, MEANS)
         return
     with pytest.raises(ConfigError, match=told):
         windows(dataset(), **options)
