@@ -140,11 +140,6 @@ class Turbulence(nn.Module):
         velocity, scalars = _split(-1j * torch.stack([wavenumber * part for wavenumber, part in along]).sum(0))
         return spectral.values(torch.cat((self._projected(velocity), scalars), -4), self.sizes)
 
-    def scalar_flux_divergence(self, state: Tensor) -> Tensor:
-        """Return div(u c) as this grid resolves it, shape ``(..., scalars, z, y, x)``."""
-        total = self._flux_divergence(spectral.coefficients(state, COMPONENTS))
-        return spectral.values(_split(total)[1], self.sizes)
-
     def energy(self, state: Tensor) -> Tensor:
         """Return the mean kinetic energy <u^2> / 2, shape ``(...)``."""
         return (_split(state)[0] ** 2).sum(-4).mean((-3, -2, -1)) / 2
@@ -195,36 +190,6 @@ class Turbulence(nn.Module):
             scalar = scalar.unsqueeze(-4)
             parts.append(spectral.scaled_to(scalar, _power(scalar), wanted, self.sizes))
         return spectral.values(torch.cat(parts, -4), self.sizes)
-
-
-def subgrid_flux_divergence(
-    fine: Turbulence, coarse: Turbulence, state: Tensor, low_pass: Callable[[Tensor], Tensor] | None = None
-) -> Tensor:
-    """Divergence of the subgrid scalar flux, div(bar(u c) - bar(u) bar(c)).
-
-    Both terms are what the two boxes compute, so that on the coarse grid dbar(c)/dt is the coarse box's own tendency
-    minus this, with nothing left (for a filter that commutes with derivatives).
-
-    Parameters
-    ----------
-    fine, coarse
-        The resolved box and the one of the filtered fields.
-    state
-        State of the fine box.
-    low_pass
-        Filter bar() from the fine to the coarse grid; the sharp spectral one by default.
-
-    Returns
-    -------
-    Tensor
-        Shape ``(..., scalars, *coarse grid)``; its mean is 0.
-    """
-
-    def sharp(field: Tensor) -> Tensor:
-        return spectral.cut_off(field, coarse.sizes)
-
-    bar = sharp if low_pass is None else low_pass
-    return bar(fine.scalar_flux_divergence(state)) - coarse.scalar_flux_divergence(bar(state))
 
 
 def subgrid_term(fine: Turbulence, coarse: Turbulence, state: Tensor) -> Tensor:
