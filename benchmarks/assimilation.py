@@ -32,11 +32,12 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from benchmarks.clock import best  # noqa: E402
-from pipeline_lib.assimilation.cycle import assimilate, ode_forecast  # noqa: E402
+from pipeline_lib.assimilation.cycle import assimilate  # noqa: E402
 from pipeline_lib.assimilation.ensemble import ETKF, EnKF  # noqa: E402
 from pipeline_lib.assimilation.observations import Observations  # noqa: E402
 from pipeline_lib.models.variational_networks import GradientNetwork, GradientSolver, TwoScalePrior  # noqa: E402
 from pipeline_lib.solvers.lorenz96 import Lorenz96  # noqa: E402
+from pipeline_lib.solvers.schemes import integrate  # noqa: E402
 
 SITES, STEP, INFLATION = 40, 0.05, 1.05
 TURNS = 5
@@ -59,9 +60,13 @@ def dapper_cycles(kind, members, values, inflation):
     return np.array(means)
 
 
+def forecast(states, steps=1):
+    """States so many steps later."""
+    return integrate(Lorenz96(), states, dt=STEP, steps=steps, every=steps)[-1]
+
+
 def our_cycles(analysis, members, values, inflation):
     """Means after the analyses of our filter."""
-    forecast = ode_forecast(Lorenz96(), dt=STEP)
     return assimilate(analysis, forecast, members, Observations(values, 1.0), inflation=inflation).mean
 
 
@@ -70,9 +75,9 @@ def twin(count, cycles, runs):
     generator = torch.Generator().manual_seed(0)
     truth = 8 + torch.randn(runs, 1, SITES, dtype=torch.float64, generator=generator)
     members = truth + torch.randn(runs, count, SITES, dtype=torch.float64, generator=generator)
-    states = [ode_forecast(Lorenz96(), dt=STEP, steps=400)(truth[:, 0])]
+    states = [forecast(truth[:, 0], 400)]
     for _ in range(cycles - 1):
-        states.append(ode_forecast(Lorenz96(), dt=STEP)(states[-1]))
+        states.append(forecast(states[-1]))
     truth = torch.stack(states, 1)
     members = members - members.mean(1, keepdim=True) + truth[:, :1]
     values = truth + torch.randn(truth.shape, dtype=torch.float64, generator=generator)

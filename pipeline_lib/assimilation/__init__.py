@@ -1,1 +1,1 @@
-"""Data assimilation in torch: ensemble filters and smoothers, variational methods, twins; batched over runs."""
+"""Data assimilation in torch: ensemble filters and smoothers, variational methods; batched over runs."""

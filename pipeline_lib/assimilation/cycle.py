@@ -11,7 +11,6 @@ from torch import Tensor
 from pipeline_lib.assimilation.ensemble import Analysis
 from pipeline_lib.assimilation.linear_algebra import covariance_root
 from pipeline_lib.assimilation.observations import Observations, Observed
-from pipeline_lib.solvers.schemes import RK4, Scheme, Tendency, integrate
 
 Forecast = Callable[[Tensor], Tensor]
 """Takes states ``(..., n)`` to the next time of the observations; where it is random, it holds its own generator."""
@@ -55,23 +54,6 @@ class Record:
         """Return all that was taken, with the forecasts of all times if there are any."""
         kept = [torch.stack(tuple(members), -3) if members else None for members in (self._members, forecasts)]
         return Estimate(torch.stack(self._means, -2), torch.stack(self._spreads, -2), *kept)
-
-
-def ode_forecast(tendency: Tendency, *, dt: float, steps: int = 1, scheme: Scheme = RK4) -> Forecast:
-    """Return the forecast operator of an autonomous ordinary differential equation.
-
-    Parameters
-    ----------
-    tendency
-        Time derivative of states ``(..., n)``.
-    dt
-        Step of the scheme.
-    steps
-        Steps between two times of the observations.
-    scheme
-        How steps are taken.
-    """
-    return lambda states: integrate(tendency, states, dt=dt, steps=steps, scheme=scheme, every=steps)[-1]
 
 
 def inflated(members: Tensor, factor: float) -> Tensor:

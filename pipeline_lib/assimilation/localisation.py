@@ -30,16 +30,14 @@ def gaspari_cohn(distance: Tensor) -> Tensor:
     return torch.where(r < 1, near, torch.where(r < 2, far.clamp(min=0.0), 0.0))
 
 
-def ring_distance(sites: int, *, dtype: torch.dtype = torch.float64, device: torch.device | None = None) -> Tensor:
-    """Return distances between the sites of a ring, the shorter way round: shape ``(sites, sites)``."""
-    site = torch.arange(sites, dtype=dtype, device=device)
+def ring_distance(sites: int) -> Tensor:
+    """Return distances between the sites of a ring, the shorter way round: shape ``(sites, sites)``, float64."""
+    site = torch.arange(sites, dtype=torch.float64)
     apart = (site[:, None] - site).abs()
     return torch.minimum(apart, sites - apart)
 
 
-def ring_taper(
-    sites: int, half_width: float, *, dtype: torch.dtype = torch.float64, device: torch.device | None = None
-) -> Tensor:
+def ring_taper(sites: int, half_width: float) -> Tensor:
     """Return the taper of Gaspari and Cohn between the sites of a ring.
 
     Parameters
@@ -52,7 +50,7 @@ def ring_taper(
     Returns
     -------
     Tensor
-        Shape ``(sites, sites)``: symmetric, positive semi-definite, 1 on the diagonal.
+        Shape ``(sites, sites)``, float64: symmetric, positive semi-definite, 1 on the diagonal.
 
     Raises
     ------
@@ -62,4 +60,4 @@ def ring_taper(
     """
     if not 0 < 4 * half_width <= sites:
         raise ValueError(f"half-width {half_width}: must lie above 0 and at most at a quarter of the {sites} sites")
-    return gaspari_cohn(ring_distance(sites, dtype=dtype, device=device) / half_width)
+    return gaspari_cohn(ring_distance(sites) / half_width)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,31 +16,6 @@ HALVINGS = 30
 """A step shorter than 1e-9 of the proposed one changes nothing that counts."""
 PAIRS = 10
 """Steps that L-BFGS remembers: between the 3 and 20 that Nocedal & Wright (2006, section 7.2) recommend."""
-
-
-@dataclass(frozen=True)
-class Minimum:
-    """Where a minimiser stopped.
-
-    Parameters
-    ----------
-    state
-        The states, in the shape of the start, detached; NaN where cost or gradient are not finite.
-    cost
-        The cost of each problem.
-    slope
-        Largest absolute component of the gradient of each problem.
-    converged
-        Whether the slope fell below the tolerance.
-    iterations
-        Number of steps of the problem that took most.
-    """
-
-    state: Tensor
-    cost: Tensor
-    slope: Tensor
-    converged: Tensor
-    iterations: int
 
 
 class _Problems:
@@ -65,18 +39,13 @@ class _Problems:
             (gradient,) = torch.autograd.grad(cost.sum(), state)
         return cost.detach().reshape(-1), self.rows(gradient)
 
-    def minimum(self, rows: Tensor, bound: Tensor, iterations: int) -> Minimum:
-        cost, gradient = self(rows)
-        slope = gradient.abs().amax(-1)
-        found = (torch.isfinite(cost) & torch.isfinite(slope)).unsqueeze(-1)
-        state, converged = (
-            torch.where(found, rows, torch.nan).reshape(self._shape),
-            (slope <= bound).reshape(self.batch),
-        )
-        return Minimum(state, cost.reshape(self.batch), slope.reshape(self.batch), converged, iterations)
+    def found(self, rows: Tensor, value: Tensor) -> Tensor:
+        """Return the states in the shape of the start; NaN where they or the last cost that is known are not finite."""
+        finite = torch.isfinite(value).unsqueeze(-1) & torch.isfinite(rows).all(-1, keepdim=True)
+        return torch.where(finite, rows, torch.nan).reshape(self._shape)
 
 
-def gradient_descent(cost: Cost, start: Tensor, *, step: float, iterations: int, tolerance: float = 1e-8) -> Minimum:
+def gradient_descent(cost: Cost, start: Tensor, *, step: float, iterations: int) -> Tensor:
     """Minimise by steps of one fixed length times the gradient.
 
     Parameters
@@ -88,21 +57,22 @@ def gradient_descent(cost: Cost, start: Tensor, *, step: float, iterations: int,
     step
         Factor on the gradient.
     iterations
-        Number of steps, all of which are taken.
-    tolerance
-        Slope at which a problem counts as converged, relative to that at the start.
+        Number of steps, all of which are taken; 1 or more.
+
+    Returns
+    -------
+    Tensor
+        The states, in the shape of the start, detached; NaN of problems that ran away.
     """
     problems = _Problems(cost, start)
     rows = problems.rows(start)
-    first = torch.zeros((), dtype=rows.dtype, device=rows.device)
-    for iteration in range(iterations):
-        gradient = problems(rows)[1]
-        first = gradient.abs().amax(-1) if iteration == 0 else first
+    for _ in range(iterations):
+        value, gradient = problems(rows)
         rows = rows - step * gradient
-    return problems.minimum(rows, tolerance * first, iterations)
+    return problems.found(rows, value)
 
 
-def lbfgs(cost: Cost, start: Tensor, *, iterations: int, tolerance: float = 1e-8) -> Minimum:
+def lbfgs(cost: Cost, start: Tensor, *, iterations: int, tolerance: float = 1e-8) -> tuple[Tensor, Tensor]:
     """Minimise by the limited-memory method of Broyden, Fletcher, Goldfarb and Shanno.
 
     Liu & Nocedal (1989, Mathematical Programming 45), with steps halved until they bring enough. Unlike
@@ -120,6 +90,13 @@ def lbfgs(cost: Cost, start: Tensor, *, iterations: int, tolerance: float = 1e-8
     tolerance
         A problem stops where its slope has fallen to this share of that at the start, or where no step brings anything.
 
+    Returns
+    -------
+    state
+        The states, in the shape of the start, detached; NaN of problems that were given up.
+    unfinished
+        Of each problem, whether it was still on its way down when the steps ended.
+
     Raises
     ------
     ValueError
@@ -132,8 +109,9 @@ def lbfgs(cost: Cost, start: Tensor, *, iterations: int, tolerance: float = 1e-8
     bound = tolerance * slope
     active = torch.isfinite(value) & torch.isfinite(slope) & (slope > bound)
     past: list[_Pair] = []
-    taken = 0
-    while taken < iterations and bool(active.any()):
+    for _ in range(iterations):
+        if not bool(active.any()):
+            break
         # Before any curvature is known, a step of length one at most.
         first = 1 / gradient.abs().sum(-1, keepdim=True).clamp(min=1.0) if not past else 1.0
         # A problem that rests stays where its cost is known: what is not finite must not reach the model.
@@ -142,8 +120,7 @@ def lbfgs(cost: Cost, start: Tensor, *, iterations: int, tolerance: float = 1e-8
         past = [*past, _pair(moved - rows, new_gradient - gradient)][-PAIRS:]
         rows, value, gradient = moved, new_value, new_gradient
         active = active & (gradient.abs().amax(-1) > bound)
-        taken += 1
-    return problems.minimum(rows, bound, taken)
+    return problems.found(rows, torch.where(torch.isfinite(slope), value, torch.nan)), active.reshape(problems.batch)
 
 
 _Pair = tuple[Tensor, Tensor, Tensor, Tensor]

@@ -8,8 +8,12 @@ from torch import Tensor
 from pipeline_lib.assimilation.cycle import Estimate, Record
 from pipeline_lib.assimilation.linear_algebra import finite_part
 
+_SPECTRUM = 0.9999
+"""Share of the variance of the forecasts that the regression uses: the leading principal components that hold it; as
+codes of analog data assimilation have it."""
 
-def rauch_tung_striebel(filtered: Estimate, *, spectrum: float = 0.9999) -> Estimate:
+
+def rauch_tung_striebel(filtered: Estimate) -> Estimate:
     """Run the ensemble smoother of Rauch, Tung and Striebel, EnRTS (Raanes 2016, Q. J. R. Meteorol. Soc. 142).
 
     Backwards in time, the members after the analysis move by J times what the smoother changed in their own forecasts
@@ -20,9 +24,6 @@ def rauch_tung_striebel(filtered: Estimate, *, spectrum: float = 0.9999) -> Esti
     ----------
     filtered
         Result of a filter that kept its ensembles.
-    spectrum
-        Share of the variance of the forecasts that the regression uses: the leading principal components that hold it.
-        0.9999 is what codes of analog data assimilation use. At 1 all components count that are not zero to round-off.
 
     Returns
     -------
@@ -32,23 +33,21 @@ def rauch_tung_striebel(filtered: Estimate, *, spectrum: float = 0.9999) -> Esti
     Raises
     ------
     ValueError
-        If the ensembles were not kept, or the share is not in (0, 1].
+        If the ensembles were not kept.
     """
     if filtered.analyses is None or filtered.forecasts is None:
         raise ValueError("the filter did not keep its ensembles: run it with keep=True")
-    if not 0 < spectrum <= 1:
-        raise ValueError(f"spectrum {spectrum}: a share of the variance lies above 0 and at most at 1")
     analyses, forecasts = filtered.analyses.unbind(-3), filtered.forecasts.unbind(-3)
     smoothed = [analyses[-1]]
     for analysis, forecast in zip(analyses[-2::-1], forecasts[:0:-1], strict=True):
-        smoothed.append(analysis + _regressed(analysis, forecast, smoothed[-1] - forecast, spectrum))
+        smoothed.append(analysis + _regressed(analysis, forecast, smoothed[-1] - forecast))
     record = Record(keep=True)
     for members in reversed(smoothed):
         record.add(members)
     return record.estimate()
 
 
-def _regressed(analysis: Tensor, forecast: Tensor, change: Tensor, spectrum: float) -> Tensor:
+def _regressed(analysis: Tensor, forecast: Tensor, change: Tensor) -> Tensor:
     """Return what a change of the forecasts ``(..., N, n)`` says of the states they started from."""
     start = analysis - analysis.mean(-2, keepdim=True)
     end, finite = finite_part(forecast - forecast.mean(-2, keepdim=True))
@@ -57,7 +56,7 @@ def _regressed(analysis: Tensor, forecast: Tensor, change: Tensor, spectrum: flo
     total = energy.sum(-1, keepdim=True)
     floor = values[..., :1] * max(end.shape[-2:]) * torch.finfo(end.dtype).eps
     # A component counts while those before it hold less than the share.
-    kept = (energy.cumsum(-1) - energy < spectrum * total) & (values > floor)
+    kept = (energy.cumsum(-1) - energy < _SPECTRUM * total) & (values > floor)
     inverse = torch.where(kept, 1 / torch.where(kept, values, 1.0), 0.0)
     moved = ((change @ components.mT) * inverse.unsqueeze(-2)) @ (members.mT @ start)
     return torch.where(finite, moved, torch.nan)

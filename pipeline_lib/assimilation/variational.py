@@ -10,8 +10,11 @@ from torch import Tensor
 
 from pipeline_lib.assimilation.cycle import Forecast
 from pipeline_lib.assimilation.linear_algebra import covariance_root, solve_positive
-from pipeline_lib.assimilation.minimisation import Minimum, lbfgs
+from pipeline_lib.assimilation.minimisation import lbfgs
 from pipeline_lib.assimilation.observations import Observations
+
+_TOLERANCE = 1e-6
+"""Share of its slope at the start at which a window of strong 4D-Var has converged."""
 
 Prior = Callable[[Tensor], Tensor]
 """Takes trajectories to what the dynamics expect them to be, in the same shape."""
@@ -77,21 +80,16 @@ class StrongConstraint:
         Takes states from one time of the observations to the next, differentiably.
     background
         xb, ``(..., n)``.
-    covariance
-        B: a variance, variances ``(n,)`` or a matrix.
+    root
+        L, ``(n, n)``.
     observations
         What is observed, at T times.
     """
 
     forecast: Forecast
     background: Tensor
-    covariance: float | Tensor
+    root: Tensor
     observations: Observations
-
-    @property
-    def root(self) -> Tensor:
-        """L, ``(n, n)``."""
-        return covariance_root(self.covariance, self.background.shape[-1], self.background)
 
     def trajectory(self, control: Tensor) -> Tensor:
         """Return the states at the T times, ``(..., T, n)``."""
@@ -116,27 +114,28 @@ def strong_constraint(
     *,
     start: Tensor | None = None,
     iterations: int = 100,
-    tolerance: float = 1e-6,
-) -> tuple[Tensor, Minimum]:
+) -> tuple[Tensor, Tensor]:
     """Run 4D-Var with an exact model over windows; gradients by automatic differentiation, minimum by L-BFGS.
 
     Parameters
     ----------
-    forecast, background, covariance, observations
+    forecast, background, observations
         As in :class:`StrongConstraint`; leading dimensions are independent windows.
+    covariance
+        B: a variance, variances ``(n,)`` or a matrix.
     start
         Initial states ``(..., n)`` from which the minimisation starts; ``None`` for the background. The cost of a
         chaotic model has many minima.
-    iterations, tolerance
+    iterations
         As in :func:`~pipeline_lib.assimilation.minimisation.lbfgs`.
 
     Returns
     -------
     trajectory
         The states at the T times, ``(..., T, n)``.
-    minimum
-        Where the minimiser stopped; its state is the control. A window in which the model leaves the finite numbers at
-        the start is given up: NaN.
+        A window in which the model leaves the finite numbers at the start is given up: NaN.
+    unfinished
+        Of each window, whether the cost was still falling when the iterations ended.
 
     Raises
     ------
@@ -144,14 +143,15 @@ def strong_constraint(
         If shapes do not fit, or the covariance is singular and there is a start: no control leads there.
     """
     batch = observations.batch(background.shape[:-1])
-    cost = StrongConstraint(forecast, background.expand(*batch, -1), covariance, observations)
+    root = covariance_root(covariance, background.shape[-1], background)
+    cost = StrongConstraint(forecast, background.expand(*batch, -1), root, observations)
     control = torch.zeros_like(cost.background)
     if start is not None:
         require_regular(covariance, cost.background)
-        control = torch.linalg.solve(cost.root, (start - cost.background).unsqueeze(-1)).squeeze(-1)
-    minimum = lbfgs(cost, control, iterations=iterations, tolerance=tolerance)
+        control = torch.linalg.solve(root, (start - cost.background).unsqueeze(-1)).squeeze(-1)
+    control, unfinished = lbfgs(cost, control, iterations=iterations, tolerance=_TOLERANCE)
     with torch.no_grad():
-        return cost.trajectory(minimum.state), minimum
+        return cost.trajectory(control), unfinished
 
 
 def require_regular(covariance: float | Tensor, like: Tensor) -> None:

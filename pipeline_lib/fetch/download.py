@@ -1,4 +1,4 @@
-"""Downloads over HTTP that go on where they stopped. Why pooch with a transport of our own: docs/adr/0003."""
+"""Downloads over HTTP that go on where they stopped. Why with no downloader of others: docs/adr/0023."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from pipeline_lib.errors import FetchError
 from pipeline_lib.fetch.base import PART, AbsentError, WantedFile, redact
 from pipeline_lib.fetch.checks import check_file, mismatch
 from pipeline_lib.fetch.transfer import transfer
+from pipeline_lib.io.atomic import sync
 
 if TYPE_CHECKING:
     import requests
 
 logger = logging.getLogger(__name__)
 
+_Answer = TypeVar("_Answer")
 _BLOCK = 1 << 16
 _LONGEST_WAIT_S = 60.0
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -71,12 +74,12 @@ def download(wanted: WantedFile, folder: Path, patience: Patience) -> Path:
     OSError
         If the disk refuses.
     """
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")
-    transport = ResumingDownloader(wanted, folder / f"{wanted.name}{PART}", patience)
-    known = f"sha256:{wanted.sha256}" if wanted.sha256 else None
-    return Path(pooch.retrieve(wanted.address, known_hash=known, fname=wanted.name, path=folder, downloader=transport))
+    final, part = folder / wanted.name, folder / f"{wanted.name}{PART}"
+    _Collector(wanted, part, patience).collect()
+    sync(part)
+    part.replace(final)
+    sync(folder)
+    return final
 
 
 def remote_version(url: str, patience: Patience) -> str | None:
@@ -89,41 +92,71 @@ def remote_version(url: str, patience: Patience) -> str | None:
     FetchError
         If the server cannot be asked or refuses.
     """
-    left, wait = patience.attempts, patience.wait_s
-    while True:
-        try:
-            return _ask(url, patience.timeout_s)
-        except _AgainError as error:
-            left -= 1
-            if left < 1:
-                fix = "check the network and run again"
-                raise FetchError(
-                    f"{error}; gave up after {patience.attempts} attempts", where=redact(url), fix=fix
-                ) from error
-            time.sleep(min(wait if error.wait_s is None else error.wait_s, _LONGEST_WAIT_S))
-            wait *= 2
+    fix = "check the network and run again"
+    return _patiently(lambda: _ask(url, patience.timeout_s), patience, what=redact(url), where=url, fix=fix)
 
 
 def _ask(url: str, timeout_s: float) -> str | None:
     """Ask for the headers of a file; where a server knows no HEAD, begin to read and stop."""
+    try:
+        try:
+            return _said("HEAD", url, timeout_s)
+        except AbsentError:
+            raise
+        except FetchError:
+            return _said("GET", url, timeout_s)
+    except AbsentError:
+        return None
+
+
+def _said(method: str, url: str, timeout_s: float) -> str:
     import requests
 
     try:
-        for method in ("HEAD", "GET"):
-            with requests.request(method, url, stream=True, timeout=timeout_s, allow_redirects=True) as response:
-                status = response.status_code
-                if status in _ABSENT:
-                    return None
-                if status in _RETRIED:
-                    after = response.headers.get("Retry-After", "")
-                    raise _AgainError(f"the server answers {status}", float(after) if after.isdigit() else None)
-                if status < _FIRST_ERROR:
-                    said = [response.headers[name] for name in _SAYING if name in response.headers]
-                    return " ".join(said) if said else f"unknown {uuid.uuid4().hex}"
-        fix = _ADVICE.get(status, "see the entry's homepage")
-        raise FetchError(f"the server answers {status} {response.reason}", where=redact(url), fix=fix)
+        with requests.request(method, url, stream=True, timeout=timeout_s, allow_redirects=True) as response:
+            _require_success(response)
+            said = [response.headers[name] for name in _SAYING if name in response.headers]
+            return " ".join(said) if said else f"unknown {uuid.uuid4().hex}"
     except requests.RequestException as error:
         raise _translated(error, timeout_s, url) from error
+
+
+def _require_success(response: requests.Response) -> None:
+    """Raise for a status that is none of success."""
+    status = response.status_code
+    if status in _RETRIED:
+        after = response.headers.get("Retry-After", "")
+        raise _AgainError(f"the server answers {status}", float(after) if after.isdigit() else None)
+    if status >= _FIRST_ERROR:
+        fix = _ADVICE.get(status, "see the entry's homepage")
+        kind = AbsentError if status in _ABSENT else FetchError
+        raise kind(f"the server answers {status} {response.reason}", where=redact(response.url), fix=fix)
+
+
+def _patiently(
+    attempt: Callable[[], _Answer],
+    patience: Patience,
+    *,
+    what: str,
+    where: str,
+    fix: str,
+    came: Callable[[], int] = lambda: 0,
+) -> _Answer:
+    """Make attempts until one succeeds, fails for good, or so many in a row after which no more bytes ``came``."""
+    left, wait = patience.attempts, patience.wait_s
+    while True:
+        before = came()
+        try:
+            return attempt()
+        except _AgainError as error:
+            left = patience.attempts if came() > before else left - 1
+            if left < 1:
+                why = f"{error}; gave up after {patience.attempts} attempts"
+                raise FetchError(why, where=redact(where), fix=fix) from error
+            pause = min(wait if error.wait_s is None else error.wait_s, _LONGEST_WAIT_S)
+            logger.warning("%s: %s; trying again in %.0f s", what, error, pause)
+            time.sleep(pause)
+            wait *= 2
 
 
 class _AgainError(Exception):
@@ -134,15 +167,15 @@ class _AgainError(Exception):
         self.wait_s = wait_s
 
 
-class ResumingDownloader:
-    """A downloader for pooch: resumes with HTTP ranges, tries again after a break, checks before it hands over.
+class _Collector:
+    """Collects a file: resumes with HTTP ranges, tries again after a break, checks what came.
 
     Parameters
     ----------
     wanted
         The file and what the catalog pins for it.
     part
-        Where the incomplete file is kept.
+        Where it is collected.
     patience
         How long to keep trying.
     """
@@ -152,57 +185,52 @@ class ResumingDownloader:
         self.validator = part.with_name(f"{part.name}.etag")
         self.joined = False
 
-    def __call__(self, url: str, output_file: str, pooch: Any = None) -> None:  # noqa: ANN401 - pooch's interface
-        """Download ``url`` and move it, complete and checked, to ``output_file``."""
-        self._collect(url)
+    def collect(self) -> None:
+        """Bring the file to ``part``, complete and checked."""
+        self._collect()
         if self.joined and (problem := mismatch(self.part, self.wanted)):
             logger.warning("%s: put together from pieces it %s; starting again", self.wanted.name, problem)
             self._forget()
-            self._collect(url)
+            self._collect()
         self.validator.unlink(missing_ok=True)
         check_file(self.part, self.wanted)
-        self.part.replace(output_file)
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def _collect(self, url: str) -> None:
+    def _collect(self) -> None:
         """Make attempts until the file is complete or patience ends."""
-        left, wait, undisturbed = self.patience.attempts, self.patience.wait_s, True
-        while True:
-            before = self._size()
+        first = True
+
+        def attempt() -> None:
+            nonlocal first
+            undisturbed, first = first and not self._size(), False
             try:
-                self._attempt(url)
-                return
+                self._attempt()
             except AbsentError as error:
-                if undisturbed and not before:
+                if undisturbed:
                     raise
                 what = f"{error.what}, though it was there or busy before"
                 raise FetchError(what, where=error.where, fix="run again later") from error
-            except _AgainError as error:
-                undisturbed = False
-                left = self.patience.attempts if self._size() > before else left - 1
-                if left < 1:
-                    raise FetchError(
-                        f"{error}; gave up after {self.patience.attempts} attempts",
-                        where=redact(url),
-                        fix="check the network and run again: it goes on from what came",
-                    ) from error
-                pause = min(wait if error.wait_s is None else error.wait_s, _LONGEST_WAIT_S)
-                logger.warning("%s: %s; trying again in %.0f s", self.wanted.name, error, pause)
-                time.sleep(pause)
-                wait *= 2
 
-    def _attempt(self, url: str) -> None:
+        _patiently(
+            attempt,
+            self.patience,
+            what=self.wanted.name,
+            where=self.wanted.address,
+            fix="check the network and run again: it goes on from what came",
+            came=self._size,
+        )
+
+    def _attempt(self) -> None:
         import requests
 
         offset = self._size()
         if offset and offset == self.wanted.size:
             return
+        url, timeout = self.wanted.address, self.patience.timeout_s
         try:
-            with requests.get(
-                url, headers=self._headers(offset), stream=True, timeout=self.patience.timeout_s
-            ) as response:
+            with requests.get(url, headers=self._headers(offset), stream=True, timeout=timeout) as response:
                 if response.status_code == 416:  # the file is not longer than what came before
                     self._forget()
                     raise _AgainError("what came before does not fit the file")
@@ -211,7 +239,7 @@ class ResumingDownloader:
                 with self.part.open("ab" if offset else "wb") as stream:
                     self._receive(response, stream, offset, total)
         except requests.RequestException as error:
-            raise _translated(error, self.patience.timeout_s, url) from error
+            raise _translated(error, timeout, url) from error
 
     def _headers(self, offset: int) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity"}  # lengths and ranges then count the file's own bytes
@@ -224,14 +252,7 @@ class ResumingDownloader:
 
     def _refuse(self, response: requests.Response) -> None:
         """Raise for an answer that is not the file."""
-        status = response.status_code
-        if status in _RETRIED:
-            after = response.headers.get("Retry-After", "")
-            raise _AgainError(f"the server answers {status}", float(after) if after.isdigit() else None)
-        if status >= 400:
-            fix = _ADVICE.get(status, "see the entry's homepage")
-            kind = AbsentError if status in _ABSENT else FetchError
-            raise kind(f"the server answers {status} {response.reason}", where=redact(response.url), fix=fix)
+        _require_success(response)
         is_html = response.headers.get("Content-Type", "").lower().startswith("text/html")
         if is_html and not self.wanted.name.lower().endswith((".html", ".htm")):
             raise FetchError(

@@ -23,7 +23,7 @@ from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 
 logger = logging.getLogger(__name__)
 
-PACKAGES = ("copernicusmarine", "h5netcdf", "h5py", "pooch", "requests")
+PACKAGES = ("copernicusmarine", "h5netcdf", "h5py", "requests")
 
 INCOMING = ".{part}.incoming"
 """Folder beside the manifest in which transfers lie until they are complete and checked."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
-from pipeline_lib.models.ode_network import OneStep, Tableau
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.schemes import SchemeOptions
 from pipeline_lib.models.states import StateModel, States
-from pipeline_lib.options import Options as BaseOptions
-from pipeline_lib.options import refuse_unused
 
 if TYPE_CHECKING:
     from pipeline_lib.learning.forecaster import Forecaster
@@ -49,7 +47,7 @@ class BilinearNetwork(StateModel):
         ),
     )  # fmt: skip
 
-    class Options(BaseOptions):
+    class Options(SchemeOptions):
         """Options of this model."""
 
         linear: int = Field(3, gt=0)
@@ -58,16 +56,6 @@ class BilinearNetwork(StateModel):
         """Products of two affine features of their own."""
         output: bool = True
         """Whether a second affine map follows; it adds nothing to what can be said, but helps gradient descent."""
-        scheme: OneStep = "rk4"
-        """How a step is taken."""
-        tableau: Tableau | None = None
-        """A Runge-Kutta scheme of one's own, in place of ``scheme``."""
-
-        @model_validator(mode="after")
-        def _one_scheme(self) -> Self:
-            if self.tableau is not None:
-                refuse_unused(self, ("scheme",), "tableau stands in its place")
-            return self
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:

@@ -8,8 +8,17 @@ solver itself turns fluxes at the points into a tendency.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor, nn
+
+from pipeline_lib.learning.forecaster import Forecaster
+from pipeline_lib.solvers.schemes import SCHEMES, Tendency
+
+if TYPE_CHECKING:
+    from pipeline_lib.models.closures import ClosureOptions
+    from pipeline_lib.models.states import States
 
 
 def convergence(flux: Tensor, spacing: float) -> Tensor:
@@ -74,3 +83,53 @@ class StencilFlux(nn.Module):
             fields = torch.cat([*parts, fields.narrow(axis, 0, self._after)], axis)
         flux: Tensor = self.net(fields)
         return flux
+
+
+class ClosureStep(Forecaster):
+    """Steps of a coarse solver, to whose tendency a closure is added, from one state to the next.
+
+    Parameters
+    ----------
+    options
+        Options of the model.
+    states
+        What is advanced.
+    """
+
+    system: Any
+    """The coarse equations, which know their ``closure``."""
+
+    def __init__(self, options: ClosureOptions, states: States) -> None:
+        super().__init__()
+        self._states, self._substeps, self._take = states, options.substeps, SCHEMES[options.scheme].start()
+
+    def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - has none
+        """Return the next state."""
+        return self.normalised(self.stepped(self.system, self.fields(state))).to(state.dtype), memory
+
+    def term(self, state: Tensor) -> Tensor:
+        """Return what the closure adds to the tendency of the fields."""
+        return added(self.system.closure, self.fields(state))
+
+    def fields(self, state: Tensor) -> Tensor:
+        """Return fields (..., *shape), in their own units, of normalised states (..., dimension)."""
+        return (state * self._states.scale + self._states.mean).reshape(*state.shape[:-1], *self._states.shape)
+
+    def normalised(self, fields: Tensor) -> Tensor:
+        """Return the states of fields."""
+        return (fields.flatten(-len(self._states.shape)) - self._states.mean) / self._states.scale
+
+    def stepped(self, system: Tendency, fields: Tensor) -> Tensor:
+        """Return the fields of a system at the time of the next state; the present one is its time 0."""
+        substep = self._states.step / self._substeps
+        for number in range(self._substeps):
+            fields = self._take(system, fields, number * substep, substep)
+        return fields
+
+
+def added(closure: nn.Module | None, fields: Tensor) -> Tensor:
+    """Return what a closure, if there is one, adds to the tendency of fields."""
+    if closure is None:
+        return torch.zeros_like(fields)
+    term: Tensor = closure(fields)
+    return term

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from pipeline_lib.models.base import ModelCard, PublishedCount
-from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.schemes import OneStep
 from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.options import Options as BaseOptions
 

@@ -15,7 +15,7 @@ from pipeline_lib.solvers.schemes import SCHEMES, RungeKutta, Scheme, Tendency
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline_lib.models.ode_network import Tableau
+    from pipeline_lib.models.schemes import Tableau
 
 
 class MapStep(Forecaster):
@@ -84,8 +84,7 @@ class OdeStep(Forecaster):
 def _scheme(chosen: str | Tableau) -> Scheme:
     if isinstance(chosen, str):
         return SCHEMES[chosen]
-    # Of whatever order it is: nothing here asks, and 1 is certain.
-    return RungeKutta(tuple(map(tuple, chosen.stages)), tuple(chosen.weights), order=1)
+    return RungeKutta(tuple(map(tuple, chosen.stages)), tuple(chosen.weights))
 
 
 class MultistepStep(Forecaster):

@@ -7,15 +7,13 @@ sites and times and close around the ring; else components are channels, and con
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline_lib.assimilation.variational import WeakConstraint, flow_prior
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.solvers.schemes import SCHEMES
+from pipeline_lib.solvers.schemes import RK4
 
 POOLING = 4
 """Times that the coarse branch of the two-scale prior averages over."""
@@ -26,21 +24,14 @@ SOLVER_KERNEL = 3
 class Lorenz96Stencils(nn.Module):
     """The tendency of Lorenz (1996) with free stencils, in normalised variables: (a * x)(b * x) - x + F.
 
-    Stencil a has five taps and b three, both centred: with F nine parameters. The defaults are Lorenz's equations.
+    Stencil a has five taps and b three, both centred: with F nine parameters, which start at Lorenz's equations.
     """
 
-    def __init__(
-        self,
-        mean: float = 0.0,
-        scale: float = 1.0,
-        *,
-        left: Sequence[float] = (-1.0, 0.0, 0.0, 1.0, 0.0),
-        right: Sequence[float] = (1.0, 0.0, 0.0),
-        forcing: float = 8.0,
-    ) -> None:
+    def __init__(self, mean: float, scale: float) -> None:
         super().__init__()
-        self.left, self.right = nn.Parameter(torch.tensor(left)), nn.Parameter(torch.tensor(right))
-        self.forcing = nn.Parameter(torch.tensor(forcing))
+        self.left = nn.Parameter(torch.tensor([-1.0, 0.0, 0.0, 1.0, 0.0]))
+        self.right = nn.Parameter(torch.tensor([1.0, 0.0, 0.0]))
+        self.forcing = nn.Parameter(torch.tensor(8.0))
         self._mean, self._scale = mean, scale
 
     def forward(self, state: Tensor) -> Tensor:
@@ -56,7 +47,7 @@ def _correlated(ring: Tensor, taps: Tensor) -> Tensor:
 
 
 class OdePrior(nn.Module):
-    """Each state is one step of a scheme from the one before; the first is taken as it is.
+    """Each state is one Runge-Kutta step of fourth order from the one before; the first is taken as it is.
 
     Parameters
     ----------
@@ -64,17 +55,15 @@ class OdePrior(nn.Module):
         Maps normalised states (..., n) to their time derivatives.
     step
         Length of a time step.
-    scheme
-        Name of a Runge-Kutta scheme.
     """
 
-    def __init__(self, tendency: nn.Module, step: float, scheme: str = "rk4") -> None:
+    def __init__(self, tendency: nn.Module, step: float) -> None:
         super().__init__()
-        self.tendency, self._step, self._take = tendency, step, SCHEMES[scheme].start()
+        self.tendency, self._step = tendency, step
 
     def forward(self, states: Tensor) -> Tensor:
         """Return what the equations expect of trajectories (batch, n, T)."""
-        flow = flow_prior(lambda x: self._take(lambda y, _: self.tendency(y), x, 0.0, self._step))
+        flow = flow_prior(lambda x: RK4(lambda y, _: self.tendency(y), x, 0.0, self._step))
         return flow(states.mT).mT
 
 

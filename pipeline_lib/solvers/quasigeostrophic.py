@@ -11,7 +11,7 @@ another. Damping is explicit: with viscosity, steps are limited by nu kmax^(2 p)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -157,9 +157,7 @@ class QuasiGeostrophic(nn.Module):
     def _energies(self, q: Tensor) -> Tensor:
         return q.abs() ** 2 * self.inversion / -2
 
-    def random_state(
-        self, spectrum: spectral.Spectrum, generator: torch.Generator, batch: Sequence[int] = ()
-    ) -> Tensor:
+    def random_state(self, spectrum: spectral.Spectrum, generator: torch.Generator) -> Tensor:
         """Return a flow with random phases and an energy spectrum.
 
         Parameters
@@ -168,17 +166,13 @@ class QuasiGeostrophic(nn.Module):
             Energy that each shell of wavenumbers 1, 2, … holds; exactly that, not only on average.
         generator
             Where the random numbers come from.
-        batch
-            Leading dimensions.
 
         Returns
         -------
         Tensor
-            Potential vorticity, shape ``(*batch, y, x)``, with mean 0 and no Nyquist modes.
+            Potential vorticity, shape ``(y, x)``, with mean 0 and no Nyquist modes.
         """
-        noise = torch.randn(
-            (*batch, *self.sizes), generator=generator, dtype=self.squared.dtype, device=generator.device
-        )
+        noise = torch.randn(self.sizes, generator=generator, dtype=self.squared.dtype, device=generator.device)
         q = spectral.resized(spectral.coefficients(noise.to(self.squared.device), 2), self.sizes, self.sizes)
         return spectral.values(spectral.scaled_to(q, self._energies(q), spectrum, self.sizes), self.sizes)
 

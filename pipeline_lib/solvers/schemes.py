@@ -7,13 +7,14 @@ parameters the tendency holds.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from pipeline_lib.solvers.tableau import require_explicit
 
 Tendency = Callable[[Tensor, float], Tensor]
 """Time derivative of a state, at a time."""
@@ -21,11 +22,6 @@ Tendency = Callable[[Tensor, float], Tensor]
 
 class Scheme(Protocol):
     """A way to take steps of equal length."""
-
-    @property
-    def order(self) -> int:
-        """Order of the global error in the step."""
-        ...
 
     def start(self) -> Stepper:
         """Return what takes the steps of one integration; a multistep scheme remembers tendencies in it."""
@@ -50,8 +46,6 @@ class RungeKutta:
         Rows of the strictly lower triangular matrix of the tableau, from the second stage on.
     weights
         Weights of the stages; they sum to 1.
-    order
-        Order of the global error.
 
     Raises
     ------
@@ -61,13 +55,9 @@ class RungeKutta:
 
     stages: tuple[tuple[float, ...], ...]
     weights: tuple[float, ...]
-    order: int
 
     def __post_init__(self) -> None:
-        if [len(row) for row in self.stages] != list(range(1, len(self.weights))):
-            raise ValueError("row i of an explicit tableau has i entries, one row less than there are weights")
-        if not math.isclose(sum(self.weights), 1.0, abs_tol=1e-12):
-            raise ValueError(f"the weights sum to {sum(self.weights)}, not to 1")
+        require_explicit(self.stages, self.weights)
 
     def start(self) -> Stepper:
         """Return the scheme itself: it remembers nothing."""
@@ -88,13 +78,13 @@ def _advanced(state: Tensor, slopes: Sequence[Tensor], weights: Sequence[float],
     return state
 
 
-EULER = RungeKutta((), (1.0,), order=1)
-MIDPOINT = RungeKutta(((1 / 2,),), (0.0, 1.0), order=2)
-HEUN = RungeKutta(((1.0,),), (1 / 2, 1 / 2), order=2)
-SSP3 = RungeKutta(((1.0,), (1 / 4, 1 / 4)), (1 / 6, 1 / 6, 2 / 3), order=3)
+EULER = RungeKutta((), (1.0,))
+MIDPOINT = RungeKutta(((1 / 2,),), (0.0, 1.0))
+HEUN = RungeKutta(((1.0,),), (1 / 2, 1 / 2))
+SSP3 = RungeKutta(((1.0,), (1 / 4, 1 / 4)), (1 / 6, 1 / 6, 2 / 3))
 """Strong stability preserving (Shu & Osher 1988, J. Comput. Phys. 77)."""
-RK4 = RungeKutta(((1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6), order=4)
-RK38 = RungeKutta(((1 / 3,), (-1 / 3, 1.0), (1.0, -1.0, 1.0)), (1 / 8, 3 / 8, 3 / 8, 1 / 8), order=4)
+RK4 = RungeKutta(((1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6))
+RK38 = RungeKutta(((1 / 3,), (-1 / 3, 1.0), (1.0, -1.0, 1.0)), (1 / 8, 3 / 8, 3 / 8, 1 / 8))
 DORMAND_PRINCE = RungeKutta(
     (
         (1 / 5,),
@@ -104,7 +94,6 @@ DORMAND_PRINCE = RungeKutta(
         (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
     ),
     (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
-    order=5,
 )
 """The fifth-order scheme of the pair of Dormand & Prince (1980, J. Comput. Appl. Math. 6), with fixed steps."""
 
@@ -174,7 +163,6 @@ class BackwardEuler:
     """
 
     iterations: int = 10
-    order: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
         if self.iterations < 1:
@@ -216,9 +204,8 @@ def integrate(
     steps: int,
     scheme: Scheme = RK4,
     every: int = 1,
-    time: float = 0.0,
 ) -> Tensor:
-    """Integrate and return the states along the way.
+    """Integrate from time 0 and return the states along the way.
 
     Parameters
     ----------
@@ -234,8 +221,6 @@ def integrate(
         How steps are taken.
     every
         Only every so many-th state is kept.
-    time
-        Time of the initial state.
 
     Returns
     -------
@@ -252,7 +237,7 @@ def integrate(
     stepper = scheme.start()
     kept = [state]
     for step in range(steps):
-        state = stepper(tendency, state, time + step * dt, dt)
+        state = stepper(tendency, state, step * dt, dt)
         if (step + 1) % every == 0:
             kept.append(state)
     return torch.stack(kept)

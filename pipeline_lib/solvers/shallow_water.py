@@ -132,15 +132,10 @@ class Leapfrog:
     Parameters
     ----------
     asselin
-        Coefficient of the filter.
+        Coefficient of the filter, which takes the leapfrog's second order down to the first.
     """
 
     asselin: float = ASSELIN
-
-    @property
-    def order(self) -> int:
-        """The filter takes the leapfrog's second order down to the first."""
-        return 1 if self.asselin else 2
 
     def start(self) -> Stepper:
         """Return the scheme itself: what it remembers is in the state."""

@@ -16,9 +16,6 @@ from torch import Tensor
 Spectrum = Callable[[Tensor], Tensor]
 """What the shells of wavenumbers 1, 2, … of the box hold."""
 
-GAUSSIAN_SECOND_MOMENT = 1 / 24
-"""In the Gaussian filter's transfer function exp(-(k width)^2 / 24) (Pope 2000, Turbulent Flows, table 13.2)."""
-
 
 def coefficients(field: Tensor, dims: int) -> Tensor:
     """Return the coefficients of a real field over its last ``dims`` axes."""
@@ -117,7 +114,22 @@ def cut_off(field: Tensor, sizes: Sequence[int]) -> Tensor:
     ValueError
         If a size is larger than the field's.
     """
-    return _low_pass(field, sizes, 0.0)
+    fine = field.shape[-len(sizes) :]
+    if any(size > old for size, old in zip(sizes, fine, strict=True)):
+        raise ValueError(f"a filter leads to a coarser grid, not from {tuple(fine)} to {tuple(sizes)}")
+    for dim, size in zip(_axes(len(sizes)), sizes, strict=True):
+        if size < field.shape[dim]:
+            field = _cut_off_along(field.movedim(dim, -1), size).movedim(-1, dim)
+    return field
+
+
+def _cut_off_along(field: Tensor, size: int) -> Tensor:
+    hat = torch.fft.rfft(field, norm="forward")[..., : size // 2 + 1]
+    if size % 2 == 0:
+        # The modes of both signs, conjugates of each other, fall on the one Nyquist mode of the coarse grid.
+        hat = torch.cat([hat[..., :-1], 2 * hat[..., -1:].real + 0j], -1)
+    coarse: Tensor = torch.fft.irfft(hat, n=size, norm="forward")
+    return coarse
 
 
 def truncated(field: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -137,54 +149,6 @@ def truncated(field: Tensor, sizes: Sequence[int]) -> Tensor:
     """
     hat = coefficients(field, len(sizes))
     return values(resized(hat, field.shape[-len(sizes) :], sizes), sizes)
-
-
-def gaussian(field: Tensor, sizes: Sequence[int], width: float) -> Tensor:
-    """Gaussian filter, then the sharp spectral one to a coarser grid.
-
-    Parameters
-    ----------
-    field
-        Shape ``(..., *fine)``.
-    sizes
-        Points along each of the last axes.
-    width
-        Width of the filter, in steps of the coarse grid: the transfer function is exp(-(k width)^2 / 24) (Pope 2000,
-        Turbulent Flows, table 13.2).
-
-    Returns
-    -------
-    Tensor
-        Shape ``(..., *sizes)``.
-
-    Raises
-    ------
-    ValueError
-        If a size is larger than the field's.
-    """
-    return _low_pass(field, sizes, width)
-
-
-def _low_pass(field: Tensor, sizes: Sequence[int], width: float) -> Tensor:
-    fine = field.shape[-len(sizes) :]
-    if any(size > old for size, old in zip(sizes, fine, strict=True)):
-        raise ValueError(f"a filter leads to a coarser grid, not from {tuple(fine)} to {tuple(sizes)}")
-    for dim, size in zip(_axes(len(sizes)), sizes, strict=True):
-        if size == field.shape[dim] and width == 0:
-            continue
-        field = _low_pass_along(field.movedim(dim, -1), size, width).movedim(-1, dim)
-    return field
-
-
-def _low_pass_along(field: Tensor, size: int, width: float) -> Tensor:
-    hat = torch.fft.rfft(field, norm="forward")[..., : size // 2 + 1]
-    angle = 2 * math.pi / size * torch.arange(size // 2 + 1, dtype=field.dtype, device=field.device)
-    hat = hat * torch.exp(-GAUSSIAN_SECOND_MOMENT * (width * angle) ** 2)
-    if size % 2 == 0 and size < field.shape[-1]:
-        # The modes of both signs, conjugates of each other, fall on the one Nyquist mode of the coarse grid.
-        hat = torch.cat([hat[..., :-1], 2 * hat[..., -1:].real + 0j], -1)
-    coarse: Tensor = torch.fft.irfft(hat, n=size, norm="forward")
-    return coarse
 
 
 def shells(sizes: Sequence[int]) -> Tensor:

@@ -12,7 +12,6 @@ against the texts.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -32,13 +31,11 @@ class Turbulence(nn.Module):
     Parameters
     ----------
     size
-        Points along each axis.
+        Points along each axis of the cube, whose side is 2 pi.
     viscosity
         Viscosity nu; a tensor may be trained, or differ within the batch (shape ``(batch, 1, 1, 1, 1)``).
     diffusivity
         Diffusivity kappa of the scalars, likewise.
-    length
-        Side of the cube.
     forcing
         Rate A of the linear forcing.
     gradient
@@ -58,7 +55,6 @@ class Turbulence(nn.Module):
         *,
         viscosity: float | Tensor,
         diffusivity: float | Tensor = 0.0,
-        length: float = 2 * math.pi,
         forcing: float | Tensor = 0.0,
         gradient: float | Tensor = 0.0,
         closure: Callable[[Tensor], Tensor] | None = None,
@@ -68,9 +64,9 @@ class Turbulence(nn.Module):
         self.products = spectral.dealiased_sizes(self.sizes)
         self.viscosity, self.diffusivity, self.forcing, self.gradient = viscosity, diffusivity, forcing, gradient
         self.closure = closure
-        for name, wavenumber in zip("zyx", spectral.wavenumbers(self.sizes, length, odd=True), strict=True):
+        for name, wavenumber in zip("zyx", spectral.wavenumbers(self.sizes, odd=True), strict=True):
             self.register_buffer(f"wavenumber_{name}", wavenumber, persistent=False)
-        z, y, x = spectral.wavenumbers(self.sizes, length)
+        z, y, x = spectral.wavenumbers(self.sizes)
         self.register_buffer("squared", z**2 + y**2 + x**2, persistent=False)
 
     @property
@@ -140,11 +136,6 @@ class Turbulence(nn.Module):
         velocity, scalars = _split(-1j * torch.stack([wavenumber * part for wavenumber, part in along]).sum(0))
         return spectral.values(torch.cat((self._projected(velocity), scalars), -4), self.sizes)
 
-    def scalar_flux_divergence(self, state: Tensor) -> Tensor:
-        """Return div(u c) as this grid resolves it, shape ``(..., scalars, z, y, x)``."""
-        total = self._flux_divergence(spectral.coefficients(state, COMPONENTS))
-        return spectral.values(_split(total)[1], self.sizes)
-
     def energy(self, state: Tensor) -> Tensor:
         """Return the mean kinetic energy <u^2> / 2, shape ``(...)``."""
         return (_split(state)[0] ** 2).sum(-4).mean((-3, -2, -1)) / 2
@@ -165,7 +156,6 @@ class Turbulence(nn.Module):
         generator: torch.Generator,
         *,
         scalars: Sequence[spectral.Spectrum] = (),
-        batch: Sequence[int] = (),
     ) -> Tensor:
         """Return a flow without divergence, and scalars, with random phases and given spectra.
 
@@ -177,15 +167,13 @@ class Turbulence(nn.Module):
             Where the random numbers come from.
         scalars
             For each scalar, half the variance that each shell holds.
-        batch
-            Leading dimensions.
 
         Returns
         -------
         Tensor
-            Shape ``(*batch, 3 + scalars, z, y, x)``, with means 0 and no Nyquist modes.
+            Shape ``(3 + scalars, z, y, x)``, with means 0 and no Nyquist modes.
         """
-        shape = (*batch, COMPONENTS + len(scalars), *self.sizes)
+        shape = (COMPONENTS + len(scalars), *self.sizes)
         noise = torch.randn(shape, generator=generator, dtype=self.squared.dtype, device=generator.device)
         hat = spectral.coefficients(noise.to(self.squared.device), COMPONENTS)
         velocity, rest = _split(spectral.resized(hat, self.sizes, self.sizes))
@@ -195,36 +183,6 @@ class Turbulence(nn.Module):
             scalar = scalar.unsqueeze(-4)
             parts.append(spectral.scaled_to(scalar, _power(scalar), wanted, self.sizes))
         return spectral.values(torch.cat(parts, -4), self.sizes)
-
-
-def subgrid_flux_divergence(
-    fine: Turbulence, coarse: Turbulence, state: Tensor, low_pass: Callable[[Tensor], Tensor] | None = None
-) -> Tensor:
-    """Divergence of the subgrid scalar flux, div(bar(u c) - bar(u) bar(c)).
-
-    Both terms are what the two boxes compute, so that on the coarse grid dbar(c)/dt is the coarse box's own tendency
-    minus this, with nothing left (for a filter that commutes with derivatives).
-
-    Parameters
-    ----------
-    fine, coarse
-        The resolved box and the one of the filtered fields.
-    state
-        State of the fine box.
-    low_pass
-        Filter bar() from the fine to the coarse grid; the sharp spectral one by default.
-
-    Returns
-    -------
-    Tensor
-        Shape ``(..., scalars, *coarse grid)``; its mean is 0.
-    """
-
-    def sharp(field: Tensor) -> Tensor:
-        return spectral.cut_off(field, coarse.sizes)
-
-    bar = sharp if low_pass is None else low_pass
-    return bar(fine.scalar_flux_divergence(state)) - coarse.scalar_flux_divergence(bar(state))
 
 
 def subgrid_term(fine: Turbulence, coarse: Turbulence, state: Tensor) -> Tensor:

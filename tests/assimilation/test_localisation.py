@@ -52,7 +52,7 @@ def test_a_taper_on_a_ring_is_a_correlation(sites, share):
 
 def test_distances_go_the_shorter_way_round():
     assert ring_distance(5)[0].tolist() == [0, 1, 2, 2, 1]
-    assert ring_distance(4, dtype=torch.float32)[1].tolist() == [1, 0, 1, 2]
+    assert ring_distance(4)[1].tolist() == [1, 0, 1, 2]
 
 
 @pytest.mark.parametrize("half_width", [0.0, -1.0, 10.1])

@@ -31,7 +31,6 @@ _LIBRARIES = (
     "dask.array",
     "h5netcdf",
     "zarr",
-    "pooch",
     "requests",
     "pyarrow.parquet",
     "matplotlib.backends.backend_pdf",

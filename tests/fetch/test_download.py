@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import tempfile
 import time
@@ -35,6 +36,24 @@ def test_plain(site: Site, tmp_path: Path) -> None:
     assert path == tmp_path / "a.nc"
     assert path.read_bytes() == BODY
     assert [p.name for p in tmp_path.iterdir()] == ["a.nc"]
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_file_is_hashed_where_the_catalog_pins_it_and_once(
+    site: Site, tmp_path: Path, pinned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+    sha256_of_memory = hashlib.sha256
+
+    def counted(*given: bytes, **options: bool):
+        hashed.append(given)
+        return sha256_of_memory(*given, **options)
+
+    site.pages["/a.nc"] = Page(BODY)
+    asked = wanted(site, pinned=pinned)
+    monkeypatch.setattr(hashlib, "sha256", counted)
+    download(asked, tmp_path, QUICK)
+    assert len(hashed) == pinned
 
 
 @pytest.mark.parametrize("pinned", [True, False])

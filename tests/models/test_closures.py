@@ -151,8 +151,8 @@ def test_without_closure_a_step_is_the_solver_s_and_knows_its_force():
         phase,
     )
     velocity, x = torch.sin(centres(count, 2 * math.pi)), centres(count, 2 * math.pi)
-    system = FiniteVolumeBurgers(0.04, 2 * math.pi, forcing=waves)
-    expected = integrate(system, velocity, dt=STEP, steps=5, time=start)[1:]
+    system = FiniteVolumeBurgers(0.04, 2 * math.pi, forcing=lambda x, time: waves(x, start + time))
+    expected = integrate(system, velocity, dt=STEP, steps=5)[1:]
     network = build("burgers_closure", "none", shape=(2, count))
     state = ((torch.stack([velocity, waves(x, start)]) - MEAN) / SCALE).reshape(1, -1)
     found = (Rollout(network, 5)(state)[0] * SCALE + MEAN).unflatten(-1, (2, count))

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_lib.assimilation.twins import observe
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.solvers.lorenz96 import Lorenz96
 from pipeline_lib.solvers.schemes import RK4, integrate
 from pipeline_lib.tasks.assimilation.methods import Prior, analyse, forecast_operator
 from pipeline_lib.tasks.assimilation.options import MethodOptions
+from tests.assimilation.twins import observe
 
 MODEL = MODELS.get("analog")
 

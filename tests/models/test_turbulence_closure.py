@@ -38,11 +38,16 @@ def build(closure, *, size=SIZE, weights=0.3, **options):
     return network
 
 
-def flow(seed, size=SIZE, batch=()):
+def flow(seed, size=SIZE):
     """A velocity without divergence and a scalar, of order one."""
     spectrum = lambda k: k**-1.0  # noqa: E731
     generator = torch.Generator().manual_seed(seed)
-    return Turbulence(size, viscosity=0.0).random_state(spectrum, generator, scalars=[spectrum], batch=batch)
+    return Turbulence(size, viscosity=0.0).random_state(spectrum, generator, scalars=[spectrum])
+
+
+def flows(count, seed):
+    """So many of them."""
+    return torch.stack([flow(count * seed + number) for number in range(count)])
 
 
 def normalised(state):
@@ -119,7 +124,7 @@ def test_turned_axes_turn_the_term(closure):
 @given(seed=SEEDS)
 @settings(max_examples=10)
 def test_smagorinsky_takes_energy_and_variance(seed):
-    state = flow(seed, batch=(3,))
+    state = flows(3, seed)
     gained = (state * build("smagorinsky").system.closure(state)).mean((-3, -2, -1))
     assert bool((gained[:, :3].sum(-1) < 0).all())
     assert bool((gained[:, 3] < 0).all())
@@ -206,7 +211,7 @@ def test_how_far_the_published_networks_see(kind, field, reach):
 
 
 def test_without_closure_a_step_is_the_solver_s():
-    state = flow(5, batch=(2,))
+    state = flows(2, 5)
     system = Turbulence(SIZE, viscosity=0.02, diffusivity=0.02, forcing=1 / 3, gradient=1.0)
     expected = integrate(system, state, dt=STEP / 2, steps=6, every=2)[1:]
     found = Rollout(build("none", substeps=2), 3)(normalised(state)) * SCALE + MEAN
@@ -214,7 +219,7 @@ def test_without_closure_a_step_is_the_solver_s():
 
 
 def test_what_a_box_tells_of_itself():
-    state = flow(5, batch=(2,))
+    state = flows(2, 5)
     told = build("none").diagnose(normalised(state))
     fields = state.numpy()
     np.testing.assert_allclose(told["kinetic_energy"], (fields[:, :3] ** 2).sum(1).mean((1, 2, 3)) / 2)
@@ -261,7 +266,7 @@ def test_gradients_through_two_steps_are_exact(closure):
 
 @pytest.mark.parametrize("closure", ["none", *LOCAL, *PUBLISHED])
 def test_single_precision_is_enough_to_compute_and_devices_do_not_matter(closure):
-    network, state = build(closure, weights=0.05), normalised(flow(8, batch=(2,)))
+    network, state = build(closure, weights=0.05), normalised(flows(2, 8))
     with torch.no_grad():
         exact = Rollout(network, 3)(state)
         found = Rollout(network.float(), 3)(state.float())

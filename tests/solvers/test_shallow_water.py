@@ -182,7 +182,6 @@ def test_leapfrog_has_second_order_without_the_filter_and_runs_beside_other_sche
         return float((end - reference).abs().max())
 
     assert math.log2(error(240.0) / error(120.0)) == pytest.approx(2, abs=0.2)
-    assert (Leapfrog(0.0).order, Leapfrog().order) == (2, 1)
 
 
 def test_diagnostics_are_sums_over_cells():

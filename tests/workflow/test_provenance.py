@@ -21,7 +21,7 @@ MANIFESTS = {
     "score": "results/tiny/eddynet/seed0/score.json",
     "report": "results/tiny/report.json",
 }
-NO_INFLUENCE = {"pydantic", "yaml", "rich", "psutil", "lightning_fabric"}
+NO_INFLUENCE = {"pydantic", "yaml", "rich", "lightning_fabric"}
 """Checks of configuration, messages, and a part of pytorch-lightning."""
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
-from pipeline_lib.models.ode_network import OneStep
+from pipeline_lib.models.closures import ClosureOptions
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.states import StateModel, States
-from pipeline_lib.options import Options as BaseOptions
-from pipeline_lib.options import refuse_unused
 from pipeline_lib.simulations.burgers import FIELDS, FREQUENCIES, LENGTH, VISCOSITY
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _UNUSED = MappingProxyType({"none": ("width", "hidden"), "smagorinsky": ("width", "hidden"), "linear": ("hidden",)})
-"""Options that a closure does not use: one without effect misleads."""
+"""Options that a closure does not use."""
 
 
 @MODELS.register("burgers_closure")
@@ -58,8 +56,10 @@ class BurgersClosure(StateModel):
         ),
     )
 
-    class Options(BaseOptions):
+    class Options(ClosureOptions):
         """Options of this model."""
+
+        unused = _UNUSED
 
         closure: Literal["none", "smagorinsky", "linear", "network"] = "network"
         """``none`` is the coarse solver alone; ``smagorinsky`` the flux -(Cs dx)^2 |u_x| u_x with Cs to be found;
@@ -74,15 +74,6 @@ class BurgersClosure(StateModel):
         """Period of its domain."""
         frequencies: tuple[float, ...] = FREQUENCIES
         """omega_k of its force, for wavenumbers from 1 on."""
-        scheme: OneStep = "rk4"
-        """How a step is taken."""
-        substeps: int = Field(1, gt=0)
-        """Steps of the coarse solver between two states."""
-
-        @model_validator(mode="after")
-        def _used(self) -> Self:
-            refuse_unused(self, _UNUSED.get(self.closure, ()), f"closure {self.closure} has none")
-            return self
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:

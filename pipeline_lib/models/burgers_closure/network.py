@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from pipeline_lib.learning.forecaster import Forecaster
-from pipeline_lib.models.closure_networks import StencilFlux, convergence
+from pipeline_lib.models.closure_networks import ClosureStep, StencilFlux, added, convergence
 from pipeline_lib.solvers.burgers import FiniteVolumeBurgers, drifted
-from pipeline_lib.solvers.schemes import SCHEMES
 
 if TYPE_CHECKING:
     from pipeline_lib.models.burgers_closure import BurgersClosure
@@ -56,49 +54,31 @@ class ClosureTerm(nn.Module):
         return convergence(self.flux(fields), self._spacing / self._scale**2).reshape(velocity.shape)
 
 
-class BurgersStep(Forecaster):
-    """Velocity and force from one state to the next.
-
-    Parameters
-    ----------
-    options
-        Options of the model.
-    states
-        What is advanced.
-    """
+class BurgersStep(ClosureStep):
+    """Velocity and force from one state to the next."""
 
     def __init__(self, options: BurgersClosure.Options, states: States) -> None:
-        super().__init__()
-        self._options, self._states, self._take = options, states, SCHEMES[options.scheme].start()
+        super().__init__(options, states)
+        self._options = options
         self.closure = _closure(options, states)
         self.term_shape = states.shape[1:]
 
     def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - has none
         """Return the next state."""
-        mean, scale, step = self._states.mean, self._states.scale, self._states.step
-        frequencies, substep = self._options.frequencies, step / self._options.substeps
-        velocity, force = self._fields(state)
+        frequencies = self._options.frequencies
+        velocity, force = self.fields(state).unbind(-2)
         system = FiniteVolumeBurgers(
             self._options.viscosity,
             self._options.length,
             forcing=lambda _, time: drifted(force, frequencies, time),
             closure=self.closure,
         )
-        for number in range(self._options.substeps):
-            velocity = self._take(system, velocity, number * substep, substep)
-        later = torch.stack([velocity, drifted(force, frequencies, step)], dim=-2)
-        return (later.flatten(-2) - mean) / scale, memory
+        later = self.stepped(system, velocity), drifted(force, frequencies, self._states.step)
+        return self.normalised(torch.stack(later, dim=-2)), memory
 
     def term(self, state: Tensor) -> Tensor:
         """Return what the closure adds to the tendency of the velocity."""
-        velocity, _ = self._fields(state)
-        return torch.zeros_like(velocity) if self.closure is None else self.closure(velocity)
-
-    def _fields(self, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Velocity and force (..., n) of normalised states (..., dimension)."""
-        fields = state * self._states.scale + self._states.mean
-        velocity, force = fields.reshape(*state.shape[:-1], *self._states.shape).unbind(-2)
-        return velocity, force
+        return added(self.closure, self.fields(state)[..., 0, :])
 
 
 def _closure(options: BurgersClosure.Options, states: States) -> ClosureTerm | None:

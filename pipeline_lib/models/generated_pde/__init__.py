@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
-from pipeline_lib.models.ode_network import OneStep
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.models.schemes import OneStep
 from pipeline_lib.models.states import StateModel, States
 from pipeline_lib.netgen.description import SystemFile, find_system, read_description
 from pipeline_lib.options import Options as BaseOptions

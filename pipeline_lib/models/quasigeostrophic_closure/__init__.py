@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
-from pipeline_lib.models.ode_network import OneStep
+from pipeline_lib.models.closures import ClosureOptions
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.states import StateModel, States
-from pipeline_lib.options import Options as BaseOptions
-from pipeline_lib.options import refuse_unused
 from pipeline_lib.simulations.quasigeostrophic import DRAG, STRENGTH, VISCOSITY
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ _FEWEST_POINTS = 8
 
 _ALL = ("width", "layers", "hidden")
 _UNUSED = MappingProxyType({"none": _ALL, "smagorinsky": _ALL, "leith": _ALL, "linear": ("hidden",)})
-"""Options that a closure does not use: one without effect misleads."""
+"""Options that a closure does not use."""
 
 
 @MODELS.register("quasigeostrophic_closure")
@@ -62,8 +60,10 @@ class QuasiGeostrophicClosure(StateModel):
         ),
     )
 
-    class Options(BaseOptions):
+    class Options(ClosureOptions):
         """Options of this model."""
+
+        unused = _UNUSED
 
         closure: Literal["none", "smagorinsky", "leith", "linear", "network"] = "network"
         """``none`` is the coarse solver alone; ``smagorinsky`` an eddy viscosity (Cs dx)^2 |S| with the strain S,
@@ -81,15 +81,6 @@ class QuasiGeostrophicClosure(StateModel):
         """Its mu."""
         strength: float = Field(STRENGTH, ge=0)
         """Half the mean square of its forcing."""
-        scheme: OneStep = "rk4"
-        """How a step is taken."""
-        substeps: int = Field(1, gt=0)
-        """Steps of the coarse solver between two states."""
-
-        @model_validator(mode="after")
-        def _used(self) -> Self:
-            refuse_unused(self, _UNUSED.get(self.closure, ()), f"closure {self.closure} has none")
-            return self
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
-from pipeline_lib.learning.forecaster import Forecaster
-from pipeline_lib.models.closure_networks import StencilFlux, convergence, magnitude
+from pipeline_lib.models.closure_networks import ClosureStep, StencilFlux, convergence, magnitude
 from pipeline_lib.solvers.quasigeostrophic import FORCED_WAVENUMBER, QuasiGeostrophic, steadily_forced
-from pipeline_lib.solvers.schemes import SCHEMES
 
 if TYPE_CHECKING:
     from pipeline_lib.models.quasigeostrophic_closure import QuasiGeostrophicClosure
@@ -102,23 +100,14 @@ class ClosureTerm(nn.Module):
         return convergence(flux, self._spacing / unit).reshape(state.shape)
 
 
-class QuasiGeostrophicStep(Forecaster):
-    """Vorticity from one state to the next.
-
-    Parameters
-    ----------
-    options
-        Options of the model.
-    states
-        What is advanced.
-    """
+class QuasiGeostrophicStep(ClosureStep):
+    """Vorticity from one state to the next."""
 
     diagnostics = MappingProxyType({"kinetic_energy": ("mean kinetic energy", "1")})
     spectra = MappingProxyType({"energy_spectrum": ("kinetic energy", "1"), "enstrophy_spectrum": ("enstrophy", "1")})
 
     def __init__(self, options: QuasiGeostrophicClosure.Options, states: States) -> None:
-        super().__init__()
-        self._options, self._states, self._take = options, states, SCHEMES[options.scheme].start()
+        super().__init__(options, states)
         self.term_shape = height, width = states.shape
         self.system = steadily_forced(
             (height, width), viscosity=options.viscosity, drag=options.drag, strength=options.strength
@@ -127,32 +116,17 @@ class QuasiGeostrophicStep(Forecaster):
             spacing = _LENGTH / width
             self.system.closure = ClosureTerm(_flux(options, spacing), self.system, spacing, states.scale)
 
-    def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - has none
-        """Return the next state."""
-        mean, scale = self._states.mean, self._states.scale
-        substep = self._states.step / self._options.substeps
-        vorticity = self._vorticity(state)
-        for _ in range(self._options.substeps):
-            vorticity = self._take(self.system, vorticity, 0.0, substep)
-        return ((vorticity.flatten(-2) - mean) / scale).to(state.dtype), memory
-
-    def term(self, state: Tensor) -> Tensor:
-        """Return what the closure adds to the tendency of the vorticity."""
-        vorticity, closure = self._vorticity(state), self.system.closure
-        return torch.zeros_like(vorticity) if closure is None else closure(vorticity)
-
-    def _vorticity(self, state: Tensor) -> Tensor:
-        """Vorticity (batch, y, x) of normalised states."""
-        vorticity = state.double() * self._states.scale + self._states.mean
-        return vorticity.reshape(*state.shape[:-1], *self._states.shape)
+    def fields(self, state: Tensor) -> Tensor:
+        """Return vorticity (..., y, x), in double precision, of normalised states."""
+        return super().fields(state.double())
 
     def diagnose(self, state: Tensor) -> dict[str, Tensor]:
         """Return the kinetic energy, the squared velocity's half."""
-        return {"kinetic_energy": self.system.energy(self._vorticity(state))}
+        return {"kinetic_energy": self.system.energy(self.fields(state))}
 
     def spectrum(self, state: Tensor) -> dict[str, Tensor]:
         """Return the complete shells of energy and enstrophy."""
-        vorticity = self._vorticity(state)
+        vorticity = self.fields(state)
         found = {
             "energy_spectrum": self.system.energy_spectrum(vorticity),
             "enstrophy_spectrum": self.system.enstrophy_spectrum(vorticity),

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard, PublishedCount
-from pipeline_lib.models.ode_network import OneStep
+from pipeline_lib.models.closures import ClosureOptions
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.states import StateModel, States
-from pipeline_lib.options import Options as BaseOptions
-from pipeline_lib.options import refuse_unused
 from pipeline_lib.simulations.turbulence import DIFFUSIVITY, FIELDS, FORCING, GRADIENT, VISCOSITY
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ _UNUSED = MappingProxyType(
         "linear_stencil": ("hidden",),
     }
 )
-"""Options that a closure does not use: one without effect misleads."""
+"""Options that a closure does not use."""
 
 
 @MODELS.register("turbulence_closure")
@@ -76,8 +74,10 @@ class TurbulenceClosure(StateModel):
         ),
     )  # fmt: skip
 
-    class Options(BaseOptions):
+    class Options(ClosureOptions):
         """Options of this model."""
+
+        unused = _UNUSED
 
         closure: Literal[
             "none", "smagorinsky", "linear", "linear_stencil", "network", "scalar_network", "invariant_network"
@@ -101,15 +101,6 @@ class TurbulenceClosure(StateModel):
         """Its rate of forcing A."""
         gradient: float = GRADIENT
         """Its mean gradient of the scalar."""
-        scheme: OneStep = "rk4"
-        """How a step is taken."""
-        substeps: int = Field(1, gt=0)
-        """Steps of the coarse solver between two states."""
-
-        @model_validator(mode="after")
-        def _used(self) -> Self:
-            refuse_unused(self, _UNUSED.get(self.closure, ()), f"closure {self.closure} has none")
-            return self
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:

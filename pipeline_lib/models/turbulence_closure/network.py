@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import math
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from pipeline_lib.learning.forecaster import Forecaster
-from pipeline_lib.models.closure_networks import StencilFlux, magnitude
+from pipeline_lib.models.closure_networks import ClosureStep, StencilFlux, magnitude
 from pipeline_lib.models.turbulence_closure.published import InvariantNetwork, ScalarNetwork
 from pipeline_lib.solvers import spectral
-from pipeline_lib.solvers.schemes import SCHEMES
 from pipeline_lib.solvers.turbulence import COMPONENTS, Turbulence
 
 if TYPE_CHECKING:
@@ -153,16 +151,8 @@ class ScalarTerm(nn.Module):
         return torch.cat((torch.zeros_like(states[:, :COMPONENTS]), term), 1).reshape(state.shape)
 
 
-class TurbulenceStep(Forecaster):
-    """Velocity and scalar from one state to the next.
-
-    Parameters
-    ----------
-    options
-        Options of the model.
-    states
-        What is advanced.
-    """
+class TurbulenceStep(ClosureStep):
+    """Velocity and scalar from one state to the next."""
 
     diagnostics = MappingProxyType(
         {"kinetic_energy": ("mean kinetic energy", "1"), "scalar_variance": ("variance of the scalar", "1")}
@@ -172,8 +162,7 @@ class TurbulenceStep(Forecaster):
     )
 
     def __init__(self, options: TurbulenceClosure.Options, states: States) -> None:
-        super().__init__()
-        self._options, self._states, self._take = options, states, SCHEMES[options.scheme].start()
+        super().__init__(options, states)
         self.term_shape = states.shape
         self.system = Turbulence(
             states.shape[-1],
@@ -185,34 +174,15 @@ class TurbulenceStep(Forecaster):
         if options.closure != "none":
             self.system.closure = _term(options, self.system, states)
 
-    def advance(self, state: Tensor, memory: Any) -> tuple[Tensor, Any]:  # noqa: ANN401 - has none
-        """Return the next state."""
-        mean, scale = self._states.mean, self._states.scale
-        substep = self._states.step / self._options.substeps
-        flow = self._flow(state)
-        for _ in range(self._options.substeps):
-            flow = self._take(self.system, flow, 0.0, substep)
-        return (flow.flatten(-4) - mean) / scale, memory
-
-    def term(self, state: Tensor) -> Tensor:
-        """Return what the closure adds to the tendency of velocity and scalar."""
-        flow, closure = self._flow(state), self.system.closure
-        return torch.zeros_like(flow) if closure is None else closure(flow)
-
-    def _flow(self, state: Tensor) -> Tensor:
-        """Velocity and scalar (..., field, z, y, x) of normalised states (..., dimension)."""
-        fields = state * self._states.scale + self._states.mean
-        return fields.reshape(*state.shape[:-1], *self._states.shape)
-
     def diagnose(self, state: Tensor) -> dict[str, Tensor]:
         """Return the kinetic energy and the variance of the scalar."""
-        flow = self._flow(state)
+        flow = self.fields(state)
         variance = flow[..., COMPONENTS, :, :, :].var((-3, -2, -1), correction=0)
         return {"kinetic_energy": self.system.energy(flow), "scalar_variance": variance}
 
     def spectrum(self, state: Tensor) -> dict[str, Tensor]:
         """Return the complete shells of the energy of all three velocities, and of the scalar."""
-        flow = self._flow(state)
+        flow = self.fields(state)
         scalar = spectral.spectrum(flow[..., COMPONENTS, :, :, :], COMPONENTS)
         found = {"energy_spectrum": self.system.energy_spectrum(flow), "scalar_spectrum": scalar}
         return {name: shells[..., : flow.shape[-1] // 2 + 1] for name, shells in found.items()}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pipeline_lib.assimilation.interpolation import interpolate
 from pipeline_lib.assimilation.observations import Observations
-from pipeline_lib.assimilation.twins import interpolate
 
 
 def without_margins(observation: Tensor, margin: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -9,16 +10,18 @@ from torch import Tensor
 
 from pipeline_lib.assimilation.cycle import Estimate, Forecast, assimilate
 from pipeline_lib.assimilation.ensemble import ETKF, EnKF
+from pipeline_lib.assimilation.interpolation import interpolate
 from pipeline_lib.assimilation.linear_algebra import covariance_root
 from pipeline_lib.assimilation.localisation import ring_taper
 from pipeline_lib.assimilation.minimisation import gradient_descent, lbfgs
 from pipeline_lib.assimilation.observations import Observations
 from pipeline_lib.assimilation.smoother import rauch_tung_striebel
-from pipeline_lib.assimilation.twins import interpolate
 from pipeline_lib.assimilation.variational import WeakConstraint, flow_prior, strong_constraint, three_d_var
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.learning.forecaster import Forecaster
 from pipeline_lib.tasks.assimilation.options import MethodOptions
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -116,12 +119,22 @@ def _by_minimisation(forecast: Forecast, observations: Observations, prior: Prio
         values, mask = observations.on_state(size)
         cost = WeakConstraint(values, mask, flow_prior(forecast), prior_weight=options.model_weight**0.5)
         if options.minimiser == "gradient_descent":
-            return gradient_descent(cost, guess, step=options.descent_step, iterations=options.iterations).state
-        return lbfgs(cost, guess, iterations=options.iterations).state
-    mean, start = prior.mean.expand(*batch, size), guess[..., 0, :].expand(*batch, size)
-    found, _ = strong_constraint(
-        forecast, mean, prior.covariance, observations, start=start, iterations=options.iterations
-    )
+            return gradient_descent(cost, guess, step=options.descent_step, iterations=options.iterations)
+        found, unfinished = lbfgs(cost, guess, iterations=options.iterations)
+    else:
+        mean, start = prior.mean.expand(*batch, size), guess[..., 0, :].expand(*batch, size)
+        found, unfinished = strong_constraint(
+            forecast, mean, prior.covariance, observations, start=start, iterations=options.iterations
+        )
+    if bool(unfinished.any()):
+        logger.warning(
+            "%s: the cost of %d of %d windows was still falling after %d iterations: raise"
+            " training.assimilation.iterations",
+            options.method,
+            int(unfinished.sum()),
+            unfinished.numel(),
+            options.iterations,
+        )
     return found
 
 

@@ -25,6 +25,8 @@ _COST_TOLERANCE = 1e-8
 """Relative change of the cost below which the fit ends."""
 _TOLERANCE = 1e-15
 """Relative change of the parameters, and gradient, below which it ends: as far as float64 goes."""
+_AT_THE_LIMIT = 0
+"""Status of a fit that all evaluations did not suffice for."""
 _COLUMNS = 16
 """Columns of the Jacobian that are computed at once."""
 
@@ -47,7 +49,7 @@ def fit_least_squares(
     train, validation
         All windows of each, in float64.
     iterations
-        Evaluations of the forecasts at most.
+        Evaluations of the forecasts at most; a fit that needs more is warned of.
     scale
         Losses in the history are mean squared errors times this.
 
@@ -74,7 +76,7 @@ def fit_least_squares(
     try:
         with torch.no_grad():
             kept.note(start.clone(), train_loss=scale * float(misfit(start).square().mean()))
-            least_squares(
+            result = least_squares(
                 _numpy(misfit),
                 start.numpy(),
                 jac=_numpy(misfit.jacobian),
@@ -88,6 +90,8 @@ def fit_least_squares(
             )
     except ValueError as error:  # of the library, on residuals that are not finite
         raise TrainingError(f"no fit: {error}", where="levenberg_marquardt", fix="set optimizer: adam") from error
+    if result.status == _AT_THE_LIMIT:
+        logger.warning("the fit had not converged after %d evaluations: raise training.max_epochs", iterations)
     if kept.vector is None:
         what = "no fit: no values give finite forecasts of the validation days"
         raise TrainingError(what, where="levenberg_marquardt", fix="set optimizer: adam, or a shorter horizon")

@@ -7,9 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline_lib.assimilation.cycle import ode_forecast
 from pipeline_lib.assimilation.observations import Observations
-from pipeline_lib.assimilation.twins import observe
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.solvers.lorenz96 import Lorenz96
@@ -17,6 +15,7 @@ from pipeline_lib.solvers.schemes import integrate
 from pipeline_lib.tasks.assimilation.methods import Prior, analyse, forecast_operator
 from pipeline_lib.tasks.assimilation.options import MethodOptions, TrainingOptions
 from pipeline_lib.tasks.assimilation.predict import _joined
+from tests.assimilation.twins import observe, ode_forecast
 
 
 def rotation(angle=0.2, damping=0.98):
@@ -212,6 +211,19 @@ def test_descent_gets_where_the_quasi_newton_method_is_at_once():
     assert errors[2] < 1e-3
     away, _, _ = run("weak_4dvar", iterations=400, minimiser="gradient_descent", descent_step=400.0)
     assert torch.isnan(away).all()
+
+
+@pytest.mark.parametrize("method", ["strong_4dvar", "weak_4dvar"])
+def test_windows_whose_cost_still_falls_are_counted_and_others_pass_in_silence(method, caplog):
+    run(method, iterations=2)
+    (said,) = caplog.messages
+    assert said == (
+        f"{method}: the cost of 3 of 3 windows was still falling after 2 iterations: raise"
+        " training.assimilation.iterations"
+    )
+    caplog.clear()
+    run(method, iterations=2000)
+    assert not caplog.messages
 
 
 def test_few_members_need_a_localised_smoother_on_a_ring():

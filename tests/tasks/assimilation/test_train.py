@@ -9,13 +9,13 @@ import pytest
 import torch
 import xarray as xr
 
-from pipeline_lib.assimilation.cycle import ode_forecast
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.solvers.lorenz63 import Lorenz63
 from pipeline_lib.tasks.assimilation.predict import product
 from pipeline_lib.tasks.assimilation.train import train
 from pipeline_lib.train.share import Share
+from tests.assimilation.twins import ode_forecast
 from tests.tasks.assimilation.projects import DAYS, STEP, circling, request, trained
 
 WINDOW = {"assimilation": {"window": 24}}

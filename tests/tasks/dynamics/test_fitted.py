@@ -97,6 +97,16 @@ def test_a_single_evaluation_keeps_the_start(states):
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
+def test_a_fit_that_ended_at_the_limit_of_evaluations_is_told(states, caplog):
+    for evaluations, told in ((2, True), (50, False)):
+        caplog.clear()
+        _, network = build("lorenz63_ode")
+        fitted(network, states[:100], states[200:300], 1, evaluations)
+        warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        said = f"the fit had not converged after {evaluations} evaluations: raise training.max_epochs"
+        assert warnings == [said] * told
+
+
 def test_parameters_that_are_right_at_the_start_stay(states):
     """The gradient vanishes."""
     _, network = build("lorenz63_ode", initial=[10.0, 28.0, 8 / 3])
