@@ -357,7 +357,18 @@ def test_what_cannot_be_scored_is_told(stores):
 
 @pytest.mark.parametrize(
     "name",
-    ["csi_x", "csi_", "fss_2", "fss_2_4", "frame_mse_3", "csi_2_lead_0", "pod_1_2", "csi_2_decay", "power_left_1"],
+    [
+        "csi_x",
+        "csi_",
+        "fss_2",
+        "fss_2_4",
+        "frame_mse_3",
+        "frame_mse_",
+        "csi_2_lead_0",
+        "pod_1_2",
+        "csi_2_decay",
+        "power_left_1",
+    ],
 )
 def test_names_that_mean_nothing_are_told(name):
     with pytest.raises(ConfigError, match="unknown metric"):
