@@ -25,6 +25,8 @@ class LeadMetric(Metric):
     """The only lead that it looks at, if there is one."""
     leads_option: ClassVar[str] = "training.leads"
     """Where an experiment says how long forecasts are."""
+    of_truth: ClassVar[bool] = False
+    """Whether it is made of the truth alone, and so the same for all competitors."""
 
     score: ClassVar[staticmethod[[Counts], Values]]
     """Makes the score of counts."""
@@ -38,6 +40,11 @@ class LeadMetric(Metric):
     def by_lead(cls, counts: Counts) -> Values:
         """Return the score (resample, lead)."""
         return cls.score(cls.needed(counts))
+
+    @classmethod
+    def perfect(cls, counts: Counts) -> Values | None:  # noqa: ARG003 - of most there is none
+        """Return the score (resample, lead) of a perfect forecast, where it is not the best value there is."""
+        return None
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:

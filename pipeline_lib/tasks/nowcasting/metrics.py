@@ -41,13 +41,6 @@ class FrameMetric(LeadMetric):
 
     part: ClassVar[Part] = ("",)
     """What it needs to be counted, and with which arguments."""
-    of_truth: ClassVar[bool] = False
-    """Whether it is made of the truth alone, and so the same for all competitors."""
-
-    @classmethod
-    def perfect(cls, counts: Counts) -> Values | None:  # noqa: ARG003 - of most there is none
-        """Return the score (resample, lead) of a perfect forecast, where it is not the best value there is."""
-        return None
 
 
 @METRICS.register("frame_mse")
