@@ -9,12 +9,12 @@ import xarray as xr
 from pipeline_lib.brightness import TemperatureScale
 from pipeline_lib.errors import ConfigError, DataError, ScoreError
 from pipeline_lib.metrics import METRICS
-from pipeline_lib.rain import HKO7
 from pipeline_lib.score.gate import InvalidRunError
 from pipeline_lib.skill.regimes import REGIMES
 from pipeline_lib.tasks.nowcasting import Nowcasting
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.nowcasting.score import score_stores
+from tests.scales import HKO7
 from tests.tasks.metrics_of import metrics_of
 
 START, STEP = np.datetime64("2010-08-26", "ns"), np.timedelta64(300, "s")

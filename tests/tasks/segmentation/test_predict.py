@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pipeline_lib.errors import ConfigError, DataError, StoreError
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.learning.model_store import InputVariable, ModelSpec, load_model, save_model
-from pipeline_lib.models.keras import keras_parameter_count
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.tasks.segmentation import predict
 from pipeline_lib.tasks.segmentation.predict import class_map, is_periodic, network_function, predict_dataset
 from pipeline_lib.tasks.segmentation.tiles import Tiling, plan_axis, predict_map
+from tests.models.keras_counts import keras_parameter_count
 
 SMALL = Tiling(tile=32, overlap=16, margin=4, batch_size=3)
 WHOLE = Tiling(tile=4096, overlap=16, margin=4)
