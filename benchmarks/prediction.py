@@ -19,20 +19,21 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
+from pipeline_lib.learning.precision import resolve_precision
 from pipeline_lib.models.registry import MODELS
-from pipeline_lib.tasks.segmentation.predict import predict_probabilities
-from pipeline_lib.tasks.segmentation.tiles import TileOptions
+from pipeline_lib.tasks.segmentation.predict import network_function
+from pipeline_lib.tasks.segmentation.tiles import Tiling, predict_map
 
 ROWS, COLUMNS = 720, 1440
 
 
 def global_map() -> np.ndarray:
-    """Return a smooth field (1, 1, 720, 1440), zero on blobs that stand for land."""
+    """Return a smooth field (1, 720, 1440), zero on blobs that stand for land."""
     rng = np.random.default_rng(0)
     field = gaussian_filter(rng.normal(size=(ROWS, COLUMNS)), 4, mode="wrap")
     land = gaussian_filter(rng.normal(size=(ROWS, COLUMNS)), 40, mode="wrap")
     field = np.where(land > np.quantile(land, 0.7), 0.0, field / field.std())
-    return field[None, None].astype("float32")
+    return field[None].astype("float32")
 
 
 def run(model: str, way: str, threads: int) -> None:
@@ -40,14 +41,14 @@ def run(model: str, way: str, threads: int) -> None:
     torch.set_num_threads(threads)
     entry = MODELS.get(model)
     network = entry.build(entry.Options(), in_channels=1, classes=3).eval()
-    inputs = global_map()
-    tiles = TileOptions() if way == "tiles" else TileOptions(tile=2 * COLUMNS)
+    field = global_map()
+    tiling = Tiling() if way == "tiles" else Tiling(tile=2 * COLUMNS)
+    cpu = torch.device("cpu")
     start = time.perf_counter()
-    out = predict_probabilities(
-        network, inputs, size_multiple=entry.size_multiple, tiles=tiles, periodic=True, device="cpu"
-    )
+    predict = network_function(network, cpu, resolve_precision("auto", cpu))
+    out = predict_map(field, predict, tiling, multiple=entry.size_multiple, periodic=True)
     seconds = time.perf_counter() - start
-    if out.shape != (1, 3, ROWS, COLUMNS) or not np.isfinite(out).all():
+    if out.shape != (3, ROWS, COLUMNS) or not np.isfinite(out).all():
         raise SystemExit("the prediction is not whole")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"way": way, "seconds": round(seconds, 2), "peak_mb": round(peak)}))

@@ -6,18 +6,18 @@ temperature, every frame would be surrounded by the coldest of clouds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pipeline_lib.errors import ConfigError, DataError
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.stored_scale import StoredScale
 
 Field = TypeVar("Field", bound=Any)
 """A number, or an array of any library."""
 
 
 @dataclass(frozen=True)
-class TemperatureScale:
+class TemperatureScale(StoredScale):
     """The range of temperatures that the shares 1 to 0 stand for.
 
     Parameters
@@ -30,6 +30,9 @@ class TemperatureScale:
     ConfigError
         If the highest is not above the lowest.
     """
+
+    prefix = "temperature_scale_"
+    meaning = "temperatures"
 
     lowest: float
     highest: float
@@ -47,29 +50,3 @@ class TemperatureScale:
         """Return the shares of temperatures [K], below 0 and above 1 for those outside the range."""
         share: Field = (-temperature + self.highest) / self.span
         return share
-
-    def to_temperature(self, share: Field) -> Field:
-        """Return the temperatures [K] of shares."""
-        temperature: Field = -share * self.span + self.highest
-        return temperature
-
-    def attributes(self) -> dict[str, float]:
-        """Return the scale as attributes of a variable that holds shares."""
-        return {f"temperature_scale_{name}": number for name, number in asdict(self).items()}
-
-    @classmethod
-    def of_attributes(cls, attributes: Mapping[str, Any], *, where: str = "") -> TemperatureScale:
-        """Return the scale that :meth:`attributes` wrote.
-
-        Raises
-        ------
-        DataError
-            If an attribute is missing or not a number.
-        """
-        names = [f"temperature_scale_{name}" for name in cls.__dataclass_fields__]
-        try:
-            return cls(*[float(attributes[name]) for name in names])
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                "there is no scale that turns the values into temperatures", where=where, fix=f"set {', '.join(names)}"
-            ) from error

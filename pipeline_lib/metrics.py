@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_lib.errors import ConfigError
 from pipeline_lib.registry import Registry
 
 Direction = Literal["higher", "lower", "zero", "none"]
@@ -19,55 +17,46 @@ Counts = Mapping[str, NDArray[np.float64]]
 """Counts summed over dates: the first axis of each array is the resample, further axes are the count's own."""
 
 
-class Metric(Protocol):
-    """A number that says how good a run is, as a function of summed counts.
+class Metric:
+    """A number that says how good a run is, as a function of summed counts; without more said, an error.
 
     The docstring's first line is the title in tables and on the reference page. A family of metrics (a name that ends
-    in ``*``, see :mod:`pipeline_lib.registry`) has a star in it, and a class method ``member``.
+    in ``*``, see :mod:`pipeline_lib.registry`) has a class method ``member``, which makes its members with
+    :func:`member`.
     """
 
-    direction: ClassVar[Direction]
-    unit: ClassVar[str]
-    bounds: ClassVar[tuple[float, float]]
+    direction: ClassVar[Direction] = "lower"
+    unit: ClassVar[str] = "1"
+    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
     """Smallest and largest value that the metric can have; intervals are cut there."""
-    has_interval: ClassVar[bool]
+    has_interval: ClassVar[bool] = True
     """Whether resampling dates says how sure the value is."""
-    sampled_by: ClassVar[str | None]
+    sampled_by: ClassVar[str | None] = None
     """The count of independent pieces behind the value where these are fewer than the dates: runs of many dates, say.
     Of a few pieces an interval holds the spread between seeds alone."""
 
     @classmethod
     def from_counts(cls, counts: Counts) -> NDArray[np.float64]:
         """Return one value per resample; NaN where the metric is undefined."""
-        ...
+        raise NotImplementedError
 
 
 METRICS: Registry[type[Metric]] = Registry("metric", "METRICS", "pipeline_lib.tasks")
 
 
-M = TypeVar("M")
+M = TypeVar("M", bound=Metric)
 
 
-def member_at_lead(family: type[M], argument: str) -> type[M]:
-    """Return a member of a family of metrics whose attribute ``lead`` is the number that the argument tells.
-
-    Its docstring's first line, the title, has the number in place of the star.
-
-    Raises
-    ------
-    ConfigError
-        If the argument is no whole number from 1 on.
-    """
-    if re.fullmatch(r"[1-9][0-9]*", argument) is None:
-        raise ConfigError(f"{argument!r} is no lead", fix="give a number of time steps, 1 or more")
-    return member(family, argument, lead=int(argument))
-
-
-def member(family: type[M], argument: str, **attributes: object) -> type[M]:
-    """Return a subclass with these attributes; its title has the argument in place of the star."""
-    title = (family.__doc__ or "").replace("*", argument, 1)
-    made: type[M] = type(f"{family.__name__}_{argument}", (family,), {"__doc__": title, **attributes})
+def member(family: type[M], argument: str, *, title: str | None = None, **attributes: object) -> type[M]:
+    """Return a subclass with these attributes; without a title, the family's has the argument in place of the star."""
+    text = title or first_line(family).replace("*", argument, 1)
+    made: type[M] = type(f"{family.__name__}_{argument}", (family,), {"__doc__": text, **attributes})
     return made
+
+
+def first_line(metric: type[Metric]) -> str:
+    """Return the title of a metric, with its full stop."""
+    return (metric.__doc__ or "").splitlines()[0]
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:

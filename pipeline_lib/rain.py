@@ -11,15 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import ConfigError, DataError
+from pipeline_lib.stored_scale import StoredScale
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Field = TypeVar("Field", float, NDArray[Any], "Tensor")
 """A number, an array or a tensor; what comes out is of the same kind as what goes in."""
-
-_PIXEL_LEVELS = 255
-"""The largest value of eight bits."""
 
 
 class ZRelation(NamedTuple):
@@ -47,7 +45,7 @@ about."""
 
 
 @dataclass(frozen=True)
-class RainScale:
+class RainScale(StoredScale):
     """A relation between reflectivity and rain rate, and the range of reflectivity that the share 0 to 1 stands for.
 
     The share is ``(dBZ - lowest) / (highest - lowest)`` with ``dBZ = 10 log10 a + 10 b log10 R`` (Shi et al. 2017,
@@ -67,6 +65,9 @@ class RainScale:
     ConfigError
         If the relation or the range is not a rising one.
     """
+
+    prefix = "rain_scale_"
+    meaning = "rain rates"
 
     a: float
     b: float
@@ -116,37 +117,8 @@ class RainScale:
         share: Field = _library(dbz).clip(unbounded, 0.0, 1.0)
         return share
 
-    def of_pixels(self, pixels: Field) -> Field:
-        """Return the share of pixels of eight bits, ``floor(255 share + 1/2)``, as the files of HKO-7 hold them."""
-        return pixels / _PIXEL_LEVELS
-
-    def attributes(self) -> dict[str, float]:
-        """Return the scale as attributes of a variable that holds shares."""
-        return {f"rain_scale_{name}": number for name, number in asdict(self).items()}
-
-    @classmethod
-    def of_attributes(cls, attributes: Mapping[str, Any], *, where: str = "") -> RainScale:
-        """Return the scale that :meth:`attributes` wrote.
-
-        Raises
-        ------
-        DataError
-            If an attribute is missing or not a number.
-        """
-        names = [f"rain_scale_{name}" for name in cls.__dataclass_fields__]
-        try:
-            return cls(*[float(attributes[name]) for name in names])
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                "there is no scale that turns the values into rain rates", where=where, fix=f"set {', '.join(names)}"
-            ) from error
-
     def _rate(self, dbz: Any) -> Any:  # noqa: ANN401 - any Field, of which mypy cannot raise powers
         return 10 ** ((dbz - 10 * math.log10(self.a)) / (10 * self.b))
-
-
-HKO7 = RainScale(Z_RELATIONS["hko7"].a, Z_RELATIONS["hko7"].b, lowest_dbz=-10.0, highest_dbz=60.0)
-"""The scale of the HKO-7 benchmark, dBZ = 70 share - 10 (Shi et al. 2017, arXiv:1706.03458)."""
 
 
 def refuse_negative(rate: Field) -> Field:

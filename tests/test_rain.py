@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_lib.errors import ConfigError, DataError
-from pipeline_lib.rain import HKO7, Z_RELATIONS, RainScale
+from pipeline_lib.rain import Z_RELATIONS, RainScale
+from tests.scales import HKO7
 
 SCALES = st.builds(
     RainScale,
@@ -89,15 +90,6 @@ def test_the_number_format_stays():
     rates = np.array([0.0, 1.0], np.float32)
     assert HKO7.to_share(rates).dtype == np.float32
     assert HKO7.to_share(torch.from_numpy(rates)).dtype == torch.float32
-
-
-def test_pixels_of_hko7_are_shares_to_half_a_step():
-    dbz = np.linspace(-10, 60, 1000)
-    pixels = np.floor(255 * (dbz + 10) / 70 + 0.5).astype(np.uint8)
-    shares = HKO7.of_pixels(pixels)
-    assert shares.min() == 0
-    assert shares.max() == 1
-    assert np.abs(shares - HKO7.of_dbz(dbz)).max() <= 0.5 / 255 + 1e-12
 
 
 @given(SCALES)

@@ -1,4 +1,4 @@
-"""Keras conventions that a faithful port to torch must keep: initial weights, transposed convolution, counts."""
+"""Keras conventions that a faithful port to torch must keep: initial weights and transposed convolution."""
 
 from __future__ import annotations
 
@@ -73,9 +73,3 @@ class UpConv2d(nn.ConvTranspose2d):
         padded = nn.functional.pad(self.weight, (0, 1, 0, 1))
         kernel = padded[:, :, taps][..., taps]  # (in, out, phase y, tap y, phase x, tap x)
         return kernel.permute(2, 4, 1, 0, 3, 5).reshape(4 * self.out_channels, self.in_channels, 2, 2)
-
-
-def keras_parameter_count(module: nn.Module) -> int:
-    """Return the count that Keras prints: parameters and running statistics, without batch counters."""
-    buffers = sum(b.numel() for name, b in module.named_buffers() if not name.endswith("num_batches_tracked"))
-    return sum(p.numel() for p in module.parameters()) + buffers

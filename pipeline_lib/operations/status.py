@@ -64,7 +64,7 @@ class Health:
         self.reasons.append(reason)
 
 
-def health(plan: Plan, experiment: str, today: date, *, history: int = HISTORY) -> Health:
+def health(plan: Plan, experiment: str, today: date) -> Health:
     """Look at one experiment.
 
     Parameters
@@ -75,8 +75,6 @@ def health(plan: Plan, experiment: str, today: date, *, history: int = HISTORY) 
         Name of an experiment with operations.
     today
         The day that counts as today.
-    history
-        Newest periods whose scores are read.
     """
     loaded = plan.experiment(experiment)
     operations = operations_of(loaded)
@@ -93,7 +91,7 @@ def health(plan: Plan, experiment: str, today: date, *, history: int = HISTORY) 
         finished=finished,
         missing=[p for p in periods if finished and p < finished[-1] and p not in set(finished)],
         generations=known,
-        points=_points(plan, experiment, known, finished[-history:]),
+        points=_points(plan, experiment, known, finished[-HISTORY:]),
         promises={g.name: promise(plan, experiment, g.name) for g in known},
         entries=[e for e in read_entries(plan.config.results_dir / STATE) if e.experiment == experiment],
     )

@@ -101,9 +101,9 @@ _FRAME_MILLISECONDS = 250
 _LAST_MILLISECONDS = 1200
 
 
-def new_figure(height: float, *, width: float = WIDTH) -> Figure:
-    """Return an empty figure of ``width`` by ``height`` inches that no window system knows."""
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+def new_figure(height: float) -> Figure:
+    """Return an empty figure of :data:`WIDTH` by ``height`` inches that no window system knows."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -70,11 +69,6 @@ def counted_cells(shape: tuple[int, ...], valid: ArrayLike | None) -> Mask:
 def frame_sums(values: NDArray[Any]) -> Values:
     """Return the sums over rows and columns."""
     return np.asarray(values.sum(axis=(-2, -1)), np.float64)
-
-
-def pooled(sums: Mapping[str, Values], axis: int | tuple[int, ...] = 0) -> Sums:
-    """Return the sums over frames, those of one score; counts are pooled before a score is made of them."""
-    return {name: np.asarray(values.sum(axis=axis)) for name, values in sums.items()}
 
 
 def filled(values: Values, counted: Mask, *, where: str) -> Values:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline_lib.metrics import ratio
 from pipeline_lib.skill.frames import Values, counted_cells, filled, frame_sums
-
-Window = Literal["hann", "none"]
 
 
 class RadialSpectrum(NamedTuple):
@@ -25,10 +23,12 @@ class RadialSpectrum(NamedTuple):
     """Modes of each ring; the sum of ``power * modes`` is the variance of the (windowed) frame."""
 
 
-def radial_spectrum(frames: ArrayLike, valid: ArrayLike | None = None, *, window: Window = "hann") -> RadialSpectrum:
+def radial_spectrum(frames: ArrayLike, valid: ArrayLike | None = None) -> RadialSpectrum:
     """Average the power of each frame over rings of equal wavenumber, whatever the direction.
 
-    The mean of a frame's valid cells is taken off; cells that are not valid then count as the mean.
+    The mean of a frame's valid cells is taken off; cells that are not valid then count as the mean. A frame fades to
+    its borders by a Hann window, scaled so that the power of noise stays what it is: without it the jump from one
+    border to the opposite one shows at all wavenumbers.
 
     Parameters
     ----------
@@ -36,9 +36,6 @@ def radial_spectrum(frames: ArrayLike, valid: ArrayLike | None = None, *, window
         (..., rows, columns), with cells as wide as they are high.
     valid
         The cells that count, boolean; all if ``None``. Compare only spectra of frames with one mask.
-    window
-        ``hann`` lets a frame fade to its borders, scaled so that the power of noise stays what it is: without it the
-        jump from one border to the opposite one shows at all wavenumbers. ``none`` is for periodic frames.
 
     Returns
     -------
@@ -55,8 +52,13 @@ def radial_spectrum(frames: ArrayLike, valid: ArrayLike | None = None, *, window
     values = filled(values, counted, where="frames")
     mean = ratio(frame_sums(values), frame_sums(counted))[..., None, None]
     rows, columns = values.shape[-2:]
-    taper = np.outer(_hann(rows), _hann(columns)) if window == "hann" else np.ones((rows, columns))
-    anomaly = np.where(counted, values - mean, 0.0) * taper / np.sqrt((taper**2).mean())
+    taper = np.outer(_hann(rows), _hann(columns))
+    return rings(np.where(counted, values - mean, 0.0) * taper / np.sqrt((taper**2).mean()))
+
+
+def rings(anomaly: Values) -> RadialSpectrum:
+    """Average the power of anomalies (..., rows, columns) over rings of equal wavenumber, as of periodic frames."""
+    rows, columns = anomaly.shape[-2:]
     power = np.abs(np.fft.fft2(anomaly, norm="forward")) ** 2
     k = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.fftfreq(columns))
     ring = np.rint(k * min(rows, columns)).astype(np.int64).ravel()
@@ -64,7 +66,7 @@ def radial_spectrum(frames: ArrayLike, valid: ArrayLike | None = None, *, window
     sums = np.stack([np.bincount(ring, weights=frame) for frame in power.reshape(-1, rows * columns)])
     return RadialSpectrum(
         np.arange(modes.size) / min(rows, columns),
-        ratio(sums, modes).reshape(*values.shape[:-2], modes.size),
+        ratio(sums, modes).reshape(*anomaly.shape[:-2], modes.size),
         modes,
     )
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_lib.learning.frame_losses import balanced_loss, soft_cross_entropy
-from pipeline_lib.rain import HKO7
 from pipeline_lib.skill.balanced import balanced_errors
 from pipeline_lib.skill.continuous import cross_entropy_sums, error_sums
+from tests.scales import HKO7
 from tests.skill.cases import draw
 
 cases = st.builds(draw, st.integers(0, 2**32 - 1), st.just((2, 3, 6, 7)), st.sampled_from([0.5, 1.0]))

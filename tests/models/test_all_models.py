@@ -17,11 +17,11 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.learning.forecaster import Rollout
 from pipeline_lib.models.base import AlgorithmModel, FittedModel, NetworkModel
 from pipeline_lib.models.frames import FrameModel
-from pipeline_lib.models.keras import keras_parameter_count
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.windows import WindowModel
 from pipeline_lib.registry import Registry
 from pipeline_lib.tasks.registry import TASKS
+from tests.models.keras_counts import keras_parameter_count
 
 TRAINED = [name for name in MODELS.names() if issubclass(MODELS.get(name), NetworkModel)]
 NETWORKS = [name for name in TRAINED if MODELS.get(name).card.task == "segmentation"]

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_lib.models.dropout import AlphaDropout, Dropout
-from pipeline_lib.models.keras import UpConv2d, initialise, keras_parameter_count
+from pipeline_lib.models.keras import UpConv2d, initialise
 from pipeline_lib.models.registry import MODELS
+from tests.models.keras_counts import keras_parameter_count
 
 NAMES = ("eddynet", "eddynet_s")
 

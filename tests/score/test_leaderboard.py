@@ -11,7 +11,7 @@ from pipeline_lib.score.options import IntervalOptions
 from pipeline_lib.tasks.segmentation.score import date_scores
 from pipeline_lib.tasks.segmentation.scoring_options import DEFAULT_METRICS, PatchOptions, ScoringOptions
 from tests.eddy_maps import label_maps, sea_of, spoilt
-from tests.tasks.metrics_of import metrics_of
+from tests.tasks.metrics_of import segmentation_metrics
 
 OPTIONS = ScoringOptions(patches=PatchOptions(sets=5, size=16))
 INTERVALS = IntervalOptions(block_days=5, resamples=500)
@@ -44,7 +44,7 @@ def value_of(table: object, model: str, metric: str, column: str = "value") -> o
 
 
 def test_every_value_is_the_mean_over_seeds_of_the_metric_on_all_dates() -> None:
-    names = metrics_of("segmentation")
+    names = segmentation_metrics()
     table = board(metrics=names).table
     for name in names:
         for model in ("good", "twin", "bad"):

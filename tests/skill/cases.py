@@ -20,3 +20,8 @@ cases = st.builds(
     st.tuples(st.integers(1, 3), st.integers(1, 8), st.integers(1, 8)),
     st.sampled_from([0.0, 0.3, 0.7, 1.0]),
 )
+
+
+def pooled(sums, axis=0):
+    """Sums over frames, by name: what one score is made of."""
+    return {name: np.asarray(values.sum(axis=axis)) for name, values in sums.items()}

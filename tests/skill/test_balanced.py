@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
-from pipeline_lib.rain import HKO7, RainScale
+from pipeline_lib.rain import RainScale
 from pipeline_lib.skill.balanced import (
     balanced_errors,
     balanced_mae,
@@ -15,6 +15,7 @@ from pipeline_lib.skill.balanced import (
     rain_weights,
     without_noise,
 )
+from tests.scales import HKO7
 from tests.skill.cases import cases
 
 
@@ -90,5 +91,5 @@ def test_weak_echoes_are_noise_and_no_echo_is_not():
     assert without_noise([0.0, 1e-6, 0.27, 0.28, 0.9]).tolist() == [True, False, False, True, True]
     pixels = np.array([0, 1, 70, 71, 72, 255], np.uint8)
     wanted = [True, False, False, True, True, True]
-    assert without_noise(HKO7.of_pixels(pixels), 70.5 / 255).tolist() == wanted
-    assert without_noise(HKO7.of_pixels(pixels).astype(np.float32), 70.5 / 255).tolist() == wanted
+    assert without_noise(pixels / 255, 70.5 / 255).tolist() == wanted
+    assert without_noise((pixels / 255).astype(np.float32), 70.5 / 255).tolist() == wanted

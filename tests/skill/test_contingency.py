@@ -10,8 +10,7 @@ from scores.categorical import BinaryContingencyManager
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from pipeline_lib.skill.contingency import accuracy, contingency, csi, f1, far, frequency_bias, gss, hss, pod
-from pipeline_lib.skill.frames import pooled
-from tests.skill.cases import cases, draw
+from tests.skill.cases import cases, draw, pooled
 
 THRESHOLDS = (0.1, 0.5, 0.8)
 SCORES = (csi, pod, far, frequency_bias, hss, gss, accuracy, f1)

@@ -11,7 +11,6 @@ from scipy.stats import pearsonr
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
 
 from pipeline_lib.errors import ScoreError
-from pipeline_lib.rain import HKO7
 from pipeline_lib.skill import continuous
 from pipeline_lib.skill.contingency import contingency
 from pipeline_lib.skill.continuous import (
@@ -21,8 +20,8 @@ from pipeline_lib.skill.continuous import (
     pearson,
     uncentred_correlation,
 )
-from pipeline_lib.skill.frames import pooled
-from tests.skill.cases import cases, draw
+from tests.scales import HKO7
+from tests.skill.cases import cases, draw, pooled
 
 
 @given(cases)

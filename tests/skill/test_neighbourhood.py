@@ -11,9 +11,8 @@ from scores.spatial import fss_2d_single_field
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.skill.contingency import contingency, csi
-from pipeline_lib.skill.frames import pooled
 from pipeline_lib.skill.neighbourhood import fraction_sums, fss
-from tests.skill.cases import cases, draw
+from tests.skill.cases import cases, draw, pooled
 
 THRESHOLDS = (0.3, 0.6)
 WINDOWS = (1, 3, 5, 99)

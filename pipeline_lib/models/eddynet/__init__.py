@@ -53,20 +53,49 @@ _LIMITS = (
 )
 
 
+class SharedOptions(BaseOptions):
+    """Options of both networks; the defaults are the published values."""
+
+    filters: int = Field(default=32, gt=0)
+    """Filters of every convolution."""
+    norm_momentum: float = Field(default=0.01, gt=0, le=1)
+    """Weight of a batch in the running statistics of batch normalisation (Keras: 0.99 is 0.01 here). Raise it
+    for trainings of a few hundred steps, in which the published value does not get away from its start."""
+
+
+class EddyNetModel(NetworkModel):
+    """What both networks share."""
+
+    size_multiple: ClassVar[int] = 8
+    training: ClassVar[Mapping[str, Any]] = _RECIPE
+    dropped: ClassVar[str]
+    """The option that holds the share of values dropped after each stage."""
+    self_normalising: ClassVar[bool]
+
+    @classmethod
+    def build(cls, options: SharedOptions, *, in_channels: int, classes: int) -> torch.nn.Module:
+        """Return the network with fresh weights; see :class:`~pipeline_lib.models.base.NetworkModel`."""
+        from pipeline_lib.models.eddynet.network import EddyNetwork
+
+        return EddyNetwork(
+            in_channels,
+            classes,
+            filters=options.filters,
+            dropout=getattr(options, cls.dropped),
+            self_normalising=cls.self_normalising,
+            norm_momentum=options.norm_momentum,
+        )
+
+
 @MODELS.register("eddynet")
-class EddyNet(NetworkModel):
+class EddyNet(EddyNetModel):
     """EddyNet with ReLU and batch normalisation."""
 
-    class Options(BaseOptions):
+    class Options(SharedOptions):
         """Options of EddyNet; the defaults are the published values."""
 
-        filters: int = Field(default=32, gt=0)
-        """Filters of every convolution."""
         dropout: float = Field(default=0.25, ge=0, lt=1)
         """Share of values dropped after each stage."""
-        norm_momentum: float = Field(default=0.01, gt=0, le=1)
-        """Weight of a batch in the running statistics of batch normalisation (Keras: 0.99 is 0.01 here). Raise it
-        for trainings of a few hundred steps, in which the published value does not get away from its start."""
 
     card = ModelCard(
         title="EddyNet",
@@ -85,38 +114,19 @@ class EddyNet(NetworkModel):
         limits=_LIMITS,
         **_PAPER,
     )
-    size_multiple: ClassVar[int] = 8
-    training: ClassVar[Mapping[str, Any]] = _RECIPE
-
-    @classmethod
-    def build(cls, options: Options, *, in_channels: int, classes: int) -> torch.nn.Module:
-        """Return EddyNet with fresh weights; see :class:`~pipeline_lib.models.base.NetworkModel`."""
-        from pipeline_lib.models.eddynet.network import EddyNetwork
-
-        return EddyNetwork(
-            in_channels,
-            classes,
-            filters=options.filters,
-            dropout=options.dropout,
-            self_normalising=False,
-            norm_momentum=options.norm_momentum,
-        )
+    dropped = "dropout"
+    self_normalising = False
 
 
 @MODELS.register("eddynet_s")
-class EddyNetS(NetworkModel):
+class EddyNetS(EddyNetModel):
     """EddyNet_S: scaled exponential units, alpha dropout, fewer normalisation layers."""
 
-    class Options(BaseOptions):
+    class Options(SharedOptions):
         """Options of EddyNet_S; the defaults are the published values."""
 
-        filters: int = Field(default=32, gt=0)
-        """Filters of every convolution."""
         alpha_dropout: float = Field(default=0.05, ge=0, lt=1)
         """Share of values that alpha dropout replaces after each stage."""
-        norm_momentum: float = Field(default=0.01, gt=0, le=1)
-        """Weight of a batch in the running statistics of batch normalisation (Keras: 0.99 is 0.01 here). Raise it
-        for trainings of a few hundred steps, in which the published value does not get away from its start."""
 
     card = ModelCard(
         title="EddyNet_S",
@@ -129,19 +139,5 @@ class EddyNetS(NetworkModel):
         limits=_LIMITS,
         **_PAPER,
     )
-    size_multiple: ClassVar[int] = 8
-    training: ClassVar[Mapping[str, Any]] = _RECIPE
-
-    @classmethod
-    def build(cls, options: Options, *, in_channels: int, classes: int) -> torch.nn.Module:
-        """Return EddyNet_S with fresh weights; see :class:`~pipeline_lib.models.base.NetworkModel`."""
-        from pipeline_lib.models.eddynet.network import EddyNetwork
-
-        return EddyNetwork(
-            in_channels,
-            classes,
-            filters=options.filters,
-            dropout=options.alpha_dropout,
-            self_normalising=True,
-            norm_momentum=options.norm_momentum,
-        )
+    dropped = "alpha_dropout"
+    self_normalising = True

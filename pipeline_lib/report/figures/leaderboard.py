@@ -8,13 +8,15 @@ import textwrap
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from pipeline_lib.report.board import Cell
+from pipeline_lib.report.board import Board, Cell
 from pipeline_lib.report.context import MetricInfo, ReportContext, ReportFigure
 from pipeline_lib.report.numbers import with_unit
 from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure
 from pipeline_lib.report.words import dates_word
 
 MAX_PANELS = 4
+_PUBLISHED = 3
+"""Panels at most that are there for their published numbers, so that there is room for what the task chooses."""
 _ROW_HEIGHT = 0.2
 _MIN_HEIGHT = 1.5
 _PANEL_ROOM = 0.75
@@ -34,11 +36,11 @@ def draw_leaderboard(context: ReportContext, *, metrics: tuple[str, ...] = ()) -
     context
         What the report is made from.
     metrics
-        The metrics to draw if the table holds them; without any of them, the first of the table.
+        The metrics to draw if the table holds them, beside the one that ranks and those that have published numbers;
+        where there are none of either, the first of the table are drawn.
     """
-    name, board, title = "leaderboard", context.board, "Leaderboard"
-    wanted = [m for m in metrics if m in board.metrics] or board.metrics
-    shown = [m for m in wanted if any(not math.isnan(c.value) for c in board.of_metric(m))][:MAX_PANELS]
+    name, title = "leaderboard", "Leaderboard"
+    shown = _shown(context.board, metrics)
     if not shown or not context.valid:
         return ReportFigure(name, title, "No competitor has a valid score.", message_figure("No valid score to draw"))
     rows = [c.name for c in context.valid]
@@ -49,6 +51,17 @@ def draw_leaderboard(context: ReportContext, *, metrics: tuple[str, ...] = ()) -
     panels[0].set_yticks(range(len(rows)), [c.title for c in context.valid])
     panels[0].set_ylim(len(rows) - 0.4, -0.6)
     return ReportFigure(name, title, _caption(context, shown), figure)
+
+
+def _shown(board: Board, chosen: tuple[str, ...]) -> list[str]:
+    """Return the metrics that are drawn, in the order of the table, whose first ranks."""
+    defined = [m for m in board.metrics if any(not math.isnan(c.value) for c in board.of_metric(m))]
+    main = [m for m in defined if m == board.main_metric]
+    published = [m for m in defined if any(not math.isnan(c.number("published")) for c in board.of_metric(m))]
+    published.sort(key=lambda m: (m not in main, m not in chosen))
+    wanted = [*main, *published[:_PUBLISHED], *(m for m in chosen if m in defined)]
+    kept = list(dict.fromkeys(wanted if set(wanted) - set(main) else defined))[:MAX_PANELS]
+    return [m for m in defined if m in kept]
 
 
 def _panel(ax: Axes, context: ReportContext, metric: str, rows: list[str], beside: int) -> None:

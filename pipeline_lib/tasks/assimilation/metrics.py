@@ -10,19 +10,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
+from pipeline_lib.metrics import METRICS, Counts, Metric, ratio
 
 Values = NDArray[np.float64]
 
 
-class AnalysisError:
+class AnalysisError(Metric):
     """The mean square error over some of the values."""
 
-    direction: ClassVar[Direction] = "lower"
-    unit: ClassVar[str] = "1"
-    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
-    has_interval: ClassVar[bool] = True
-    sampled_by: ClassVar[str | None] = None
     which: ClassVar[str] = ""
 
     @classmethod

@@ -1,10 +1,10 @@
-"""Images with their classes in memory, and batches of them."""
+"""Images with their classes in memory."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,7 @@ from torch import Tensor
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.train.problem import Batch
-from pipeline_lib.train.seeds import generator
-from pipeline_lib.train.share import Share
+from pipeline_lib.train.windows import named_times
 
 _GREY = 3
 """Dimensions of a variable that is one channel: time, row, column."""
@@ -24,7 +23,7 @@ _GREY = 3
 
 @dataclass(frozen=True)
 class Images:
-    """Normalised images in memory.
+    """Normalised images in memory, of which batches are made as of windows: each of them is one.
 
     Attributes
     ----------
@@ -40,7 +39,9 @@ class Images:
     classes: NDArray[np.int64]
     times: NDArray[np.datetime64]
 
-    def __len__(self) -> int:
+    @property
+    def windows(self) -> int:
+        """Number of images."""
         return len(self.times)
 
     @property
@@ -51,47 +52,14 @@ class Images:
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()
 
-    def cut(self, samples: NDArray[np.int64]) -> Batch:
+    def cut(self, numbers: NDArray[np.int64]) -> Batch:
         """Return some images as a batch."""
-        inputs, target = torch.from_numpy(self.pixels[samples]), torch.from_numpy(self.classes[samples])
-        return Batch(inputs, target, torch.from_numpy(samples[:, None]))
+        inputs, target = torch.from_numpy(self.pixels[numbers]), torch.from_numpy(self.classes[numbers])
+        return Batch(inputs, target, torch.from_numpy(numbers[:, None]))
 
     def describe(self, samples: Tensor) -> str:
         """Name images by their time."""
-        return "; ".join(str(np.datetime_as_string(self.times[i], unit="s")) for i in samples[:, 0].tolist())
-
-
-@dataclass(frozen=True)
-class ImageBatches:
-    """All images in batches: in an order that is a function of ``seed`` and ``epoch``, or without a seed in their own.
-
-    With a seed the images that fill no batch are left out, and a share takes a part of each batch; without one all are
-    given, and a share takes whole batches.
-    """
-
-    images: Images
-    batch_size: int
-    seed: int | None = None
-    epoch: int = 0
-    share: Share = field(default_factory=Share)
-
-    def __len__(self) -> int:
-        return len(self._starts())
-
-    def __iter__(self) -> Iterator[Batch]:
-        count = len(self.images)
-        order = np.arange(count)
-        if self.seed is not None:
-            order = generator(self.seed, "images", self.epoch).permutation(count)
-        for start in self._starts():
-            batch = order[start : start + self.batch_size]
-            yield self.images.cut(batch if self.seed is None else batch[self.share.within(self.batch_size)])
-
-    def _starts(self) -> range:
-        count = len(self.images)
-        if self.seed is not None:
-            return range(0, count // self.batch_size * self.batch_size, self.batch_size)
-        return range(self.share.index * self.batch_size, count, self.share.count * self.batch_size)
+        return named_times(self.times, samples)
 
 
 def pixels_of(

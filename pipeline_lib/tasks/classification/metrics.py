@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
+from pipeline_lib.metrics import METRICS, Counts, Metric, ratio
 
 Values = NDArray[np.float64]
 
 
 @METRICS.register("error_rate")
-class ErrorRate:
+class ErrorRate(Metric):
     """Error rate.
 
     The share of images whose most probable class is not the true one.
     """
 
-    direction: ClassVar[Direction] = "lower"
-    unit: ClassVar[str] = "1"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    has_interval: ClassVar[bool] = True
-    sampled_by: ClassVar[str | None] = None
+    bounds = (0.0, 1.0)
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:
@@ -32,17 +26,11 @@ class ErrorRate:
 
 
 @METRICS.register("cross_entropy")
-class CrossEntropy:
+class CrossEntropy(Metric):
     """Cross entropy.
 
     The mean of minus the natural logarithm of the true class's probability.
     """
-
-    direction: ClassVar[Direction] = "lower"
-    unit: ClassVar[str] = "1"
-    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
-    has_interval: ClassVar[bool] = True
-    sampled_by: ClassVar[str | None] = None
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:
@@ -51,7 +39,7 @@ class CrossEntropy:
 
 
 @METRICS.register("calibration_error")
-class CalibrationError:
+class CalibrationError(Metric):
     """Calibration error.
 
     The mean distance between the probability of the answer and the share of right answers, bin by bin: the expected
@@ -59,11 +47,8 @@ class CalibrationError:
     that are right, and a resample makes it larger still: it has no interval.
     """
 
-    direction: ClassVar[Direction] = "lower"
-    unit: ClassVar[str] = "1"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    has_interval: ClassVar[bool] = False
-    sampled_by: ClassVar[str | None] = None
+    bounds = (0.0, 1.0)
+    has_interval = False
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:

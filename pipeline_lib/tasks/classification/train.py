@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Literal
 
 import numpy as np
@@ -11,12 +12,12 @@ from torch import Tensor, nn
 from pipeline_lib.data.datasets import open_days
 from pipeline_lib.errors import DataError
 from pipeline_lib.tasks.classification.classes import classes_of
-from pipeline_lib.tasks.classification.images import ImageBatches, Images, pixels_of
+from pipeline_lib.tasks.classification.images import Images, pixels_of
 from pipeline_lib.tasks.classification.options import TrainingOptions
 from pipeline_lib.train.outcome import descend, fresh_network, keep, standard_scaling
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.request import TrainingRequest
-from pipeline_lib.train.share import Share
+from pipeline_lib.train.windows import WindowProblem
 
 
 class ClassificationScores:
@@ -37,26 +38,19 @@ class ClassificationScores:
         return {"loss": entropy / max(count, 1), "error_rate": wrong / max(count, 1)}
 
 
-class ClassificationProblem:
+class ClassificationProblem(WindowProblem):
     """Batches and loss of one training; a :class:`~pipeline_lib.train.problem.Problem`."""
 
+    validation_windows = sys.maxsize
+
     def __init__(self, options: TrainingOptions, train: Images, validation: Images, *, seed: int) -> None:
-        self._options, self._train, self._validation, self._seed = options, train, validation, seed
-        self.steps_per_epoch = len(train) // options.batch_size
-        if not self.steps_per_epoch:
+        if train.windows < options.batch_size:
             raise DataError(
-                f"{len(train)} training images fill no batch of {options.batch_size}",
+                f"{train.windows} training images fill no batch of {options.batch_size}",
                 where="training.batch_size",
                 fix="reduce it, or choose more training days",
             )
-
-    def training_batches(self, epoch: int, share: Share) -> ImageBatches:
-        """Return the images of an epoch in an order of its own."""
-        return ImageBatches(self._train, self._options.batch_size, self._seed, epoch, share)
-
-    def validation_batches(self, share: Share) -> ImageBatches:
-        """Return all validation images."""
-        return ImageBatches(self._validation, self._options.batch_size, share=share)
+        super().__init__(train, validation, batch_size=options.batch_size, windows=None, seed=seed)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean cross entropy."""
@@ -65,10 +59,6 @@ class ClassificationProblem:
     def new_scores(self) -> ClassificationScores:
         """Return empty scores."""
         return ClassificationScores()
-
-    def describe(self, samples: Tensor) -> str:
-        """Name training images."""
-        return self._train.describe(samples)
 
 
 def train(request: TrainingRequest) -> None:

@@ -55,13 +55,14 @@ class Dynamics:
     def check(training: TrainingOptions, scoring: ScoringOptions) -> None:
         """Raise :class:`ConfigError` if a metric needs a longer forecast than is made, or free runs without any."""
         from pipeline_lib.metrics import METRICS
-        from pipeline_lib.tasks.dynamics.metrics import FreeRunMetric, LeadMetric
+        from pipeline_lib.tasks.dynamics.metrics import FreeRunMetric
 
         for name in scoring.metrics:
             metric = METRICS.get(name)
-            if issubclass(metric, LeadMetric) and metric.lead > training.forecast_steps:
+            lead = getattr(metric, "lead", None) or 0
+            if lead > training.forecast_steps:
                 raise ConfigError(
-                    f"is {training.forecast_steps}, and {name} needs {metric.lead}", where="training.forecast_steps"
+                    f"is {training.forecast_steps}, and {name} needs {lead}", where="training.forecast_steps"
                 )
             if issubclass(metric, FreeRunMetric) and training.free_run is None:
                 raise ConfigError(f"is not set, and {name} needs free runs", where="training.free_run")

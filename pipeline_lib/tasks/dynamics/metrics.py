@@ -5,101 +5,86 @@ Squared errors are summed over the starts of forecasts and the components of the
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.metrics import METRICS, Counts, Direction, member_at_lead, ratio
+from pipeline_lib.metrics import METRICS, Counts, Direction, Metric, member, ratio
+from pipeline_lib.tasks.lead_metrics import LeadMetric
 
 Values = NDArray[np.float64]
 
 
-@METRICS.register("explained_variance_*")
-class LeadMetric:
-    """Explained variance, lead *.
+class StateMetric(LeadMetric):
+    """A score of the forecast states at one lead."""
 
-    One minus the squared error of the forecasts over that of persistence, at one lead.
-    """
-
-    direction: ClassVar[Direction] = "higher"
-    unit: ClassVar[str] = "1"
-    bounds: ClassVar[tuple[float, float]] = (-np.inf, 1.0)
-    has_interval: ClassVar[bool] = True
-    sampled_by: ClassVar[str | None] = None
-    lead: ClassVar[int] = 0
-    """Time steps since the start of the forecast; of a family 0."""
+    leads_option = "training.forecast_steps"
 
     @classmethod
-    def member(cls, argument: str) -> type[LeadMetric]:
-        """Return this metric at one lead.
+    def member(cls, argument: str) -> type[Self]:
+        """Return this metric at one lead, a number of time steps.
 
         Raises
         ------
         ConfigError
             If the lead is no whole number of steps from 1 on.
         """
-        return member_at_lead(cls, argument)
+        if re.fullmatch(r"[1-9][0-9]*", argument) is None:
+            raise ConfigError(f"{argument!r} is no lead", fix="give a number of time steps, 1 or more")
+        return member(cls, argument, lead=int(argument))
 
-    @classmethod
-    def at_lead(cls, counts: Counts, name: str) -> Values:
-        """Return the sum at this metric's lead, one value per resample."""
-        if counts[name].shape[-1] < cls.lead:
-            raise ConfigError(
-                f"needs forecasts of {cls.lead} steps, there are {counts[name].shape[-1]}",
-                where="scoring.metrics",
-                fix="raise training.forecast_steps or leave the metric out",
-            )
-        return counts[name][..., cls.lead - 1]
 
-    @classmethod
-    def from_counts(cls, counts: Counts) -> Values:
-        """Return one value per resample: 1 - sum (forecast - truth)^2 / sum (start - truth)^2."""
-        return 1 - ratio(cls.at_lead(counts, "squared_error"), cls.at_lead(counts, "persistence_error"))
+@METRICS.register("explained_variance_*")
+class ExplainedVariance(StateMetric):
+    """Explained variance, lead *.
+
+    One minus the squared error of the forecasts over that of persistence, at one lead.
+    """
+
+    direction = "higher"
+    bounds = (-np.inf, 1.0)
+
+    @staticmethod
+    def score(counts: Counts) -> Values:
+        """Return 1 - sum (forecast - truth)^2 / sum (start - truth)^2."""
+        return 1 - ratio(counts["squared_error"], counts["persistence_error"])
 
 
 @METRICS.register("rmse_*")
-class LeadError(LeadMetric):
+class Rmse(StateMetric):
     """RMSE, lead *.
 
     The root mean square error over starts and components at one lead, in the unit of the states.
     """
 
-    direction = "lower"
-    bounds = (0.0, np.inf)
-
-    @classmethod
-    def from_counts(cls, counts: Counts) -> Values:
-        """Return one value per resample."""
-        return np.sqrt(ratio(cls.at_lead(counts, "squared_error"), cls.at_lead(counts, "values")))
+    @staticmethod
+    def score(counts: Counts) -> Values:
+        """Return the root of the mean over starts and components."""
+        return np.sqrt(ratio(counts["squared_error"], counts["values"]))
 
 
 @METRICS.register("nrmse_*")
-class LeadShare(LeadMetric):
+class NormalisedRmse(StateMetric):
     """RMSE over the spread of the truth, lead *.
 
     The spread is the standard deviation of the test's states around their mean, errors and spread both over all
     components: a forecast of the mean has about 1, an independent state of the same climate about 1.4.
     """
 
-    direction = "lower"
-    bounds = (0.0, np.inf)
-
-    @classmethod
-    def from_counts(cls, counts: Counts) -> Values:
-        """Return one value per resample."""
-        return np.sqrt(ratio(cls.at_lead(counts, "squared_error"), cls.at_lead(counts, "climatology_error")))
+    @staticmethod
+    def score(counts: Counts) -> Values:
+        """Return the root of the share."""
+        return np.sqrt(ratio(counts["squared_error"], counts["climatology_error"]))
 
 
-class FreeRunMetric:
+class FreeRunMetric(Metric):
     """A ratio of sums over free runs."""
 
     direction: ClassVar[Direction] = "higher"
-    unit: ClassVar[str] = "1"
-    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
-    has_interval: ClassVar[bool] = True
-    sampled_by: ClassVar[str | None] = "runs"
+    sampled_by = "runs"
     above: ClassVar[str]
     below: ClassVar[str] = "runs"
     needs: ClassVar[str] = "free runs"
@@ -181,14 +166,11 @@ class MeanHeightDrift(FreeRunMetric):
     needs = "free runs of models that know their mean height"
 
 
-class TermMetric:
+class TermMetric(Metric):
     """A score of what a closure answers to true states, before any step is taken (a-priori)."""
 
     direction: ClassVar[Direction] = "higher"
-    unit: ClassVar[str] = "1"
-    bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
-    has_interval: ClassVar[bool] = True
-    sampled_by: ClassVar[str | None] = None
+    bounds = (-1.0, 1.0)
 
     @staticmethod
     def needed(counts: Counts) -> Counts:

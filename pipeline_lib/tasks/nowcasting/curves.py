@@ -4,64 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from pipeline_lib.metrics import METRICS, ratio
-from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
+from pipeline_lib.metrics import ratio
+from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.figures.bands import draw_band
+from pipeline_lib.report.figures.by_lead import LeadFigure, draw_by_lead, with_counts
 from pipeline_lib.report.style import MUTED, message_figure, new_figure, panel_grid
-from pipeline_lib.tasks.nowcasting.metrics import FrameMetric
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions
 
 _HEIGHT = 2.6
-_COLUMNS = 3
-_MOST_PANELS = 6
+_SKILL = LeadFigure(
+    name="skill_by_lead",
+    title="Skill by lead",
+    caption=(
+        "Scores against the number of frames ahead, from counts summed over the starts of all forecasts. Lines are"
+        " means over seeds, bands reach from the best to the worst seed."
+    ),
+    ahead="Frames ahead",
+    height=_HEIGHT,
+    columns=3,
+    most=6,
+    shared=True,
+    bound="Dotted: what is retrieved from the true frames, which no forecast of the frames can make good.",
+)
 
 Values = NDArray[np.float64]
 
 
 def draw_skill(context: ReportContext) -> ReportFigure:
-    """Draw scores against lead, a panel for each metric, a line per competitor, a band over its seeds."""
-    name, title = "skill_by_lead", "Skill by lead"
-    drawn = _with_counts(context)
-    metrics = [metric for m in context.metrics if (metric := _whole(m)) is not None][:_MOST_PANELS]
-    if not drawn or not metrics:
-        return ReportFigure(name, title, "No model has a score by lead.", message_figure("No score to draw"))
-    counted = _pooled(next(run.counts for run in drawn[0].runs if run.counts is not None))
-    columns = min(_COLUMNS, len(metrics))
-    rows = -(-len(metrics) // columns)
-    figure = new_figure(_HEIGHT * rows)
-    panels = panel_grid(figure, rows, columns, sharex=True)
-    for ax, metric in zip(panels, metrics, strict=False):
-        for competitor in drawn:
-            found = np.stack([_by_lead(metric, run.counts) for run in competitor.runs if run.counts is not None])
-            draw_band(ax, np.arange(1, found.shape[1] + 1), found, competitor)
-        perfect = metric.perfect(counted)
-        if perfect is not None:
-            ax.plot(np.arange(1, perfect.shape[1] + 1), perfect[0], color=MUTED, linewidth=0.8, linestyle=":")
-        unit = "" if metric.unit == "1" else f" [{metric.unit}]"
-        ax.set_title((metric.__doc__ or "").splitlines()[0].rstrip(".") + unit, fontsize="small")
-        ax.grid(visible=True, axis="y")
-    for ax in panels[len(metrics) :]:
-        ax.set_visible(False)
-    for ax in panels[max(len(metrics) - columns, 0) : len(metrics)]:
-        ax.set_xlabel("Frames ahead")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    caption = (
-        "Scores against the number of frames ahead, from counts summed over the starts of all forecasts. Lines are"
-        " means over seeds, bands reach from the best to the worst seed."
-    )
-    if any(metric.perfect(counted) is not None for metric in metrics):
-        caption += " Dotted: what is retrieved from the true frames, which no forecast of the frames can make good."
-    return ReportFigure(name, title, caption, figure)
+    """Draw scores against lead, and as dotted lines what retrieval makes of the true frames."""
+    return draw_by_lead(context, _SKILL)
 
 
 def draw_spectra(context: ReportContext) -> ReportFigure:
     """Draw how much of the truth's power is left at each wavelength, at the first, a middle and the last lead."""
     name, title = "spectra", "Power that is left"
-    drawn = _with_counts(context)
+    drawn = with_counts(context)
     if not drawn:
         return ReportFigure(name, title, "No model has a score.", message_figure("No spectrum to draw"))
     counts = next(run.counts for run in drawn[0].runs if run.counts is not None)
@@ -95,28 +74,6 @@ def draw_spectra(context: ReportContext) -> ReportFigure:
         " A line that falls towards short waves is a forecast that blurs, however good its errors are."
     )
     return ReportFigure(name, title, caption, figure)
-
-
-def _with_counts(context: ReportContext) -> list[Competitor]:
-    return [c for c in context.valid if any(run.counts is not None for run in c.runs)]
-
-
-def _whole(name: str) -> type[FrameMetric] | None:
-    """Return a metric that is an average over leads and tells competitors apart."""
-    metric = METRICS.get(name)
-    if not (isinstance(metric, type) and issubclass(metric, FrameMetric)):
-        return None
-    return metric if metric.lead is None and not metric.of_truth else None
-
-
-def _by_lead(metric: type[FrameMetric], counts: xr.Dataset) -> Values:
-    values: Values = metric.by_lead(_pooled(counts))[0]
-    return values
-
-
-def _pooled(counts: xr.Dataset) -> dict[str, Values]:
-    """Return the counts summed over starts, as one resample."""
-    return {str(name): values.sum("time").values[None] for name, values in counts.data_vars.items()}
 
 
 def _power(counts: xr.Dataset, lead: int) -> Values:

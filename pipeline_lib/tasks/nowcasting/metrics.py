@@ -10,7 +10,7 @@ any (:mod:`pipeline_lib.skill.regimes`).
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from pipeline_lib.errors import ConfigError
 from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
 from pipeline_lib.skill import balanced, contingency, continuous, neighbourhood
 from pipeline_lib.skill.regimes import REGIMES
-from pipeline_lib.tasks.lead_metrics import LEAD, LeadMetric
+from pipeline_lib.tasks.lead_metrics import Arguments, LeadMetric
 from pipeline_lib.tasks.nowcasting.counted import (
     BALANCED,
     ENTROPY,
@@ -41,37 +41,6 @@ class FrameMetric(LeadMetric):
 
     part: ClassVar[Part] = ("",)
     """What it needs to be counted, and with which arguments."""
-    of_truth: ClassVar[bool] = False
-    """Whether it is made of the truth alone, and so the same for all competitors."""
-
-    @classmethod
-    def perfect(cls, counts: Counts) -> Values | None:  # noqa: ARG003 - of most there is none
-        """Return the score (resample, lead) of a perfect forecast, where it is not the best value there is."""
-        return None
-
-    @classmethod
-    def member(cls, argument: str) -> type[Self]:
-        """Return this metric at one lead, or for the arguments that it has.
-
-        Raises
-        ------
-        ConfigError
-            If the argument is not what it needs.
-        """
-        found = LEAD.search(argument)
-        rest = argument[: found.start()] if found else argument
-        words, part = cls.with_arguments(rest)
-        title = (cls.__doc__ or "").splitlines()[0].rstrip(".").replace("*", words)
-        lead = int(found.group(1)) if found else None
-        doc = f"{title}, lead {lead}." if lead else f"{title}."
-        return type(f"{cls.__name__}_{argument}", (cls,), {"__doc__": doc, "lead": lead, "part": part})
-
-    @classmethod
-    def with_arguments(cls, text: str) -> tuple[str, Part]:
-        """Return the words that stand in place of the title's star, and the ``part`` that these arguments need."""
-        if text:
-            raise ConfigError(f"{text!r} is no lead", fix="name it as in frame_mse_lead_3")
-        return "", cls.part
 
 
 @METRICS.register("frame_mse")
@@ -215,14 +184,14 @@ class EventMetric(FrameMetric):
     bounds = (0.0, 1.0)
 
     @classmethod
-    def with_arguments(cls, text: str) -> tuple[str, Part]:
+    def with_arguments(cls, text: str) -> Arguments:
         """Take the threshold and the regime, if there is one."""
         threshold, parted, regime = text.partition("_")
         if not parted:
-            return text, (EVENTS, threshold_of(text))
+            return text, {"part": (EVENTS, threshold_of(text))}
         if regime not in REGIMES:
             raise ConfigError(f"{regime!r} is no regime", fix=f"known: {', '.join(REGIMES)}")
-        return f"{threshold}, {regime}", (PARTED, threshold_of(threshold), regime)
+        return f"{threshold}, {regime}", {"part": (PARTED, threshold_of(threshold), regime)}
 
     @classmethod
     def needed(cls, counts: Counts) -> Counts:
@@ -314,12 +283,12 @@ class Fss(FrameMetric):
     bounds = (0.0, 1.0)
 
     @classmethod
-    def with_arguments(cls, text: str) -> tuple[str, Part]:
+    def with_arguments(cls, text: str) -> Arguments:
         """Take threshold and window."""
         threshold, _, window = text.partition("_")
         if not window.isdigit() or int(window) % 2 == 0:
             raise ConfigError(f"{text!r} is no threshold and odd number of cells", fix="name it as in fss_2_9")
-        return f"{threshold}, {window} cells", (FRACTIONS, threshold_of(threshold), int(window))
+        return f"{threshold}, {window} cells", {"part": (FRACTIONS, threshold_of(threshold), int(window))}
 
     score = staticmethod(neighbourhood.fss)
 
@@ -342,11 +311,11 @@ class PowerLeft(FrameMetric):
     bounds = (0.0, np.inf)
 
     @classmethod
-    def with_arguments(cls, text: str) -> tuple[str, Part]:
+    def with_arguments(cls, text: str) -> Arguments:
         """Take the wavelength; none is shorter than two cells."""
         if re.fullmatch(_NUMBER, text) is None or float(text) < 2:
             raise ConfigError(f"{text!r} is no wavelength of two cells or more", fix="name it as in power_left_8")
-        return f"{text} cells", (POWER, float(text))
+        return f"{text} cells", {"part": (POWER, float(text))}
 
     @staticmethod
     def score(counts: Counts) -> Values:

@@ -11,8 +11,9 @@ from typing import ClassVar
 
 from pipeline_lib.metrics import METRICS, Counts, Direction
 from pipeline_lib.skill import contingency, continuous
+from pipeline_lib.tasks.lead_metrics import Arguments
 from pipeline_lib.tasks.nowcasting.counted import RETRIEVED, suffix
-from pipeline_lib.tasks.nowcasting.metrics import FrameMetric, Part, Values, threshold_of
+from pipeline_lib.tasks.nowcasting.metrics import FrameMetric, Values, threshold_of
 
 RETRIEVED_COUNTS, BOUND_COUNTS = "retrieved_", "bound_"
 """What the names of counts begin with."""
@@ -54,9 +55,9 @@ class RetrievedEvents(RetrievedMetric):
     bounds = (0.0, 1.0)
 
     @classmethod
-    def with_arguments(cls, text: str) -> tuple[str, Part]:
+    def with_arguments(cls, text: str) -> Arguments:
         """Take the threshold."""
-        return text, (RETRIEVED, threshold_of(text))
+        return text, {"part": (RETRIEVED, threshold_of(text))}
 
     @classmethod
     def needed(cls, counts: Counts) -> Counts:

@@ -165,9 +165,9 @@ class TrainingArrays:
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()
 
-    def class_weights(self, count: int = len(CLASSES)) -> tuple[float, ...]:
+    def class_weights(self) -> tuple[float, ...]:
         """Return inverse frequencies of the classes over sea cells, scaled to sum 1; absent classes get 0."""
-        counts = np.bincount(self.classes[self.sea], minlength=count).astype(np.float64)
+        counts = np.bincount(self.classes[self.sea], minlength=len(CLASSES)).astype(np.float64)
         inverse = np.divide(1.0, counts, out=np.zeros_like(counts), where=counts > 0)
         return tuple(float(w) for w in inverse / inverse.sum())
 

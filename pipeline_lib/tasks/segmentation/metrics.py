@@ -2,7 +2,8 @@
 
 * without suffix: the sea cells of all dates;
 * ``_all``: all cells of the maps, land being class 0, as in the published work;
-* ``_patches``: the mean over the published random patch sets; ``_patches_sd``: their standard deviation.
+* ``_patches``: the mean over the published random patch sets; ``_patches_sd``: their standard deviation (divisor:
+  sets - 1), without an interval: a resample repeats dates, which spreads the sets further apart.
 
 The counts of all dates are pooled before a metric is computed. A class that occurs neither in the labels nor in the
 predictions has no Dice or IoU, and then the mean over classes is undefined as well.
@@ -14,14 +15,16 @@ Lguensat et al. (2018), EddyNet, arXiv:1711.03954.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
+from pipeline_lib.metrics import METRICS, Counts, Direction, Metric, member, ratio
+from pipeline_lib.tasks.segmentation.classes import CLASSES
 
 Values = NDArray[np.float64]
 
@@ -57,22 +60,61 @@ _FORMULAS: dict[Formula, Callable[[Values], Values]] = {
 }
 
 
-class PixelMetric:
+_IN_TITLES = dict(zip(CLASSES, ("no eddy", "anticyclonic", "cyclonic"), strict=True))
+"""What titles call the classes."""
+_CELLS = {"all": "land included", "patches": "patches", "patches_sd": ""}
+"""What titles call the samples of cells."""
+_OF_CELLS = rf"(?P<sample>{'|'.join(_CELLS)})"
+_OF_CLASS = rf"(?P<code>{'|'.join(CLASSES)})(?:_{_OF_CELLS})?"
+
+
+class PixelMetric(Metric):
     """A function of confusion counts of shape (..., label, predicted)."""
 
     direction: ClassVar[Direction] = "higher"
-    unit: ClassVar[str] = "1"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    has_interval: ClassVar[bool] = True
-    sampled_by: ClassVar[str | None] = None
-    cells: ClassVar[str] = "confusion_sea"
+    bounds = (0.0, 1.0)
     formula: ClassVar[Formula] = "dice"
+    noun: ClassVar[str]
+    """What titles call it within a sentence."""
+    arguments: ClassVar[str] = _OF_CELLS
+    """What follows in the names of members, as a pattern."""
+    cells: ClassVar[str] = "confusion_sea"
     of_class: ClassVar[int | None] = None
     """The class whose value is taken from a formula with one value per class; ``None``: their mean."""
 
     @classmethod
-    def values(cls, counts: Counts) -> Values:
-        """Return one value per resample (and patch set)."""
+    def member(cls, argument: str) -> type[Self]:
+        """Return this metric of the class and the sample of cells that a name such as ``dice_cyclonic_all`` ends in.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such class or sample.
+        """
+        found = re.fullmatch(cls.arguments, argument)
+        if found is None:
+            fix = "end the name in a class, a sample or both, as in dice_cyclonic, accuracy_all and dice_none_patches"
+            raise ConfigError(f"{argument!r} is no class or sample of cells", fix=fix)
+        asked = found.groupdict()
+        code, sample = asked.get("code"), asked["sample"]
+        spread = sample == "patches_sd"
+        noun = f"spread of the {cls.noun} between patch sets" if spread else cls.noun
+        words = [noun[0].upper() + noun[1:], _IN_TITLES.get(code or "", ""), _CELLS.get(sample or "", "")]
+        attributes: dict[str, object] = {"of_class": CLASSES.index(code)} if code else {}
+        if sample:
+            attributes["cells"] = f"confusion_{sample.removesuffix('_sd')}"
+        if spread:
+            attributes |= {"direction": "none", "has_interval": False, "over_sets": staticmethod(_spread)}
+        return member(cls, argument, title=f"{', '.join(filter(None, words))}.", **attributes)
+
+    @staticmethod
+    def over_sets(values: Values) -> Values:
+        """Return one value of those of each patch set (resample, set)."""
+        return np.asarray(values.mean(axis=1))
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Values:
+        """Return one value per resample."""
         if cls.cells not in counts:
             raise ConfigError(
                 f"{cls.__name__} needs the counts {cls.cells!r}, which were not made",
@@ -80,111 +122,60 @@ class PixelMetric:
                 fix="set scoring.patches.sets above 0 or leave the metric out",
             )
         confusion = counts[cls.cells]
-        found = _FORMULAS[cls.formula](confusion)
-        if found.ndim < confusion.ndim - 1:
-            return found
-        means: Values = found.mean(axis=-1) if cls.of_class is None else found[..., cls.of_class]
-        return means
-
-    @classmethod
-    def from_counts(cls, counts: Counts) -> Values:
-        """Return one value per resample."""
-        return cls.values(counts)
+        values = _FORMULAS[cls.formula](confusion)
+        if values.ndim == confusion.ndim - 1:
+            values = values.mean(axis=-1) if cls.of_class is None else values[..., cls.of_class]
+        return cls.over_sets(values) if values.ndim > 1 else values
 
 
-class PatchMean(PixelMetric):
-    """The mean of a pixel metric over the patch sets."""
-
-    cells = "confusion_patches"
-
-    @classmethod
-    def from_counts(cls, counts: Counts) -> Values:
-        """Return one value per resample."""
-        means: Values = cls.values(counts).mean(axis=1)
-        return means
+def _spread(values: Values) -> Values:
+    """Return the standard deviation over patch sets, undefined for a single set."""
+    if values.shape[1] < 2:
+        return np.full(len(values), np.nan)
+    return np.asarray(values.std(axis=1, ddof=1))
 
 
-class PatchSpread(PatchMean):
-    """The standard deviation of a pixel metric over the patch sets (divisor: sets - 1).
+@METRICS.register("dice_*")
+class Dice(PixelMetric):
+    """Dice of a class."""
 
-    It has no interval: a resample repeats dates, which spreads the sets further apart.
-    """
-
-    direction = "none"
-    has_interval = False
-
-    @classmethod
-    def from_counts(cls, counts: Counts) -> Values:
-        """Return one value per resample; undefined for a single set."""
-        values = cls.values(counts)
-        if values.shape[1] < 2:
-            return np.full(len(values), np.nan)
-        spread: Values = values.std(axis=1, ddof=1)
-        return spread
-
-
-@METRICS.register("dice_none")
-class DiceNone(PixelMetric):
-    """Dice, no eddy."""
-
-    of_class = 0
-
-
-@METRICS.register("dice_anticyclonic")
-class DiceAnticyclonic(PixelMetric):
-    """Dice, anticyclonic."""
-
-    of_class = 1
-
-
-@METRICS.register("dice_cyclonic")
-class DiceCyclonic(PixelMetric):
-    """Dice, cyclonic."""
-
-    of_class = 2
+    noun = "Dice"
+    arguments = _OF_CLASS
 
 
 @METRICS.register("mean_dice")
+@METRICS.register("mean_dice_*")
 class MeanDice(PixelMetric):
     """Mean Dice."""
 
-
-@METRICS.register("iou_none")
-class IouNone(PixelMetric):
-    """IoU, no eddy."""
-
-    formula = "iou"
-    of_class = 0
+    noun = "mean Dice"
 
 
-@METRICS.register("iou_anticyclonic")
-class IouAnticyclonic(PixelMetric):
-    """IoU, anticyclonic."""
+@METRICS.register("iou_*")
+class Iou(PixelMetric):
+    """IoU of a class."""
 
     formula = "iou"
-    of_class = 1
-
-
-@METRICS.register("iou_cyclonic")
-class IouCyclonic(PixelMetric):
-    """IoU, cyclonic."""
-
-    formula = "iou"
-    of_class = 2
+    noun = "IoU"
+    arguments = _OF_CLASS
 
 
 @METRICS.register("mean_iou")
+@METRICS.register("mean_iou_*")
 class MeanIou(PixelMetric):
     """Mean IoU."""
 
     formula = "iou"
+    noun = "mean IoU"
 
 
 @METRICS.register("accuracy")
+@METRICS.register("accuracy_*")
 class Accuracy(PixelMetric):
     """Accuracy."""
 
     formula = "accuracy"
+    noun = "accuracy"
 
 
 @METRICS.register("accuracy_all_background")
@@ -193,88 +184,3 @@ class AccuracyAllBackground(PixelMetric):
 
     direction = "none"
     formula = "accuracy_all_background"
-
-
-@METRICS.register("dice_none_all")
-class DiceNoneAll(DiceNone):
-    """Dice, no eddy, land included."""
-
-    cells = "confusion_all"
-
-
-@METRICS.register("dice_anticyclonic_all")
-class DiceAnticyclonicAll(DiceAnticyclonic):
-    """Dice, anticyclonic, land included."""
-
-    cells = "confusion_all"
-
-
-@METRICS.register("dice_cyclonic_all")
-class DiceCyclonicAll(DiceCyclonic):
-    """Dice, cyclonic, land included."""
-
-    cells = "confusion_all"
-
-
-@METRICS.register("mean_dice_all")
-class MeanDiceAll(MeanDice):
-    """Mean Dice, land included."""
-
-    cells = "confusion_all"
-
-
-@METRICS.register("accuracy_all")
-class AccuracyAll(Accuracy):
-    """Accuracy, land included."""
-
-    cells = "confusion_all"
-
-
-@METRICS.register("dice_none_patches")
-class DiceNonePatches(PatchMean, DiceNone):
-    """Dice, no eddy, patches."""
-
-
-@METRICS.register("dice_anticyclonic_patches")
-class DiceAnticyclonicPatches(PatchMean, DiceAnticyclonic):
-    """Dice, anticyclonic, patches."""
-
-
-@METRICS.register("dice_cyclonic_patches")
-class DiceCyclonicPatches(PatchMean, DiceCyclonic):
-    """Dice, cyclonic, patches."""
-
-
-@METRICS.register("mean_dice_patches")
-class MeanDicePatches(PatchMean, MeanDice):
-    """Mean Dice, patches."""
-
-
-@METRICS.register("accuracy_patches")
-class AccuracyPatches(PatchMean, Accuracy):
-    """Accuracy, patches."""
-
-
-@METRICS.register("dice_none_patches_sd")
-class DiceNonePatchesSd(PatchSpread, DiceNone):
-    """Spread of the Dice between patch sets, no eddy."""
-
-
-@METRICS.register("dice_anticyclonic_patches_sd")
-class DiceAnticyclonicPatchesSd(PatchSpread, DiceAnticyclonic):
-    """Spread of the Dice between patch sets, anticyclonic."""
-
-
-@METRICS.register("dice_cyclonic_patches_sd")
-class DiceCyclonicPatchesSd(PatchSpread, DiceCyclonic):
-    """Spread of the Dice between patch sets, cyclonic."""
-
-
-@METRICS.register("mean_dice_patches_sd")
-class MeanDicePatchesSd(PatchSpread, MeanDice):
-    """Spread of the mean Dice between patch sets."""
-
-
-@METRICS.register("accuracy_patches_sd")
-class AccuracyPatchesSd(PatchSpread, Accuracy):
-    """Spread of the accuracy between patch sets."""

@@ -5,34 +5,29 @@ Counts of all dates and of both polarities are pooled; errors are means over mat
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
+from pipeline_lib.errors import ConfigError, closest
+from pipeline_lib.metrics import METRICS, Counts, Metric, member, ratio
+from pipeline_lib.tasks.segmentation.classes import CLASSES
 
 Values = NDArray[np.float64]
 
 _M_PER_KM = 1000.0
 
 
-class _Share:
-    direction: ClassVar[Direction] = "higher"
-    unit: ClassVar[str] = "1"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    has_interval: ClassVar[bool] = True
-    sampled_by: ClassVar[str | None] = None
+class _Share(Metric):
+    direction = "higher"
+    bounds = (0.0, 1.0)
 
 
-class _MatchMean:
+class _MatchMean(Metric):
     """The mean of a distance over matched pairs, in km."""
 
-    direction: ClassVar[Direction] = "lower"
-    unit: ClassVar[str] = "km"
-    bounds: ClassVar[tuple[float, float]] = (0.0, np.inf)
-    has_interval: ClassVar[bool] = True
-    sampled_by: ClassVar[str | None] = None
+    unit = "km"
     total: ClassVar[str]
 
     @classmethod
@@ -61,38 +56,35 @@ class ObjectRecall(_Share):
         return ratio(counts["objects_matched"].sum(axis=-1), counts["objects_true"].sum(axis=-1))
 
 
-def _f1(counts: Counts) -> Values:
-    return ratio(2 * counts["objects_matched"], counts["objects_predicted"] + counts["objects_true"])
-
-
 @METRICS.register("object_f1")
+@METRICS.register("object_f1_*")
 class ObjectF1(_Share):
     """F1 of eddies."""
 
+    polarity: ClassVar[int | None] = None
+    """The place of the only polarity that it looks at, if there is one."""
+
+    @classmethod
+    def member(cls, argument: str) -> type[Self]:
+        """Return the F1 of the eddies of one polarity.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such polarity.
+        """
+        polarities = CLASSES[1:]
+        if argument not in polarities:
+            raise ConfigError(f"{argument!r} is no polarity", fix=closest(argument, polarities))
+        return member(cls, argument, title=f"F1 of {argument} eddies.", polarity=polarities.index(argument))
+
     @classmethod
     def from_counts(cls, counts: Counts) -> Values:
         """Return one value per resample; undefined where there was no eddy and none was predicted."""
-        return _f1({name: values.sum(axis=-1) for name, values in counts.items() if name.startswith("objects_")})
-
-
-@METRICS.register("object_f1_anticyclonic")
-class ObjectF1Anticyclonic(_Share):
-    """F1 of anticyclonic eddies."""
-
-    @classmethod
-    def from_counts(cls, counts: Counts) -> Values:
-        """Return one value per resample; undefined where there was no eddy and none was predicted."""
-        return _f1(counts)[..., 0]
-
-
-@METRICS.register("object_f1_cyclonic")
-class ObjectF1Cyclonic(_Share):
-    """F1 of cyclonic eddies."""
-
-    @classmethod
-    def from_counts(cls, counts: Counts) -> Values:
-        """Return one value per resample; undefined where there was no eddy and none was predicted."""
-        return _f1(counts)[..., 1]
+        names = ("objects_matched", "objects_predicted", "objects_true")
+        wanted = slice(None) if cls.polarity is None else slice(cls.polarity, cls.polarity + 1)
+        matched, predicted, true = (counts[name][..., wanted].sum(axis=-1) for name in names)
+        return ratio(2 * matched, predicted + true)
 
 
 @METRICS.register("centre_error_km")

@@ -24,7 +24,7 @@ from pipeline_lib.models.base import AlgorithmModel
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.tasks.segmentation.arrays import DIMS, Normalisation, sea_mask
 from pipeline_lib.tasks.segmentation.classes import CLASSES, LAND, flag_attrs
-from pipeline_lib.tasks.segmentation.tiles import Predict, TileOptions, predict_map
+from pipeline_lib.tasks.segmentation.tiles import Predict, Tiling, predict_map
 
 _OUT_OF_MEMORY = "take --device cpu, or a machine with more memory"
 
@@ -120,52 +120,10 @@ def network_function(network: nn.Module, device: torch.device, precision: Precis
     return predict
 
 
-def predict_probabilities(
-    network: nn.Module,
-    inputs: NDArray[np.float32],
-    *,
-    size_multiple: int,
-    tiles: TileOptions | None = None,
-    periodic: bool = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-) -> NDArray[np.float32]:
-    """Return class probabilities of whole maps.
-
-    Parameters
-    ----------
-    network
-        Network that gives logits.
-    inputs
-        float32 (time, channel, latitude, longitude), normalised, 0 on land; any height and width.
-    size_multiple
-        Number of which the network wants its input's height and width to be multiples.
-    tiles
-        How maps are cut.
-    periodic
-        Whether the last longitude is the neighbour of the first.
-    device, precision
-        As in training.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32 (time, class, latitude, longitude), sum 1 over classes.
-    """
-    target = resolve_device(device)
-    predict = network_function(network, target, resolve_precision(precision, target))
-    maps = (
-        predict_map(field, predict, tiles or TileOptions(), multiple=size_multiple, periodic=periodic)
-        for field in inputs
-    )
-    return np.stack(list(maps))
-
-
 def predict_dataset(
     model: LoadedModel,
     ds: xr.Dataset,
     *,
-    tiles: TileOptions | None = None,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> xr.DataArray:
@@ -177,8 +135,8 @@ def predict_dataset(
         A stored model; its input variables are taken from ``ds`` by name and their units compared.
     ds
         Dataset with dims (time, latitude, longitude).
-    tiles, device, precision
-        As in :func:`predict_probabilities`.
+    device, precision
+        As in training.
 
     Returns
     -------
@@ -205,7 +163,7 @@ def predict_dataset(
         field = predict_map(
             normalisation.apply(day)[0],
             predict,
-            tiles or TileOptions(),
+            Tiling(),
             multiple=model.size_multiple,
             periodic=periodic,
         )

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.errors import ConfigError
-from pipeline_lib.options import Options
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Maps (batch, channel, height, width) to (batch, class, height, width)."""
 
 
-class TileOptions(Options):
+@dataclass(frozen=True)
+class Tiling:
     """How a map is cut for prediction. A map that fits into one tile is predicted whole."""
 
     tile: int = 256
@@ -50,7 +50,7 @@ class Axis:
     weights: NDArray[np.float32]
 
 
-def plan_axis(cells: int, options: TileOptions, multiple: int) -> Axis:
+def plan_axis(cells: int, tiling: Tiling, multiple: int) -> Axis:
     """Place tiles along an axis of ``cells`` cells.
 
     First cells are multiples of ``multiple``, so that a network that pools sees each tile as it sees the whole map.
@@ -61,34 +61,34 @@ def plan_axis(cells: int, options: TileOptions, multiple: int) -> Axis:
         If tile, overlap and margin do not fit each other or the network.
     """
     padded = -(-cells // multiple) * multiple
-    if options.tile % multiple or options.overlap % multiple:
+    if tiling.tile % multiple or tiling.overlap % multiple:
         raise ConfigError(
-            f"tile {options.tile} and overlap {options.overlap} must be multiples of {multiple}", where="tiles"
+            f"tile {tiling.tile} and overlap {tiling.overlap} must be multiples of {multiple}", where="tiles"
         )
-    if not 2 * options.margin < options.overlap < options.tile:
+    if not 2 * tiling.margin < tiling.overlap < tiling.tile:
         raise ConfigError(
-            f"twice the margin ({options.margin}) must be less than the overlap ({options.overlap}), and that less"
-            f" than the tile ({options.tile})",
+            f"twice the margin ({tiling.margin}) must be less than the overlap ({tiling.overlap}), and that less"
+            f" than the tile ({tiling.tile})",
             where="tiles",
         )
-    if padded <= options.tile:
+    if padded <= tiling.tile:
         return Axis((0,), padded, padded, np.ones((1, padded), np.float32))
-    step = options.tile - options.overlap
-    count = 1 + -(-(padded - options.tile) // step)
-    ideal = np.linspace(0, padded - options.tile, count)
+    step = tiling.tile - tiling.overlap
+    count = 1 + -(-(padded - tiling.tile) // step)
+    ideal = np.linspace(0, padded - tiling.tile, count)
     starts = tuple(int(s) for s in (np.round(ideal / multiple) * multiple).astype(int))
-    weights = np.stack([_ramps(starts, i, options) for i in range(count)])
-    return Axis(starts, options.tile, padded, weights)
+    weights = np.stack([_ramps(starts, i, tiling) for i in range(count)])
+    return Axis(starts, tiling.tile, padded, weights)
 
 
-def _ramps(starts: tuple[int, ...], i: int, options: TileOptions) -> NDArray[np.float32]:
+def _ramps(starts: tuple[int, ...], i: int, tiling: Tiling) -> NDArray[np.float32]:
     """Weights along tile ``i``: a squared sine over the cells shared with each neighbour, within the margins."""
-    cell = np.arange(options.tile, dtype=np.float64) + 0.5
-    weight = np.ones(options.tile, np.float64)
+    cell = np.arange(tiling.tile, dtype=np.float64) + 0.5
+    weight = np.ones(tiling.tile, np.float64)
     if i > 0:
-        weight *= _rise(cell, starts[i - 1] + options.tile - starts[i], options.margin)
+        weight *= _rise(cell, starts[i - 1] + tiling.tile - starts[i], tiling.margin)
     if i < len(starts) - 1:
-        weight *= _rise(options.tile - cell, starts[i] + options.tile - starts[i + 1], options.margin)
+        weight *= _rise(tiling.tile - cell, starts[i] + tiling.tile - starts[i + 1], tiling.margin)
     return weight.astype(np.float32)
 
 
@@ -98,7 +98,7 @@ def _rise(distance: NDArray[np.floating], shared: int, margin: int) -> NDArray[n
 
 
 def predict_map(
-    field: NDArray[np.float32], predict: Predict, options: TileOptions, *, multiple: int, periodic: bool
+    field: NDArray[np.float32], predict: Predict, tiling: Tiling, *, multiple: int, periodic: bool
 ) -> NDArray[np.float32]:
     """Predict one map by overlapping tiles.
 
@@ -108,8 +108,8 @@ def predict_map(
         float32 (channel, latitude, longitude) without NaN.
     predict
         The network as a function on batches.
-    options
-        Tiles.
+    tiling
+        How it is cut.
     multiple
         Number of which tile sizes must be multiples.
     periodic
@@ -122,15 +122,15 @@ def predict_map(
         float32 (class, latitude, longitude), the weighted mean of the tiles.
     """
     height, width = field.shape[1:]
-    halo = min(options.overlap, width) if periodic else 0
+    halo = min(tiling.overlap, width) if periodic else 0
     if halo:
         field = np.concatenate([field[..., -halo:], field, field[..., :halo]], axis=-1)
-    rows, columns = plan_axis(height, options, multiple), plan_axis(width + 2 * halo, options, multiple)
+    rows, columns = plan_axis(height, tiling, multiple), plan_axis(width + 2 * halo, tiling, multiple)
     padding = ((0, 0), (0, rows.padded - height), (0, columns.padded - width - 2 * halo))
     field = np.pad(field, padding)
     total: NDArray[np.float32] | None = None
     weight = np.zeros((rows.padded, columns.padded), np.float32)
-    for places in _batches(rows, columns, options.batch_size):
+    for places in _batches(rows, columns, tiling.batch_size):
         tiles = np.stack([field[:, _part(rows, i), _part(columns, j)] for i, j in places])
         for (i, j), answer in zip(places, predict(tiles), strict=True):
             if total is None:

@@ -32,12 +32,11 @@ class SegmentationProblem:
         validation: TrainingArrays,
         *,
         seed: int,
-        classes: int = len(CLASSES),
     ) -> None:
-        self._options, self._seed, self._classes = options, seed, classes
+        self._options, self._seed = options, seed
         self._train = PatchSource(train, options.patch, options.augmentation)
         self._validation = PatchSource(validation, options.patch)
-        self._loss = make_loss(options, _weights(options, train, classes))
+        self._loss = make_loss(options, _weights(options, train))
         self.steps_per_epoch = options.steps_per_epoch or -(-len(train.times) // options.batch_size)
 
     def training_batches(self, epoch: int, share: Share) -> RandomPatches:
@@ -54,7 +53,7 @@ class SegmentationProblem:
 
     def new_scores(self) -> SegmentationScores:
         """Return empty scores."""
-        return SegmentationScores(self._loss, self._classes)
+        return SegmentationScores(self._loss)
 
     def describe(self, samples: Tensor) -> str:
         """Name training patches by date and corner."""
@@ -97,12 +96,13 @@ def _arrays(request: TrainingRequest, start: date, end: date, normalisation: Nor
     )
 
 
-def _weights(options: TrainingOptions, train: TrainingArrays, classes: int) -> Sequence[float] | None:
+def _weights(options: TrainingOptions, train: TrainingArrays) -> Sequence[float] | None:
     if options.loss != "weighted_dice":
         return None
     if options.class_weights is None:
-        return train.class_weights(classes)
-    if len(options.class_weights) != classes:
-        raise ConfigError(f"{len(options.class_weights)} weights for {classes} classes", where="training.class_weights")
+        return train.class_weights()
+    weights, classes = len(options.class_weights), len(CLASSES)
+    if weights != classes:
+        raise ConfigError(f"{weights} weights for {classes} classes", where="training.class_weights")
     total = sum(options.class_weights)
     return [weight / total for weight in options.class_weights]

@@ -8,21 +8,29 @@ from textwrap import fill
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from pipeline_lib.metrics import METRICS
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
-from pipeline_lib.report.figures.bands import draw_band
+from pipeline_lib.report.figures.by_lead import LeadFigure, draw_by_lead
 from pipeline_lib.report.numbers import quantity
 from pipeline_lib.report.style import INK, message_figure, new_figure, panel_grid
-from pipeline_lib.tasks.lead_metrics import LeadMetric
 from pipeline_lib.tasks.site_forecast.columns import stations
 from pipeline_lib.tasks.site_forecast.names import VARIABLE
 
 _HEIGHT = 2.8
-_COLUMNS = 2
-_MOST_PANELS = 4
+_ERRORS = LeadFigure(
+    name="error_by_lead",
+    title="Errors by lead",
+    caption=(
+        "Scores against the number of steps ahead, in the unit of the series, from counts summed over the starts of all"
+        " forecasts. Lines are means over seeds, bands reach from the best to the worst seed, bars are the intervals of"
+        " the leaderboard, at the leads that it lists."
+    ),
+    ahead="Steps ahead",
+    height=_HEIGHT,
+    columns=2,
+    most=4,
+)
 _LONGEST = 200
 """Times of the example series at most."""
 _TOLERANCE = "1s"
@@ -37,35 +45,15 @@ Values = NDArray[np.float64]
 
 def draw_errors(context: ReportContext) -> ReportFigure:
     """Draw scores against lead, with the intervals of the leads that the leaderboard lists."""
-    name, title = "error_by_lead", "Errors by lead"
-    drawn = [c for c in context.valid if any(run.counts is not None for run in c.runs)]
-    metrics = [(m, metric) for m in context.metrics if (metric := _whole(m)) is not None][:_MOST_PANELS]
-    if not drawn or not metrics:
-        return ReportFigure(name, title, "No model has a score by lead.", message_figure("No score to draw"))
-    columns = min(_COLUMNS, len(metrics))
-    rows = -(-len(metrics) // columns)
-    figure = new_figure(_HEIGHT * rows)
-    panels = panel_grid(figure, rows, columns)
-    for ax, (word, metric) in zip(panels, metrics, strict=False):
-        for competitor in drawn:
-            found = np.stack([_by_lead(metric, run.counts) for run in competitor.runs if run.counts is not None])
-            if np.isfinite(found).any():
-                draw_band(ax, _leads(competitor), found, competitor)
-                _draw_intervals(ax, context, competitor, word)
-        unit = "" if metric.unit == "1" else f" [{metric.unit}]"
-        ax.set_title((metric.__doc__ or "").splitlines()[0].rstrip(".") + unit, fontsize="small")
-        ax.set_xlabel("Steps ahead")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.grid(visible=True, axis="y")
-    for ax in panels[len(metrics) :]:
-        ax.set_visible(False)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    caption = (
-        "Scores against the number of steps ahead, in the unit of the series, from counts summed over the starts of all"
-        " forecasts. Lines are means over seeds, bands reach from the best to the worst seed, bars are the intervals of"
-        " the leaderboard, at the leads that it lists."
-    )
-    return ReportFigure(name, title, caption, figure)
+
+    def intervals(ax: Axes, competitor: Competitor, metric: str) -> None:
+        counts = next(run.counts for run in competitor.runs if run.counts is not None)
+        for number, lead in enumerate(counts["lead"].values, start=1):
+            cell = context.board.cell(competitor.name, f"{metric}_lead_{number}")
+            if cell is not None and np.isfinite(cell.interval).all():
+                ax.vlines(lead, *cell.interval, color=competitor.colour, linewidth=2.4, alpha=0.5)
+
+    return draw_by_lead(context, _ERRORS, beside=intervals)
 
 
 def draw_example(context: ReportContext) -> ReportFigure:
@@ -100,30 +88,6 @@ def draw_example(context: ReportContext) -> ReportFigure:
         " which the truth varies most; by the first seed of each model. Of two targets, the first."
     )
     return ReportFigure(name, title, caption, figure)
-
-
-def _whole(name: str) -> type[LeadMetric] | None:
-    """Return a metric that is an average over leads."""
-    metric = METRICS.get(name)
-    return metric if isinstance(metric, type) and issubclass(metric, LeadMetric) and metric.lead is None else None
-
-
-def _by_lead(metric: type[LeadMetric], counts: xr.Dataset) -> Values:
-    summed = {str(name): values.sum("time").values[None] for name, values in counts.data_vars.items()}
-    values: Values = metric.by_lead(summed)[0]
-    return values
-
-
-def _leads(competitor: Competitor) -> NDArray[np.int64]:
-    counts = next(run.counts for run in competitor.runs if run.counts is not None)
-    return np.asarray(counts["lead"].values, np.int64)
-
-
-def _draw_intervals(ax: Axes, context: ReportContext, competitor: Competitor, word: str) -> None:
-    for number, lead in enumerate(_leads(competitor), start=1):
-        cell = context.board.cell(competitor.name, f"{word}_lead_{number}")
-        if cell is not None and np.isfinite(cell.interval).all():
-            ax.vlines(lead, *cell.interval, color=competitor.colour, linewidth=2.4, alpha=0.5)
 
 
 def _truth(dataset: xr.Dataset, product: xr.Dataset) -> xr.DataArray:

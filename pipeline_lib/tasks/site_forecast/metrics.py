@@ -7,12 +7,12 @@ vectors.
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_lib.metrics import METRICS, Counts, Direction, ratio
+from pipeline_lib.metrics import METRICS, Counts, ratio
 from pipeline_lib.tasks.lead_metrics import LeadMetric
 
 Values = NDArray[np.float64]
@@ -49,11 +49,6 @@ class SiteMetric(LeadMetric):
     of_prediction: ClassVar[bool] = False
     """Whether it compares with a numerical weather prediction."""
 
-    @classmethod
-    def member(cls, argument: str) -> type[Self]:
-        """Return this metric at one lead."""
-        return cls.at_lead(argument)
-
 
 @METRICS.register("site_rmse")
 @METRICS.register("site_rmse_*")
@@ -79,7 +74,7 @@ class SiteBias(SiteMetric):
     Forecast less truth.
     """
 
-    direction: ClassVar[Direction] = "zero"
+    direction = "zero"
     bounds = (-np.inf, np.inf)
     targets: ClassVar[int] = 1
 
@@ -94,7 +89,7 @@ class NwpSkill(SiteMetric):
     1 - RMSE / RMSE of what the numerical weather prediction says at the nearest grid point, from the same starts.
     """
 
-    direction: ClassVar[Direction] = "higher"
+    direction = "higher"
     bounds = (-np.inf, 1.0)
     of_prediction = True
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.tasks.classification.classes import classes_of
-from pipeline_lib.tasks.classification.images import ImageBatches, Images, pixels_of
+from pipeline_lib.tasks.classification.images import Images, pixels_of
 from pipeline_lib.tasks.classification.options import TrainingOptions
 from pipeline_lib.tasks.classification.train import ClassificationProblem, ClassificationScores
 from pipeline_lib.train.problem import Batch
@@ -31,32 +31,36 @@ def together(batches):
     return [number for batch in numbers(batches) for number in batch]
 
 
+def problem(seed: int = 3) -> ClassificationProblem:
+    return ClassificationProblem(TrainingOptions(batch_size=8), images(), images(), seed=seed)
+
+
 def test_an_epoch_holds_each_image_at_most_once_in_an_order_of_its_own():
-    batches = numbers(ImageBatches(images(), 8, seed=3, epoch=0))
-    assert [len(batch) for batch in batches] == [8] * 6
-    assert len(set(together(ImageBatches(images(), 8, seed=3, epoch=0)))) == 48
-    assert numbers(ImageBatches(images(), 8, seed=3, epoch=0)) == batches
-    for other in ({"seed": 3, "epoch": 1}, {"seed": 4, "epoch": 0}):
-        assert numbers(ImageBatches(images(), 8, **other)) != batches
+    batches = numbers(problem().training_batches(0, Share()))
+    assert [len(batch) for batch in batches] == [8] * problem().steps_per_epoch == [8] * 6
+    assert len(set(together(problem().training_batches(0, Share())))) == 48
+    assert numbers(problem().training_batches(0, Share())) == batches
+    assert [len(part) for part in numbers(problem().training_batches(0, Share(1, 2)))] == [4] * 6
+    for other, epoch in ((problem(), 1), (problem(seed=4), 0)):
+        assert numbers(other.training_batches(epoch, Share())) != batches
 
 
 def test_images_keep_their_classes():
-    for batch in ImageBatches(images(), 8, seed=0):
+    for batch in problem().training_batches(0, Share()):
         assert torch.equal(batch.inputs[:, 0, 0, 0].long(), batch.samples[:, 0])
         assert torch.equal(batch.target, batch.samples[:, 0] % 10)
 
 
-def test_validation_holds_all_images_in_order():
-    assert together(ImageBatches(images(), 8)) == list(range(50))
+def test_validation_holds_all_images_in_order_however_many():
+    assert together(problem().validation_batches(Share())) == list(range(50))
+    many = ClassificationProblem(TrainingOptions(batch_size=500), images(600), images(2345), seed=0)
+    assert together(many.validation_batches(Share())) == list(range(2345))
 
 
-@pytest.mark.parametrize("seed", [0, None])
-def test_shares_together_are_the_whole(seed):
-    shares = [ImageBatches(images(), 8, seed=seed, share=Share(i, 2)) for i in range(2)]
-    whole = ImageBatches(images(), 8, seed=seed)
+@pytest.mark.parametrize("made", [lambda s: problem().training_batches(0, s), problem().validation_batches])
+def test_shares_together_are_the_whole(made):
+    shares, whole = [made(Share(i, 2)) for i in range(2)], made(Share())
     assert sorted(n for share in shares for n in together(share)) == sorted(together(whole))
-    if seed is not None:
-        assert all(len(share) == len(whole) for share in shares)
 
 
 def test_channels_are_normalised_each_by_its_own():
@@ -103,7 +107,6 @@ def test_validation_scores_are_means_over_images_however_they_are_batched():
     assert scores.result()["loss"] == pytest.approx(float(-probability.log().mean()), rel=1e-5)
     wrong = [int(row.argmax()) != int(label) for row, label in zip(logits, target, strict=True)]
     assert scores.result()["error_rate"] == sum(wrong) / 30
-    problem = ClassificationProblem(TrainingOptions(batch_size=8), images(), images(), seed=0)
-    loss = problem.loss(logits, Batch(logits, target, target[:, None]))
+    loss = problem().loss(logits, Batch(logits, target, target[:, None]))
     torch.testing.assert_close(loss, nn.functional.nll_loss(logits.log_softmax(dim=1), target))
-    assert problem.describe(torch.tensor([[0], [2]])) == "2001-02-01T00:00:00; 2001-02-01T00:45:00"
+    assert problem().describe(torch.tensor([[0], [2]])) == "2001-02-01T00:00:00; 2001-02-01T00:45:00"

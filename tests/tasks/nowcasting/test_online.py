@@ -10,10 +10,10 @@ import torch
 
 from pipeline_lib.learning.frame_losses import FrameLoss
 from pipeline_lib.models.registry import MODELS
-from pipeline_lib.rain import HKO7
 from pipeline_lib.tasks.nowcasting.online import Follower, follow
 from pipeline_lib.tasks.nowcasting.options import OnlineOptions
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows
+from tests.scales import HKO7
 
 SEEN, LEADS, SIDE = 2, 3, 8
 LENGTHS = (14, 4, 9)

@@ -7,9 +7,9 @@ import pytest
 import xarray as xr
 
 from benchmarks.pysteps_reference import brier_rows, by_pysteps, scored
-from pipeline_lib.rain import HKO7
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions
 from tests.motion.scenes import blobs
+from tests.scales import HKO7
 
 SEEN, LEADS, SIDE, MEMBERS = 3, 4, 64, 6
 VELOCITY = (1.5, -1.0)

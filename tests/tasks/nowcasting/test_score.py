@@ -9,13 +9,13 @@ import xarray as xr
 from pipeline_lib.brightness import TemperatureScale
 from pipeline_lib.errors import ConfigError, DataError, ScoreError
 from pipeline_lib.metrics import METRICS
-from pipeline_lib.rain import HKO7
 from pipeline_lib.score.gate import InvalidRunError
 from pipeline_lib.skill.regimes import REGIMES
 from pipeline_lib.tasks.nowcasting import Nowcasting
 from pipeline_lib.tasks.nowcasting.counted import suffix
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions, TrainingOptions
 from pipeline_lib.tasks.nowcasting.score import score_stores
+from tests.scales import HKO7
 from tests.tasks.metrics_of import metrics_of
 
 START, STEP = np.datetime64("2010-08-26", "ns"), np.timedelta64(300, "s")
@@ -358,7 +358,18 @@ def test_what_cannot_be_scored_is_told(stores):
 
 @pytest.mark.parametrize(
     "name",
-    ["csi_x", "csi_", "fss_2", "fss_2_4", "frame_mse_3", "csi_2_lead_0", "pod_1_2", "csi_2_decay", "power_left_1"],
+    [
+        "csi_x",
+        "csi_",
+        "fss_2",
+        "fss_2_4",
+        "frame_mse_3",
+        "frame_mse_",
+        "csi_2_lead_0",
+        "pod_1_2",
+        "csi_2_decay",
+        "power_left_1",
+    ],
 )
 def test_names_that_mean_nothing_are_told(name):
     with pytest.raises(ConfigError, match="unknown metric"):

@@ -11,12 +11,12 @@ import xarray as xr
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.learning.frame_losses import balanced_loss
-from pipeline_lib.rain import HKO7
 from pipeline_lib.tasks.nowcasting.options import TrainingOptions
 from pipeline_lib.tasks.nowcasting.problem import NowcastingProblem
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows, _wet, scaling_of, stacked
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.share import Share
+from tests.scales import HKO7
 
 SEEN, LEADS, SIDE = 3, 2, 4
 

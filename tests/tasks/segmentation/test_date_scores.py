@@ -12,7 +12,7 @@ from pipeline_lib.tasks.segmentation.pixels import patch_corner
 from pipeline_lib.tasks.segmentation.score import date_scores, score_stores
 from pipeline_lib.tasks.segmentation.scoring_options import PatchOptions, ScoringOptions
 from tests.eddy_maps import label_maps, sea_of, spoilt
-from tests.tasks.metrics_of import metrics_of
+from tests.tasks.metrics_of import segmentation_metrics
 
 OPTIONS = ScoringOptions(patches=PatchOptions(sets=4, size=16))
 LABELS = label_maps(8)
@@ -56,7 +56,7 @@ def test_patches_are_cut_from_maps_whose_land_is_background() -> None:
 def test_the_perfect_prediction_is_perfect_by_every_metric() -> None:
     pooled = pool(date_scores(LABELS.where(SEA, 0), LABELS, SEA, OPTIONS))
     perfect = {"higher": 1.0, "lower": 0.0, "zero": 0.0}
-    for name in metrics_of("segmentation"):
+    for name in segmentation_metrics():
         metric = METRICS.get(name)
         if metric.direction != "none":
             assert metric.from_counts(pooled)[0] == perfect[metric.direction], name
@@ -137,6 +137,6 @@ def test_the_order_of_dates_does_not_change_a_pooled_metric() -> None:
     times = LABELS.time.values
     shuffled = [field[order].assign_coords(time=times) for field in (PREDICTED, LABELS, SEA)]
     first, second = pool(date_scores(PREDICTED, LABELS, SEA, options)), pool(date_scores(*shuffled, options))
-    for name in metrics_of("segmentation"):
+    for name in segmentation_metrics():
         if "patches" not in name:
             np.testing.assert_array_equal(METRICS.get(name).from_counts(first), METRICS.get(name).from_counts(second))

@@ -92,7 +92,7 @@ def test_gradient_of_dice_is_that_of_finite_differences():
 
 def test_scores_are_pooled_over_batches_and_over_sea_only():
     loss = make_loss(TrainingOptions(land_as_background=False), None)
-    scores = SegmentationScores(loss, 3)
+    scores = SegmentationScores(loss)
     said, true, losses, patches = [], [], [], []
     for seed in range(4):
         logits, target = sample(seed)

@@ -23,6 +23,7 @@ from pipeline_lib.tasks.segmentation.objects import (
     object_counts,
 )
 from pipeline_lib.tasks.segmentation.scoring_options import ObjectOptions
+from tests.tasks.metrics_of import segmentation_metrics
 
 LATITUDE = np.arange(30.0, 46.0, 0.125)
 LONGITUDE = np.arange(-6.0, 10.0, 0.125)
@@ -42,7 +43,7 @@ def metrics(labels: np.ndarray, predicted: np.ndarray, grid: Grid = GRID, option
     counts = dict(
         zip(OBJECT_COUNTS, object_counts(labels, predicted, grid, options).astype(float)[:, None], strict=True)
     )
-    names = [name for name in METRICS.names() if "object" in name or name.endswith("_km")]
+    names = [name for name in segmentation_metrics() if "object" in name or name.endswith("_km")]
     return {name: float(METRICS.get(name).from_counts(counts)[0]) for name in names}
 
 

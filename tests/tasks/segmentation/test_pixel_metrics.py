@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.tasks.segmentation.pixels import confusion, pair_codes, patch_confusion, patch_corner
-from tests.tasks.metrics_of import metrics_of
+from tests.tasks.metrics_of import segmentation_metrics
 
 MAPS = st.tuples(
     arrays(np.int8, (6, 7), elements=st.integers(0, 2)), arrays(np.int8, (6, 7), elements=st.integers(0, 2))
@@ -209,7 +209,7 @@ def test_every_metric_keeps_the_contract() -> None:
             ]
         },
     }
-    for name in metrics_of("segmentation"):
+    for name in segmentation_metrics():
         entry = METRICS.get(name)
         assert entry.from_counts(counts).shape == (2,), name
         assert entry.direction in {"higher", "lower", "zero", "none"}
@@ -217,3 +217,37 @@ def test_every_metric_keeps_the_contract() -> None:
         assert entry.bounds[0] < entry.bounds[1]
         assert entry.__doc__, name
         assert isinstance(entry.has_interval, bool)
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "direction", "cells"),
+    [
+        ("dice_none", "Dice, no eddy.", "higher", "confusion_sea"),
+        ("dice_anticyclonic_all", "Dice, anticyclonic, land included.", "higher", "confusion_all"),
+        ("dice_cyclonic_patches", "Dice, cyclonic, patches.", "higher", "confusion_patches"),
+        ("dice_none_patches_sd", "Spread of the Dice between patch sets, no eddy.", "none", "confusion_patches"),
+        ("mean_dice", "Mean Dice.", "higher", "confusion_sea"),
+        ("mean_dice_patches_sd", "Spread of the mean Dice between patch sets.", "none", "confusion_patches"),
+        ("iou_cyclonic", "IoU, cyclonic.", "higher", "confusion_sea"),
+        ("accuracy_all", "Accuracy, land included.", "higher", "confusion_all"),
+        ("accuracy_patches", "Accuracy, patches.", "higher", "confusion_patches"),
+        ("accuracy_patches_sd", "Spread of the accuracy between patch sets.", "none", "confusion_patches"),
+        ("accuracy_all_background", "Accuracy of an empty map.", "none", "confusion_sea"),
+    ],
+)
+def test_names_tell_class_and_cells(name: str, title: str, direction: str, cells: str) -> None:
+    entry = METRICS.get(name)
+    assert (entry.__doc__, entry.direction, entry.has_interval) == (title, direction, not name.endswith("_sd"))
+    generator = np.random.default_rng(0)
+    counts = {c: generator.integers(1, 99, (1, 3, 3)) for c in ("confusion_sea", "confusion_all")}
+    counts["confusion_patches"] = generator.integers(1, 99, (1, 4, 3, 3))
+    alone = entry.from_counts({cells: counts[cells]})
+    assert alone == entry.from_counts(counts)
+
+
+@pytest.mark.parametrize(
+    "name", ["dice_eddy", "dice_", "dice_none_", "dice_none_sea", "mean_dice_none", "accuracy_", "object_f1_none"]
+)
+def test_names_that_mean_nothing_are_told(name: str) -> None:
+    with pytest.raises(ConfigError, match="unknown metric"):
+        METRICS.get(name)

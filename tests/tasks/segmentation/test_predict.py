@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from pipeline_lib.errors import ConfigError, DataError, StoreError
 from pipeline_lib.io.manifest import read_manifest
 from pipeline_lib.learning.model_store import InputVariable, ModelSpec, load_model, save_model
-from pipeline_lib.models.keras import keras_parameter_count
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.tasks.segmentation import predict
-from pipeline_lib.tasks.segmentation.predict import class_map, is_periodic, predict_dataset, predict_probabilities
-from pipeline_lib.tasks.segmentation.tiles import TileOptions, plan_axis, predict_map
+from pipeline_lib.tasks.segmentation.predict import class_map, is_periodic, network_function, predict_dataset
+from pipeline_lib.tasks.segmentation.tiles import Tiling, plan_axis, predict_map
+from tests.models.keras_counts import keras_parameter_count
 
-SMALL = TileOptions(tile=32, overlap=16, margin=4, batch_size=3)
-WHOLE = TileOptions(tile=4096, overlap=16, margin=4)
+SMALL = Tiling(tile=32, overlap=16, margin=4, batch_size=3)
+WHOLE = Tiling(tile=4096, overlap=16, margin=4)
 
 
 def neighbours():
@@ -91,21 +91,24 @@ def test_networks_give_probabilities_on_maps_of_any_size(name, size):
     torch.manual_seed(0)
     small = {"widths": (4, 4, 4, 4, 4)} if name == "unet" else {"filters": 4}
     net = model.build(model.Options(**small), in_channels=1, classes=3)
-    inputs = np.random.default_rng(0).normal(size=(2, 1, *size)).astype(np.float32)
-    out = predict_probabilities(net, inputs, size_multiple=model.size_multiple, device="cpu")
-    assert out.shape == (2, 3, *size)
+    field = np.random.default_rng(0).normal(size=(1, *size)).astype(np.float32)
+    predict = network_function(net, torch.device("cpu"), "float32")
+    out = predict_map(field, predict, Tiling(), multiple=model.size_multiple, periodic=False)
+    assert out.shape == (3, *size)
     assert out.dtype == np.float32
-    np.testing.assert_allclose(out.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(out.sum(axis=0), 1, atol=1e-5)
 
 
 def test_prediction_of_real_network_hardly_depends_on_tiles():
     model = MODELS.get("unet")
     torch.manual_seed(0)
     net = model.build(model.Options(widths=(4, 4, 4, 4, 4)), in_channels=1, classes=3)
-    inputs = np.random.default_rng(0).normal(size=(1, 1, 96, 240)).astype(np.float32)
-    common = {"size_multiple": 16, "device": "cpu", "precision": "float32"}
-    tiled = predict_probabilities(net, inputs, tiles=TileOptions(tile=96, overlap=48, margin=16), **common)
-    whole = predict_probabilities(net, inputs, tiles=WHOLE, **common)
+    field = np.random.default_rng(0).normal(size=(1, 96, 240)).astype(np.float32)
+    predict = network_function(net, torch.device("cpu"), "float32")
+    tiled, whole = (
+        predict_map(field, predict, tiling, multiple=16, periodic=False)
+        for tiling in (Tiling(tile=96, overlap=48, margin=16), WHOLE)
+    )
     assert np.abs(tiled - whole).mean() < 0.01
 
 
@@ -114,7 +117,7 @@ def test_prediction_of_real_network_hardly_depends_on_tiles():
 )
 def test_tiles_that_do_not_fit_are_refused(options):
     with pytest.raises(ConfigError, match="tiles"):
-        plan_axis(500, TileOptions(**options), 8)
+        plan_axis(500, Tiling(**options), 8)
 
 
 def test_globe_is_recognised():

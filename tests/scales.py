@@ -1,0 +1,8 @@
+"""Scales that tests share."""
+
+from __future__ import annotations
+
+from pipeline_lib.rain import Z_RELATIONS, RainScale
+
+HKO7 = RainScale(Z_RELATIONS["hko7"].a, Z_RELATIONS["hko7"].b, lowest_dbz=-10.0, highest_dbz=60.0)
+"""The scale of the HKO-7 benchmark, dBZ = 70 share - 10 (Shi et al. 2017, arXiv:1706.03458)."""
