@@ -83,6 +83,11 @@ class Observations:
         if not bool((self.errors > 0).all()):
             raise ValueError("the variance of an observation is not positive")
 
+    def until(self, steps: int) -> Observations:
+        """Return those of the first so many times."""
+        every = (..., slice(steps), slice(None))
+        return Observations(self.values[every], self._variances[every], self.components, self.seen[every])
+
     @cached_property
     def seen(self) -> Tensor:
         """The mask in the shape of the values."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -114,8 +115,13 @@ def strong_constraint(
     *,
     start: Tensor | None = None,
     iterations: int = 100,
+    stages: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """Run 4D-Var with an exact model over windows; gradients by automatic differentiation, minimum by L-BFGS.
+
+    The cost of a chaotic model has the more minima the longer the window. In several stages it grows, and each starts
+    where the one before has ended: the quasi-static assimilation of Pires, Vautard & Talagrand (1996, Tellus A 48,
+    96-121).
 
     Parameters
     ----------
@@ -124,10 +130,11 @@ def strong_constraint(
     covariance
         B: a variance, variances ``(n,)`` or a matrix.
     start
-        Initial states ``(..., n)`` from which the minimisation starts; ``None`` for the background. The cost of a
-        chaotic model has many minima.
+        Initial states ``(..., n)`` from which the minimisation starts; ``None`` for the background.
     iterations
-        As in :func:`~pipeline_lib.assimilation.minimisation.lbfgs`.
+        Of each stage, as in :func:`~pipeline_lib.assimilation.minimisation.lbfgs`.
+    stages
+        Lengths through which the window grows to its own, evenly.
 
     Returns
     -------
@@ -149,6 +156,9 @@ def strong_constraint(
     if start is not None:
         require_regular(covariance, cost.background)
         control = torch.linalg.solve(root, (start - cost.background).unsqueeze(-1)).squeeze(-1)
+    for stage in range(1, stages):
+        shorter = replace(cost, observations=observations.until(math.ceil(observations.steps * stage / stages)))
+        control, _ = lbfgs(shorter, control, iterations=iterations, tolerance=_TOLERANCE)
     control, unfinished = lbfgs(cost, control, iterations=iterations, tolerance=_TOLERANCE)
     with torch.no_grad():
         return cost.trajectory(control), unfinished

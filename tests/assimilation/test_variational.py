@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.optimize import minimize, rosen
 
+from pipeline_lib.assimilation.interpolation import interpolate
 from pipeline_lib.assimilation.minimisation import gradient_descent, lbfgs
 from pipeline_lib.assimilation.observations import Observations
 from pipeline_lib.assimilation.variational import (
@@ -28,7 +29,7 @@ from tests.assimilation.linear_gaussian import (
     kalman,
     problem,
 )
-from tests.assimilation.twins import ode_forecast
+from tests.assimilation.twins import observe, ode_forecast
 
 MEAN, COVARIANCE = torch.from_numpy(PRIOR_MEAN), torch.from_numpy(PRIOR)
 SHORT = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 1.0]], dtype=torch.float64)
@@ -60,6 +61,33 @@ def test_four_d_var_starts_where_it_is_told_and_a_convex_cost_does_not_mind():
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     unmoved, _ = strong_constraint(forecast, MEAN, COVARIANCE, windows(4), start=start, iterations=0)
     torch.testing.assert_close(unmoved[:, 0], start)
+
+
+def test_a_window_that_grows_ends_in_the_minimum_of_the_truth_and_a_long_one_in_another():
+    """Lorenz 1963 over 1.8 units of time, its first component seen every 0.09 with a variance of 2."""
+    dynamics = ode_forecast(Lorenz63(), dt=0.03)
+    states = [torch.tensor([[5.8457, 8.7752, 18.8368]], dtype=torch.float64)]
+    for _ in range(59):
+        states.append(dynamics(states[-1]))
+    truth = torch.stack(states, -2)
+    seen = observe(truth, every=3, variance=2.0, components=[0], generator=torch.Generator().manual_seed(1))
+    climate = torch.tensor([0.0, 0.0, 23.5], dtype=torch.float64)
+    spread = torch.tensor([[63.0, 63.0, 0.0], [63.0, 80.0, 0.0], [0.0, 0.0, 72.0]], dtype=torch.float64)
+    start = interpolate(seen, 3, fill=climate)[..., 0, :]
+
+    def error(stages: int) -> float:
+        found, _ = strong_constraint(dynamics, climate, spread, seen, start=start, iterations=40, stages=stages)
+        return float((found - truth).square().mean())
+
+    assert error(1) > 10
+    assert error(3) < 2
+
+
+def test_a_convex_cost_does_not_mind_how_its_window_grows():
+    expected, _ = strong_constraint(forecast, MEAN, COVARIANCE, windows(4))
+    found, unfinished = strong_constraint(forecast, MEAN, COVARIANCE, windows(4), stages=3)
+    assert not unfinished.any()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 def lorenz_cost(window: int = 16, *, batch: int = 1) -> StrongConstraint:

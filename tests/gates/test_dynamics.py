@@ -93,7 +93,9 @@ def test_windows_of_one_component_are_filled_in_the_order_of_a_run_of_their_prot
     assert error["enks"] < error["enkf"] < error["three_d_var"] < error["interpolation"]
     assert error["weak_4dvar_1"] < error["fsgd"]  # of one cost, by another method
     assert error["fixed_point"] < error["direct"] < error["enkf"]
-    assert max(error["strong_4dvar"], error["fourdvarnet"]) < error["enkf"]
+    assert error["fourdvarnet"] < error["enkf"]
+    # From the climatology a strong constraint ends in another minimum in one window of four.
+    assert behind("assimilation-partial", "analysis_mse", better="weak_4dvar", worse="strong_4dvar").low > 0
     # At equal numbers of steps a learned solver is ahead of steps of a fixed length.
     assert error["fourdvarnet_ode"] < error["fsgd_10"]
     spread = scores("assimilation-partial", "spread_skill")

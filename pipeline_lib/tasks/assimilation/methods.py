@@ -124,7 +124,13 @@ def _by_minimisation(forecast: Forecast, observations: Observations, prior: Prio
     else:
         mean, start = prior.mean.expand(*batch, size), guess[..., 0, :].expand(*batch, size)
         found, unfinished = strong_constraint(
-            forecast, mean, prior.covariance, observations, start=start, iterations=options.iterations
+            forecast,
+            mean,
+            prior.covariance,
+            observations,
+            start=start,
+            iterations=options.iterations,
+            stages=options.stages,
         )
     if bool(unfinished.any()):
         logger.warning(

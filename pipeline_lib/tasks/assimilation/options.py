@@ -22,6 +22,7 @@ _SERVES: Mapping[str, tuple[frozenset[str], str]] = MappingProxyType(
         "lag": (frozenset({"enks"}), "knows no lag"),
         "background_factor": (frozenset({"3dvar"}), "has no covariance that stays the same"),
         "iterations": (frozenset({"strong_4dvar", "weak_4dvar"}), "does not iterate"),
+        "stages": (frozenset({"strong_4dvar"}), "has no window that grows"),
         "minimiser": (frozenset({"weak_4dvar"}), "is not minimised by {value}"),
         "model_weight": (frozenset({"weak_4dvar"}), "does not weigh the model against observations"),
     }
@@ -62,7 +63,11 @@ class MethodOptions(Options):
     """Of ``3dvar``: factor on the covariance of the training states; where observations are many, forecasts from
     analyses err less than states drawn at random would."""
     iterations: int = Field(default=100, gt=0)
-    """Of the minimisation of 4D-Var."""
+    """Of the minimisation of 4D-Var; of each stage."""
+    stages: int = Field(default=1, gt=0)
+    """Of ``strong_4dvar``: lengths through which each window grows, evenly, each minimisation starting where the one
+    before has ended (Pires, Vautard and Talagrand 1996). The cost of a chaotic model over a long window has many
+    minima; a single stage ends in one near its start."""
     minimiser: Literal["lbfgs", "gradient_descent"] = "lbfgs"
     """Of ``weak_4dvar``: a quasi-Newton method, or steps of one fixed length along the gradient (FSGD)."""
     descent_step: float = Field(default=100.0, gt=0)
@@ -100,6 +105,8 @@ class MethodOptions(Options):
             raise ValueError(f"margin {self.margin}: needs a window of more than {2 * self.margin} time steps")
         if self.method == "strong_4dvar" and self.window is None:
             raise ValueError("strong_4dvar over whole periods follows one start for too long: set window")
+        if self.window is not None and self.stages > self.window:
+            raise ValueError(f"a window of {self.window} time steps grows in as many stages at most")
         return self
 
     @classmethod

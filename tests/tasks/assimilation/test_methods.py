@@ -171,6 +171,13 @@ def test_what_is_known_at_the_start_is_said_where_it_counts_only():
     assert MethodOptions(method="strong_4dvar", window=9, start="truth", start_variance=0.2).start_variance == 0.2
 
 
+def test_windows_grow_for_strong_4dvar_alone_and_in_no_more_stages_than_they_are_long():
+    with pytest.raises(ValidationError, match="weak_4dvar has no window that grows: leave stages out"):
+        MethodOptions(method="weak_4dvar", stages=3)
+    with pytest.raises(ValidationError, match="a window of 9 time steps grows in as many stages at most"):
+        MethodOptions(method="strong_4dvar", window=9, stages=10)
+
+
 def test_strong_4dvar_needs_windows():
     with pytest.raises(ValidationError, match=r"strong_4dvar over whole periods .*: set window"):
         MethodOptions(method="strong_4dvar")
