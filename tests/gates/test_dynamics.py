@@ -94,8 +94,9 @@ def test_windows_of_one_component_are_filled_in_the_order_of_a_run_of_their_prot
     assert error["weak_4dvar_1"] < error["fsgd"]  # of one cost, by another method
     assert error["fixed_point"] < error["direct"] < error["enkf"]
     assert error["fourdvarnet"] < error["enkf"]
-    # From the climatology a strong constraint ends in another minimum in one window of four.
-    assert behind("assimilation-partial", "analysis_mse", better="weak_4dvar", worse="strong_4dvar").low > 0
+    # From the climatology a strong constraint ends in another minimum in eight of 25 windows, unless these grow.
+    for worse in ("strong_4dvar", "enks", "weak_4dvar", "fixed_point", "fourdvarnet", "fourdvarnet_ode", "direct"):
+        assert behind("assimilation-partial", "analysis_mse", better="growing_4dvar", worse=worse).low > 0
     # At equal numbers of steps a learned solver is ahead of steps of a fixed length.
     assert error["fourdvarnet_ode"] < error["fsgd_10"]
     spread = scores("assimilation-partial", "spread_skill")
