@@ -127,6 +127,8 @@ def test_networks_close_turbulence_better_than_a_regression_and_that_better_than
     best = min(error[f"network_{steps}"] for steps in (1, 4, 16, 32))
     assert best < error["linear"] < error["smagorinsky"] < error["none"]
     assert error["leith"] < error["none"]
+    stable = scores("closure-qg", "stable_share")
+    assert {stable[f"network_{steps}"] for steps in (1, 4, 16, 32)} == {1}  # ten times as far as the longest training
 
 
 def test_networks_close_a_box_better_than_an_eddy_viscosity():
