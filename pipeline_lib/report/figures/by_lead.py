@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pipeline_lib.metrics import METRICS, first_line
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.bands import draw_band
+from pipeline_lib.report.figures.legend import draw_legend
 from pipeline_lib.report.style import MUTED, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.lead_metrics import LeadMetric
 
@@ -86,21 +86,13 @@ def draw_by_lead(context: ReportContext, wanted: LeadFigure, *, beside: Beside |
     for ax in panels[max(len(metrics) - columns, 0) if wanted.shared else 0 : len(metrics)]:
         ax.set_xlabel(wanted.ahead)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(figure, panels, drawn)
+    draw_legend(figure, panels, order=[c.title for c in drawn])
     return ReportFigure(wanted.name, wanted.title, caption, figure)
 
 
 def with_counts(context: ReportContext) -> list[Competitor]:
     """Return the valid competitors whose counts are there."""
     return [c for c in context.valid if _counts(c)]
-
-
-def _legend(figure: Figure, panels: Sequence[Axes], drawn: list[Competitor]) -> None:
-    """Name all competitors that have a line in some panel: a score may be undefined of one of them."""
-    lines = {label: line for ax in panels for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    titles = [c.title for c in drawn if c.title in lines]
-    handles = [lines[title] for title in titles]
-    figure.legend(handles, titles, loc="outside lower center", ncols=3, frameon=False)
 
 
 def _counts(competitor: Competitor) -> list[xr.Dataset]:

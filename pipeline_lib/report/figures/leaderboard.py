@@ -17,13 +17,16 @@ from pipeline_lib.report.words import dates_word
 MAX_PANELS = 4
 _PUBLISHED = 3
 """Panels at most that are there for their published numbers, so that there is room for what the task chooses."""
-_ROW_HEIGHT = 0.2
+_LINE_HEIGHT = 0.1
+"""Of a line of a competitor's name; as much is left between two names."""
 _MIN_HEIGHT = 1.5
 _PANEL_ROOM = 0.75
 _DECADES = 30.0
 """Positive values whose largest is so many times the smallest are drawn on a logarithmic axis."""
-_LETTERS = 64
-"""Letters that the titles of all panels have room for beside each other."""
+_NAME = 36
+"""Letters of a line of a competitor's name."""
+_LETTERS = 84
+"""Letters that names and the titles of all panels have room for beside each other."""
 _TICKS = 8
 """Ticks that all axes have room for beside each other."""
 
@@ -44,11 +47,16 @@ def draw_leaderboard(context: ReportContext, *, metrics: tuple[str, ...] = ()) -
     if not shown or not context.valid:
         return ReportFigure(name, title, "No competitor has a valid score.", message_figure("No valid score to draw"))
     rows = [c.name for c in context.valid]
-    figure = new_figure(max(_MIN_HEIGHT, _PANEL_ROOM + _ROW_HEIGHT * (len(rows) + 1)))
+    names = [textwrap.wrap(c.title, _NAME) for c in context.valid]
+    row_height = _LINE_HEIGHT * (1 + max(map(len, names)))
+    figure = new_figure(max(_MIN_HEIGHT, _PANEL_ROOM + row_height * (len(rows) + 1)))
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for ax, metric in zip(panels, shown, strict=True):
         _panel(ax, context, metric, rows, len(shown))
-    panels[0].set_yticks(range(len(rows)), [c.title for c in context.valid])
+        room = (_LETTERS - max(len(line) for lines in names for line in lines)) // len(shown)
+        ax.set_title(textwrap.fill(context.metrics[metric].title, room))
+        ax.set_xlabel(textwrap.fill(_better(context.metrics[metric]), room))
+    panels[0].set_yticks(range(len(rows)), ["\n".join(lines) for lines in names])
     panels[0].set_ylim(len(rows) - 0.4, -0.6)
     return ReportFigure(name, title, _caption(context, shown), figure)
 
@@ -65,7 +73,6 @@ def _shown(board: Board, chosen: tuple[str, ...]) -> list[str]:
 
 
 def _panel(ax: Axes, context: ReportContext, metric: str, rows: list[str], beside: int) -> None:
-    info = context.metrics[metric]
     tied = context.board.tied(metric)
     for y, (model, competitor) in enumerate(zip(rows, context.valid, strict=True)):
         cell = context.board.cell(model, metric)
@@ -83,8 +90,6 @@ def _panel(ax: Axes, context: ReportContext, metric: str, rows: list[str], besid
         ax.set_xscale("log", nonpositive="clip")
     else:
         ax.xaxis.set_major_locator(MaxNLocator(nbins=_TICKS // beside))
-    ax.set_title(textwrap.fill(info.title, _LETTERS // beside))
-    ax.set_xlabel(textwrap.fill(_better(info), _LETTERS // beside))
     ax.grid(visible=True, axis="x")
     ax.margins(x=0.12)
     ax.tick_params(axis="y", length=0)

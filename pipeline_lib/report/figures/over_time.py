@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
+from pipeline_lib.report.figures.legend import draw_legend
 from pipeline_lib.report.numbers import with_unit
 from pipeline_lib.report.style import RULE, message_figure, new_figure
 
@@ -52,8 +53,7 @@ def draw_over_time(context: ReportContext) -> ReportFigure:
     ax.set_ylabel(f"{info.title}{with_unit(info.unit)}")
     ax.grid(visible=True, axis="y")
     ax.margins(x=0.01)
-    handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside upper left", ncols=4)
+    draw_legend(figure, [ax], order=[competitor.title for competitor, _ in found], place="outside upper left")
     caption = (
         f"{info.title} on each test day. Neighbouring days look alike, so the number of independent days is far smaller"
         " than the number of points."

@@ -9,6 +9,7 @@ from pipeline_lib.metrics import ratio
 from pipeline_lib.report.context import ReportContext, ReportFigure, Run
 from pipeline_lib.report.figures.bands import draw_band
 from pipeline_lib.report.figures.leaderboard import draw_leaderboard
+from pipeline_lib.report.figures.legend import draw_legend
 from pipeline_lib.report.figures.loss_curves import draw_loss_curves
 from pipeline_lib.report.figures.trajectories import count_along
 from pipeline_lib.report.numbers import with_unit
@@ -75,7 +76,7 @@ def draw_series(context: ReportContext) -> ReportFigure:
         ax.grid(visible=True, axis="y")
     panels[-1].set_xlabel("Time steps")
     count_along(panels[-1].xaxis)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    draw_legend(figure, panels)
     caption = (
         f"The first {len(steps)} states of the test: truth (thick), observations (dots) and the analyses of the"
         f" {len(stretch.analyses)} best models (first seed); bands are one standard deviation over the members of an"
@@ -105,7 +106,7 @@ def draw_errors(context: ReportContext) -> ReportFigure:
         ax.set_xlabel("Time steps since the start of the window")
         count_along(ax.xaxis)
         ax.grid(visible=True, axis="y")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    draw_legend(figure, panels)
     caption = (
         "Root mean square error over all components"
         + (" (left) and standard deviation over the members of ensembles (right)" if ensembles else "")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.leaderboard import draw_leaderboard
+from pipeline_lib.report.figures.legend import draw_legend
 from pipeline_lib.report.figures.loss_curves import draw_loss_curves
 from pipeline_lib.report.style import SERIES, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.classification.names import TARGET, VARIABLE
@@ -86,7 +87,7 @@ def draw_errors(context: ReportContext) -> ReportFigure:
     left.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     left.yaxis.set_major_formatter("{x:g}")
     left.yaxis.set_minor_locator(NullLocator())
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    draw_legend(figure, [left, right])
     caption = (
         "Error rate on the test images, on a logarithmic scale, against the number of blocks (left) and of trainable"
         " values (right). Lines are means over seeds, bands reach from the best to the worst seed: where they overlap,"

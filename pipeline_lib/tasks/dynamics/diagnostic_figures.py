@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
+from pipeline_lib.report.figures.legend import draw_legend
 from pipeline_lib.report.figures.trajectories import count_along
 from pipeline_lib.report.style import INK, new_figure, panel_grid
 from pipeline_lib.tasks.dynamics import runs
@@ -41,7 +42,7 @@ def draw_diagnostics(context: ReportContext) -> ReportFigure:
         ax.set_ylabel(label)
     panels[-1].set_xlabel("Time steps since the start")
     count_along(panels[-1].xaxis)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    draw_legend(figure, panels)
     caption = (
         "Magnitudes of what the states of free runs from the first start of the test sum up to, on logarithmic scales,"
         " beside the truth (thick). Lines are means over seeds, bands reach from the least to the largest; a line ends"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline_lib.report.context import ReportContext, ReportFigure
+from pipeline_lib.report.figures.legend import draw_legend
 from pipeline_lib.report.figures.trajectories import (
     MOST_PANELS,
     Trajectory,
@@ -178,7 +178,7 @@ def draw_energy(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
     ax.set_xlabel("Time steps since the start")
     count_along(ax.xaxis)
     ax.set_ylabel("Energy")
-    _legend(figure, ax)
+    draw_legend(figure, [ax])
     caption = (
         f"Half the mean square over the components of the state{_FIRST_FIELD} in a free run of each model (first seed)"
         " and in the truth; lines that leave the panel have left twice the largest energy of the truth."
@@ -214,7 +214,3 @@ def _line(ax: Axes, x: NDArray[np.int64], y: Values, run: Trajectory) -> None:
         label=run.title,
     )
     ax.grid(visible=True, axis="y")
-
-
-def _legend(figure: Figure, ax: Axes) -> None:
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)

@@ -15,6 +15,7 @@ from pipeline_lib.metrics import ratio
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.bands import draw_band
 from pipeline_lib.report.figures.leaderboard import draw_leaderboard
+from pipeline_lib.report.figures.legend import draw_legend
 from pipeline_lib.report.figures.loss_curves import draw_loss_curves
 from pipeline_lib.report.figures.trajectories import count_along
 from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure, panel_grid
@@ -61,7 +62,7 @@ def draw_skill(context: ReportContext) -> ReportFigure:
         ax.set_xlabel("Time steps ahead")
         count_along(ax.xaxis)
         ax.grid(visible=True, axis="y")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    draw_legend(figure, [left, right])
     fields = context.spec.scoring.get("fields")
     numbers = ", ".join(map(str, fields or ()))
     scored = f"all components of the fields that are scored ({numbers}, counted from 0)" if fields else "all components"
@@ -105,7 +106,7 @@ def draw_examples(context: ReportContext) -> ReportFigure:
         product = open_store(manifest, f"{period}.zarr")
         _forecasts(panels, product.sel(time=states.time.values[starts]), competitor)
     panels[0].set_ylabel("First component")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    draw_legend(figure, panels)
     caption = (
         "Forecasts of the first component of the state (lines; first seed of each model) from the first, the middle and"
         f" the last test state of {period} whose future it holds, beside the truth (thick)."

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.bands import draw_band
+from pipeline_lib.report.figures.legend import draw_legend
 from pipeline_lib.report.numbers import with_unit
 from pipeline_lib.report.style import INK, new_figure, panel_grid
 from pipeline_lib.tasks.dynamics.names import AGE, FIELD, FREE_RUN, SHELL
@@ -36,7 +37,7 @@ def draw_spectra(context: ReportContext) -> ReportFigure:
         ax.set_xlabel("Wavenumber")
         ax.set_ylabel(label)
         ax.grid(visible=True, axis="y")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    draw_legend(figure, axes)
     return ReportFigure("spectra", "Spectra", _caption(of_states=_OF_STATES in panels), figure)
 
 

@@ -10,6 +10,7 @@ from pipeline_lib.metrics import ratio
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.figures.bands import draw_band
 from pipeline_lib.report.figures.by_lead import LeadFigure, draw_by_lead, with_counts
+from pipeline_lib.report.figures.legend import draw_legend
 from pipeline_lib.report.style import MUTED, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions
 
@@ -68,7 +69,7 @@ def draw_spectra(context: ReportContext) -> ReportFigure:
         ax.set_xlabel("Wavelength [cells]")
         ax.grid(visible=True, axis="y")
     panels[0].set_ylabel("Power / power of the truth")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    draw_legend(figure, panels)
     caption = (
         "Radially averaged power of the forecast frames over that of the true ones, by wavelength; dotted: all of it."
         " A line that falls towards short waves is a forecast that blurs, however good its errors are."

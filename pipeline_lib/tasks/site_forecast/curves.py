@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.by_lead import LeadFigure, draw_by_lead
+from pipeline_lib.report.figures.legend import draw_legend
 from pipeline_lib.report.numbers import quantity
 from pipeline_lib.report.style import INK, message_figure, new_figure, panel_grid
 from pipeline_lib.tasks.site_forecast.columns import stations
@@ -82,7 +83,7 @@ def draw_example(context: ReportContext) -> ReportFigure:
         ax.set_title(f"{lead * minutes:g} minutes ahead" if lead else "The sum that follows", fontsize="small")
         ax.set_ylabel(fill(quantity(truth.attrs, str(truth.name)), _LABEL))
     panels[-1].tick_params(axis="x", labelrotation=20)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    draw_legend(figure, panels)
     caption = (
         f"The truth and forecasts of it, each at the time that it is of, over the {len(times)} starts of the test in"
         " which the truth varies most; by the first seed of each model. Of two targets, the first."
