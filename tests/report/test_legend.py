@@ -24,7 +24,7 @@ def test_every_line_is_named_within_the_figure_however_long_the_names(labels):
         [legend] = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == labels
     box = legend.get_window_extent()
-    assert 0 <= box.x0
+    assert box.x0 >= 0
     assert box.x1 <= figure.bbox.width
     assert box.y0 >= 0
     # Panels keep their height beside the names of many lines.
