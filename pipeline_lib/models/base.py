@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import torch
     import xarray as xr
 
-Confidence = Literal["verified", "code", "slides", "memory", "unknown"]
-"""How sure a fact is: re-computed by us, read in public code, on published slides, recalled, not known."""
+Confidence = Literal["verified", "code", "abstract", "slides", "memory", "unknown"]
+"""How sure a fact is: re-computed by us, read in public code, in an abstract, on slides, recalled, not known."""
 
 
 class Fact(BaseOptions):

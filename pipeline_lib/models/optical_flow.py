@@ -43,7 +43,7 @@ class OpticalFlow(FrameModel):
             Fact(
                 text="Farnebaeck's optical flow is a baseline of the forecasts of cloud-top temperature by PERSIANN and"
                 " an LSTM (2018).",
-                confidence="verified",
+                confidence="abstract",
             ),
             Fact(
                 text="With which settings is not known; those here (pyramid 0.5, 3 levels, window 15, 3 iterations,"

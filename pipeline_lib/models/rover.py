@@ -54,13 +54,13 @@ class Rover(FrameModel):
             Fact(
                 text="The flow program that the benchmark calls says that it is the method of Bruhn et al. (2003) with"
                 " a recursive multigrid algorithm.",
-                confidence="code",
+                confidence="memory",
             ),
             Fact(text="Whether alpha is meant for grey values of 0 to 255, as taken here.", confidence="unknown"),
         ),
         limits=(
             "ROVER itself is not public: this is an implementation of the published equations, with our own grids and"
-            " transfers between them. A replacement of the flow estimator is what the authors of the comparison allow.",
+            " transfers between them.",
             "Nothing grows or decays, and the flow stays as it is.",
             "A cell that a frame lacks has the value of the last frame seen before that has it, or else that of the"
             " nearest cell that has one: a gap neither moves nor looks like an edge that does.",

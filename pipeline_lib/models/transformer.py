@@ -33,8 +33,8 @@ class Transformer(StateModel):
             total=17_827, counts="trainable values for three components, a window of 16 states", confidence="verified"
         ),
         facts=(
-            Fact(text="Without a residual output that starts at zero the error after one step is about ten times"
-                 " larger.", confidence="verified"),
+            Fact(text="Without a residual output that starts at zero the error after one step is said to be about ten"
+                 " times larger; not measured here.", confidence="memory"),
         ),
         limits=(
             "A whole state says all about its future: attention to earlier ones then has nothing to find. They help"

@@ -23,14 +23,14 @@ DOI = "10.1029/2018JD028375"
 FACTS = (
     Fact(
         text="An LSTM forecasts cloud-top brightness temperature, and PERSIANN makes rain of its forecasts, 0 to 6"
-        " hours ahead; a simple recurrent network, persistence and Farnebaeck's optical flow go through the same chain"
-        " (abstract).",
-        confidence="verified",
+        " hours ahead; a simple recurrent network, persistence and Farnebaeck's optical flow go through the same"
+        " chain.",
+        confidence="abstract",
     ),
     Fact(
         text="The LSTM has better correlation and RMSE of temperature than these, and better POD, FAR, CSI, correlation"
-        " and RMSE of rain than these and the numerical model RAP; the gain is largest for convective rain (abstract).",
-        confidence="verified",
+        " and RMSE of rain than these and the numerical model RAP; the gain is largest for convective rain.",
+        confidence="abstract",
     ),
     Fact(
         text="Whether the published network saw the surroundings of pixels or flattened patches is not known, nor are"

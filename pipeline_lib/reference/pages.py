@@ -54,7 +54,8 @@ What a card says of a publication carries a mark of how sure it is:
 |---|---|
 | verified | computed again by us |
 | code | read in public code |
-| slides | read on published slides |
+| abstract | read in the abstract or another public text |
+| slides | read on slides |
 | memory | recalled, not checked against the publication |
 | unknown | not known |
 

@@ -30,16 +30,16 @@ pytestmark = pytest.mark.gates
     ],
 )
 def test_what_moves_straight_on_is_followed_by_kernels_on_the_state(better, worse):
-    """Published, on other digits: 3671 (5x5, three layers), 3734 (two), 4232 (9x9-1x1, three), 4783 (two), 4832 (FC).
+    """From secondary notes, on other digits: 3671 (5x5, three layers), 3734 (two), 4232 (9x9-1x1, three), 4783 (two).
 
-    One layer of 5x5, 3888, stands between the first two and the others.
+    Of FC-LSTM 4832. One layer of 5x5, 3888, stands between the first two and the others.
     """
     assert behind("nowcast-moving-digits", "sequence_cross_entropy", better=better, worse=worse).low > 0
 
 
 @pytest.mark.parametrize(("better", "worse"), [("convlstm_1_2", "fc_lstm")])
 def test_what_moves_straight_on_orders_networks_as_a_trial_did(better, worse):
-    """A trial of one seed gave 2,199 and 2,347; published, on other digits: 4783 and 4832.
+    """A trial of one seed gave 2,199 and 2,347; published (from secondary notes), on other digits: 4783 and 4832.
 
     No other neighbours in the published order (5x5 three layers, two, one, 9x9-1x1 three, two, FC-LSTM) were tried.
     """
@@ -67,7 +67,7 @@ def test_real_rain_is_carried_by_the_flow_farther_than_it_stays():
 
 
 def test_networks_see_clouds_grow_and_decay_and_persistence_does_not():
-    """Published, on other clouds: persistence .149 in MSE and .849 in F1, U-Net .079 and .907."""
+    """Recalled and uncertain, on other clouds: persistence .149 in MSE and .849 in F1, U-Net .079 and .907."""
     error, f1 = scores("cloud-cover", "frame_mse"), scores("cloud-cover", "event_f1_0.5")
     for network in ("unet", "smaat_unet"):
         assert error[network] < min(error["farneback"], 0.7 * error["last_frame"])
@@ -189,6 +189,6 @@ def test_real_rain_of_france_is_carried_by_the_flow_farther_than_it_stays():
 
 
 def test_motion_that_was_learned_holds_for_digits_never_seen():
-    """Published is one number, of the three layers: 6379 on three digits, 3671 on two of those learned."""
+    """Published (from secondary notes), of the three layers: 6379 on three digits, 3671 on two of those learned."""
     entropy = scores("nowcast-moving-digits-ood", "sequence_cross_entropy")
     assert max(entropy["convlstm_5_2"], entropy["convlstm_5_3"]) < entropy["fc_lstm"]

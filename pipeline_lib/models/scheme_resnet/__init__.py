@@ -48,7 +48,8 @@ class SchemeResNet(NetworkModel):
             confidence="verified",
         ),
         facts=(
-            Fact(text="LM-ResNet has one more value per block than a ResNet: the weight k of the state before last",
+            Fact(text="LM-ResNet has one more value per block than a ResNet: the weight k of the state before last;"
+                 " here not of the blocks that change the resolution, which have no such state",
                  confidence="code"),
             Fact(text="k stands before the older state in the paper; the code learns s = 1 - k, drawn from [1, 1.1]",
                  confidence="code"),

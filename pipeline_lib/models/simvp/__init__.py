@@ -50,7 +50,7 @@ class SimVp(FrameModel):
         ),
         limits=(
             "Chosen as the strong recent competitor because it needs nothing but convolutions, and a seventh to an"
-            " eleventh of the operations of the large recurrent networks on that page. It leads that table after 2,000"
+            " eleventh of the operations of the recurrent networks named above. It leads that table after 2,000"
             " epochs; after 200 it is behind PredRNN, MIM and PredRNN++: of a short training expect no lead. It gives"
             " one forecast, no ensemble.",
             "Where more frames are forecast than seen, the last ones get the skip connection of the last frame seen;"
