@@ -7,6 +7,7 @@ in lightness too, so that figures survive a grey print.
 from __future__ import annotations
 
 import logging
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -42,6 +43,10 @@ _DASHES = ("-", "--", ":", "-.")
 
 WIDTH = 7.2
 """Width of a figure in inches: two columns of a journal (183 mm)."""
+LETTERS = 84
+"""Letters of a title that the width of a figure has room for."""
+DECADES = 30.0
+"""Positive values whose largest is so many times the smallest are drawn on a logarithmic axis."""
 DPI = 200
 """Resolution of PNG files and of rasterised parts of PDF files."""
 
@@ -106,6 +111,16 @@ def new_figure(height: float) -> Figure:
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def lines_of(words: str, letters: int) -> list[str]:
+    """Break a text between its words into lines of so many letters, or more where a single word has them."""
+    return textwrap.wrap(words, letters, break_long_words=False, break_on_hyphens=False)
+
+
+def wrapped(words: str, *, beside: int) -> str:
+    """Break a title into lines, so that as many as ``beside`` of them have room beside each other."""
+    return "\n".join(lines_of(words, LETTERS // beside - 2))
 
 
 def message_figure(text: str) -> Figure:

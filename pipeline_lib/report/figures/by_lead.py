@@ -15,7 +15,7 @@ from pipeline_lib.metrics import METRICS, first_line
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.bands import draw_band
 from pipeline_lib.report.figures.legend import draw_legend
-from pipeline_lib.report.style import MUTED, message_figure, new_figure, panel_grid
+from pipeline_lib.report.style import MUTED, message_figure, new_figure, panel_grid, wrapped
 from pipeline_lib.tasks.lead_metrics import LeadMetric
 
 Values = NDArray[np.float64]
@@ -79,7 +79,7 @@ def draw_by_lead(context: ReportContext, wanted: LeadFigure, *, beside: Beside |
             ax.plot(counts["lead"].values, perfect[0], color=MUTED, linewidth=0.8, linestyle=":")
             caption = f"{wanted.caption} {wanted.bound}"
         unit = "" if metric.unit == "1" else f" [{metric.unit}]"
-        ax.set_title(first_line(metric).rstrip(".") + unit, fontsize="small")
+        ax.set_title(wrapped(first_line(metric).rstrip(".") + unit, beside=columns), fontsize="small")
         ax.grid(visible=True, axis="y")
     for ax in panels[len(metrics) :]:
         ax.set_visible(False)

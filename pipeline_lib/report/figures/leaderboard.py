@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -11,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from pipeline_lib.report.board import Board, Cell
 from pipeline_lib.report.context import MetricInfo, ReportContext, ReportFigure
 from pipeline_lib.report.numbers import with_unit
-from pipeline_lib.report.style import INK, MUTED, message_figure, new_figure
+from pipeline_lib.report.style import DECADES, INK, LETTERS, MUTED, lines_of, message_figure, new_figure
 from pipeline_lib.report.words import dates_word
 
 MAX_PANELS = 4
@@ -20,13 +19,11 @@ _PUBLISHED = 3
 _LINE_HEIGHT = 0.1
 """Of a line of a competitor's name; as much is left between two names."""
 _MIN_HEIGHT = 1.5
-_PANEL_ROOM = 0.75
-_DECADES = 30.0
-"""Positive values whose largest is so many times the smallest are drawn on a logarithmic axis."""
+_PANEL_ROOM = 0.4
+"""Above and below the panels, without the lines of titles."""
+_TITLE_LINE = 0.135
 _NAME = 36
 """Letters of a line of a competitor's name."""
-_LETTERS = 84
-"""Letters that names and the titles of all panels have room for beside each other."""
 _TICKS = 8
 """Ticks that all axes have room for beside each other."""
 
@@ -47,15 +44,18 @@ def draw_leaderboard(context: ReportContext, *, metrics: tuple[str, ...] = ()) -
     if not shown or not context.valid:
         return ReportFigure(name, title, "No competitor has a valid score.", message_figure("No valid score to draw"))
     rows = [c.name for c in context.valid]
-    names = [textwrap.wrap(c.title, _NAME) for c in context.valid]
+    names = [lines_of(c.title, _NAME) for c in context.valid]
     row_height = _LINE_HEIGHT * (1 + max(map(len, names)))
-    figure = new_figure(max(_MIN_HEIGHT, _PANEL_ROOM + row_height * (len(rows) + 1)))
+    room = (LETTERS - max(len(line) for lines in names for line in lines)) // len(shown)
+    above = [lines_of(context.metrics[metric].title, room) for metric in shown]
+    below = [lines_of(_better(context.metrics[metric]), room) for metric in shown]
+    around = _PANEL_ROOM + _TITLE_LINE * (max(map(len, above)) + max(map(len, below)))
+    figure = new_figure(max(_MIN_HEIGHT, around + row_height * (len(rows) + 1)))
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    for ax, metric in zip(panels, shown, strict=True):
+    for ax, metric, title_lines, label_lines in zip(panels, shown, above, below, strict=True):
         _panel(ax, context, metric, rows, len(shown))
-        room = (_LETTERS - max(len(line) for lines in names for line in lines)) // len(shown)
-        ax.set_title(textwrap.fill(context.metrics[metric].title, room))
-        ax.set_xlabel(textwrap.fill(_better(context.metrics[metric]), room))
+        ax.set_title("\n".join(title_lines))
+        ax.set_xlabel("\n".join(label_lines))
     panels[0].set_yticks(range(len(rows)), ["\n".join(lines) for lines in names])
     panels[0].set_ylim(len(rows) - 0.4, -0.6)
     return ReportFigure(name, title, _caption(context, shown), figure)
@@ -86,7 +86,7 @@ def _panel(ax: Axes, context: ReportContext, metric: str, rows: list[str], besid
             ax.plot(cell.value, y, "o", markerfacecolor="none", markeredgecolor=INK, markersize=8, markeredgewidth=0.7)
         _published(ax, cell, y)
     values = [c.value for c in context.board.of_metric(metric) if not math.isnan(c.value)]
-    if min(values) > 0 and max(values) > _DECADES * min(values):
+    if min(values) > 0 and max(values) > DECADES * min(values):
         ax.set_xscale("log", nonpositive="clip")
     else:
         ax.xaxis.set_major_locator(MaxNLocator(nbins=_TICKS // beside))

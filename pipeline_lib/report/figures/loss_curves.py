@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
-from pipeline_lib.report.style import MUTED, message_figure, new_figure, panel_grid
+from pipeline_lib.report.style import DECADES, MUTED, message_figure, new_figure, panel_grid, wrapped
 
 _COLUMNS = 3
 _PANEL_HEIGHT = 1.75
@@ -30,6 +30,7 @@ def draw_loss_curves(context: ReportContext) -> ReportFigure:
     panels = panel_grid(figure, rows, columns)
     for ax, competitor in zip(panels, trained, strict=False):
         _panel(ax, competitor)
+        ax.set_title(wrapped(competitor.title, beside=columns))
     for ax in panels[len(trained) :]:
         ax.set_axis_off()
     figure.supxlabel("Epoch", fontsize="medium")
@@ -43,18 +44,22 @@ def draw_loss_curves(context: ReportContext) -> ReportFigure:
 
 
 def _panel(ax: Axes, competitor: Competitor) -> None:
+    losses: list[float] = []
     for run in competitor.runs:
         if run.history is None or run.history.empty:
             continue
         history = run.history
         ax.plot(history["epoch"], history["train_loss"], color=MUTED, linewidth=0.8, alpha=0.6)
         column = validation_column(history.columns)
+        losses.extend(history[["train_loss", *([column] if column else [])]].to_numpy(float).ravel())
         if column is None or not np.isfinite(history[column]).any():
             continue
         ax.plot(history["epoch"], history[column], color=competitor.colour, linewidth=1.1, alpha=0.9)
         best = history.iloc[int(np.nanargmin(history[column].to_numpy(float)))]
         ax.plot(best["epoch"], best[column], "o", color=competitor.colour, markersize=4)
-    ax.set_title(competitor.title)
+    finite = [loss for loss in losses if np.isfinite(loss)]
+    if finite and min(finite) > 0 and max(finite) > DECADES * min(finite):
+        ax.set_yscale("log")
     ax.grid(visible=True, axis="y")
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 

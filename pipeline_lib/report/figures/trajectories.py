@@ -18,7 +18,7 @@ from pipeline_lib.report.style import RULE, anomaly_colours, new_figure, panel_g
 
 MOST_PANELS = 9
 """Of a figure with a panel for each trajectory."""
-_COLUMNS = 3
+COLUMNS = 3
 _PANEL_HEIGHT = 2.1
 """Height of a row of panels in inches."""
 _FEWEST_SITES = 8
@@ -59,12 +59,12 @@ def drawing_for(states: Values) -> Drawing:
 def equal_panels(count: int) -> tuple[Figure, list[Axes]]:
     """Return a figure and its first ``count`` panels, or as many as it has, all with the same axes."""
     count = min(count, MOST_PANELS)
-    rows = -(-count // _COLUMNS)
+    rows = -(-count // COLUMNS)
     figure = new_figure(0.4 + _PANEL_HEIGHT * rows)
-    panels = list(panel_grid(figure, rows, min(count, _COLUMNS), sharex=True, sharey=True))
+    panels = list(panel_grid(figure, rows, min(count, COLUMNS), sharex=True, sharey=True))
     for ax in panels[count:]:
         ax.set_axis_off()
-    for ax in panels[max(count - _COLUMNS, 0) : count]:
+    for ax in panels[max(count - COLUMNS, 0) : count]:
         ax.tick_params(labelbottom=True)  # also where the panel below is empty
     return figure, panels[:count]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import numpy as np
 
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.figures.trajectories import (
+    COLUMNS,
     Trajectory,
     colour_range,
     draw_orbit,
@@ -18,7 +17,7 @@ from pipeline_lib.report.figures.trajectories import (
     label_sites,
 )
 from pipeline_lib.report.numbers import show, with_unit
-from pipeline_lib.report.style import INK, new_figure, panel_grid
+from pipeline_lib.report.style import INK, new_figure, panel_grid, wrapped
 from pipeline_lib.tasks.assimilation.stretch import Analysis, Stretch, Values, first_stretch
 
 _ORBIT_TIMES, _ORBITS = 400, 5
@@ -27,8 +26,6 @@ _SITE_TIMES, _FIELDS = 100, 3
 """Time steps and analyses in a figure of sites: rows of pixels that can be told apart."""
 _SITE_HEIGHT = 4.6
 """Height of that figure in inches."""
-_TITLE_WIDTH = 26
-"""Letters of a line above a panel."""
 _MOST_ERRORS = 0.995
 """Share of the errors that the colours tell apart; larger ones have the colour of the largest."""
 
@@ -58,7 +55,7 @@ def draw_attractor(stretch: Stretch) -> ReportFigure:
         draw_orbit(ax, truth, within=truth.states, width=2.2, alpha=0.3)
         orbit = Trajectory(analysis.title, analysis.colour, _windows_apart(analysis))
         draw_orbit(ax, orbit, within=truth.states, width=0.9)
-        ax.set_title(_wrapped(analysis.title))
+        ax.set_title(wrapped(analysis.title, beside=COLUMNS))
     label_orbits(figure, stretch.unit)
     caption = (
         f"The first {len(truth.states)} states of the test as points in the plane of first and last component: the"
@@ -84,7 +81,7 @@ def draw_hovmoeller(stretch: Stretch) -> ReportFigure:
     for ax, lower, analysis, error in zip(above[1:], below[1:], stretch.analyses, errors, strict=True):
         draw_sites(ax, analysis.mean, centre=centre, reach=reach)
         wrong = draw_sites(lower, error, centre=0.0, reach=largest)
-        ax.set_title(_wrapped(analysis.title))
+        ax.set_title(wrapped(analysis.title, beside=1 + count))
         lower.set_title(f"its error (RMSE {show(_rms(error))})")
     label_sites(figure)
     figure.colorbar(states, ax=above, label=f"State{with_unit(stretch.unit)}", extend="both")
@@ -110,10 +107,6 @@ def _times(stretch: Stretch) -> str:
 def _best(stretch: Stretch) -> str:
     count = len(stretch.analyses)
     return "best model" if count == 1 else f"{count} best models"
-
-
-def _wrapped(title: str) -> str:
-    return textwrap.fill(title, _TITLE_WIDTH)
 
 
 def _rms(errors: Values) -> float:

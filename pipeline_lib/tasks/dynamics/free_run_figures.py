@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.figures.legend import draw_legend
 from pipeline_lib.report.figures.trajectories import (
+    COLUMNS,
     MOST_PANELS,
     Trajectory,
     colour_range,
@@ -20,7 +21,7 @@ from pipeline_lib.report.figures.trajectories import (
     label_orbits,
     label_sites,
 )
-from pipeline_lib.report.style import INK, anomaly_colours, message_figure, new_figure, panel_grid
+from pipeline_lib.report.style import INK, anomaly_colours, message_figure, new_figure, panel_grid, wrapped
 from pipeline_lib.tasks.dynamics.diagnostic_figures import diagnosed, draw_diagnostics
 from pipeline_lib.tasks.dynamics.names import FREE_RUN
 from pipeline_lib.tasks.dynamics.runs import first_run
@@ -99,7 +100,7 @@ def draw_attractor(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
     figure, panels = equal_panels(1 + len(runs))
     for ax, run in zip(panels, [truth, *runs], strict=False):
         draw_orbit(ax, run, within=truth.states)
-        ax.set_title(run.title)
+        ax.set_title(wrapped(run.title, beside=COLUMNS))
     label_orbits(figure)
     caption = (
         f"The truth and a free run of each model (first seed) over the same {len(truth.states)} states of the test,"
@@ -114,7 +115,7 @@ def draw_hovmoeller(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
     centre, reach = colour_range(truth.states)
     for ax, run in zip(panels, [truth, *runs], strict=False):
         image = draw_sites(ax, run.states, centre=centre, reach=reach)
-        ax.set_title(run.title)
+        ax.set_title(wrapped(run.title, beside=COLUMNS))
     label_sites(figure)
     figure.colorbar(image, ax=panels, shrink=0.7, label="State")
     caption = (
@@ -148,7 +149,7 @@ def draw_maps(runs: list[Trajectory], truth: Trajectory) -> ReportFigure:
             ax.set_yticks([])
             if row == 0:
                 ax.set_title(f"after {time} steps")
-        panels[row * len(times)].set_ylabel(run.title)
+        panels[row * len(times)].set_ylabel(wrapped(run.title, beside=4))
     if image is not None:
         figure.colorbar(image, ax=panels, shrink=0.5)
     more = 1 + len(runs) - _MOST_ROWS

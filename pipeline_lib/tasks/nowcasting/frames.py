@@ -20,7 +20,7 @@ from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.rows import linked
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.numbers import listed, quantity
-from pipeline_lib.report.style import MUTED, frame_colours, message_figure, new_figure, panel_grid
+from pipeline_lib.report.style import MUTED, frame_colours, message_figure, new_figure, panel_grid, wrapped
 from pipeline_lib.tasks.nowcasting.names import VARIABLE
 from pipeline_lib.tasks.nowcasting.options import Interior, ScoringOptions
 
@@ -101,7 +101,7 @@ def draw_frames(context: ReportContext) -> list[ReportFigure]:
     for row, (words, frames) in zip(panels, rows.items(), strict=True):
         for ax, lead in zip(row, chosen, strict=True):
             image = _frame(ax, frames[lead], shown)
-        row[0].set_ylabel(_wrapped(words), fontsize="x-small")
+        row[0].set_ylabel(wrapped(words, beside=5), fontsize="x-small")
     for ax, lead in zip(panels[0], chosen, strict=True):
         ax.set_title(_ahead(lead, shown), fontsize="small")
     figure.colorbar(image, ax=panels.ravel().tolist(), shrink=0.6, label=fill(shown.quantity, _LABEL))
@@ -222,12 +222,3 @@ def _outline(interior: Interior, rows: int, columns: int) -> Rectangle:
 
 def _ahead(lead: int, shown: Shown) -> str:
     return f"+{(lead + 1) * shown.step_minutes:g} min"
-
-
-def _wrapped(words: str, width: int = 14) -> str:
-    lines = [""]
-    for word in words.split():
-        if lines[-1] and len(lines[-1]) + len(word) >= width:
-            lines.append("")
-        lines[-1] += f" {word}" if lines[-1] else word
-    return "\n".join(lines)
