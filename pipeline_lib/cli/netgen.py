@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from pipeline_lib.cli.arguments import Commands, at_least_one
+from pipeline_lib.errors import ConfigError
 
 SECOND = 2
 
@@ -50,7 +51,10 @@ def _netgen(args: argparse.Namespace) -> None:
     from pipeline_lib.netgen.source import generate
     from pipeline_lib.netgen.system_file import read_system
 
-    system, grid = read_system(find_system(args.system))
+    file = find_system(args.system)
+    if args.output is not None and args.output.resolve() == file.resolve():
+        raise ConfigError("is the system itself", where=f"--output {args.output}", fix="name another file")
+    system, grid = read_system(file)
     source = generate(system, args.grid or grid, order=args.order)
     if args.output is None:
         sys.stdout.write(source)

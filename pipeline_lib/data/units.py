@@ -73,5 +73,9 @@ def conversion(delivered: str, wanted: str, *, where: str = "") -> Unit:
     """
     source, target = parse_unit(delivered, where=where), parse_unit(wanted, where=where)
     if source.canonical != target.canonical:
-        raise DataError(f"unit {delivered!r} cannot become {wanted!r}", where=where, fix="correct the catalog entry")
+        raise DataError(
+            f"unit {delivered!r} cannot become {wanted!r}",
+            where=where,
+            fix="convert the values, or correct what is said of them",
+        )
     return Unit(wanted, source.factor / target.factor, (source.offset - target.offset) / target.factor)

@@ -26,8 +26,8 @@ _COMPRESSOR = ZstdCodec(level=1, checksum=True)
 """Half to a fifth of the default level's time, at up to a third more bytes; the checksum lets any reader notice a
 flipped bit."""
 
-_DATES = "M"
-"""Kind of numpy's types for dates."""
+_DATES, _TEXTS = "M", "U"
+"""Kinds of numpy's types for dates, and for texts of a fixed length."""
 _TIME_ENCODING = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian", "dtype": "int64"}
 
 
@@ -79,6 +79,10 @@ def write_zarr(ds: xr.Dataset, path: Path, *, attrs: Mapping[str, Any] | None = 
     in_order
         Compute blocks of time one after the other; Dask has an order of its own, and the bytes are the same.
     """
+    # Texts of a fixed length have no place in the Zarr 3 specification: other readers need not know them.
+    texts = {name: v.astype(object) for name, v in ds.variables.items() if v.dtype.kind == _TEXTS}
+    coordinates = {name: v for name, v in texts.items() if name in ds.coords}
+    ds = ds.assign_coords(coordinates).assign({name: v for name, v in texts.items() if name not in coordinates})
     encoding = encoding_for(ds)
     chunked = ds.copy()
     for name, options in encoding.items():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from pipeline_lib.config.validation import validate
 from pipeline_lib.errors import ConfigError, closest
@@ -14,7 +15,23 @@ from pipeline_lib.io.yaml import load_yaml
 from pipeline_lib.netgen.examples import FOLDER
 from pipeline_lib.options import Options
 
+_ZERO_GRADIENT = "zero_gradient"
 Side = float | Literal["zero_gradient"]
+
+
+def _sides(value: object) -> object:
+    """Make two sides of one, and tell in one line what is neither."""
+    sides = list(value) if isinstance(value, (list, tuple)) else [value, value]
+    if len(sides) != 2 or not all(side == _ZERO_GRADIENT or _is_number(side) for side in sides):
+        raise ValueError(f"give a number or {_ZERO_GRADIENT}, or two of these for the lower and the upper wall")
+    return sides
+
+
+def _is_number(side: object) -> bool:
+    try:
+        return not isinstance(side, bool) and math.isfinite(float(side))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
 
 
 class SystemFile(Options):
@@ -47,7 +64,7 @@ class SystemFile(Options):
     """Order of the fields in a state, by default that of the equations: of mappings, some formats keep no order."""
     axes: list[str] = Field(default_factory=list)
     """Order of the axes of a state, by default that of the coordinates."""
-    walls: dict[str, dict[str, Side | tuple[Side, Side]]] = Field(default_factory=dict)
+    walls: dict[str, dict[str, Annotated[tuple[Side, Side], BeforeValidator(_sides)]]] = Field(default_factory=dict)
     """Coordinates with walls in place of a period: for each prognostic field its value there, or ``zero_gradient``, or
     both for the lower and the upper wall."""
 

@@ -163,6 +163,8 @@ class _Reader:
             expression = sp.diff(expression.doit(), variable)
             if sp.count_ops(expression) > MOST_OPERATIONS:
                 raise self.refused(node, "becomes too long", "write Derivative in place of diff")
+            if expression.has(sp.re, sp.im, sp.sign):
+                raise self.refused(node, "has a kink, where Abs has none", "write Derivative in place of diff")
         return expression
 
     def refused(self, node: ast.expr, what: str, fix: str = "") -> ConfigError:

@@ -171,7 +171,7 @@ class System:
                     raise ConfigError(f"{name} is no field", where=place, fix=closest(name, (*prognostic, *others)))
             for name in prognostic:
                 if name not in conditions:
-                    fix = "give a value or a vanishing gradient (None)"
+                    fix = "give a value, or None (in a file zero_gradient) for a gradient that vanishes"
                     raise ConfigError(f"nothing is said about {name}", where=place, fix=fix)
             for name, values in conditions.items():
                 if not all(value is None or math.isfinite(value) for value in values):

@@ -10,7 +10,7 @@ from pipeline_lib.errors import ConfigError, closest
 from pipeline_lib.netgen.description import Side, SystemFile, read_description
 from pipeline_lib.netgen.names import check_name
 from pipeline_lib.netgen.parser import parse_expression
-from pipeline_lib.netgen.system import System, Wall
+from pipeline_lib.netgen.system import System
 
 
 def read_system(path: Path) -> tuple[System, tuple[int, ...]]:
@@ -50,7 +50,9 @@ def declared(file: SystemFile) -> System:
     names = {file.time: time, **axes, **numbers, **fields, **exogenous, **closures}
     equations = [
         sp.Eq(
-            sp.Derivative(fields[name], time), parse_expression(file.equations[name], names, where=f"equations.{name}")
+            sp.Derivative(fields[name], time),
+            parse_expression(file.equations[name], names, where=f"equations.{name}"),
+            evaluate=False,  # two equal sides would be True
         )
         for name in file.fields
     ]
@@ -64,7 +66,9 @@ def declared(file: SystemFile) -> System:
         exogenous=tuple(exogenous.values()),
         closures=tuple(closures.values()),
         walls={
-            axes.get(axis, sp.Symbol(axis)): {name: _wall(value) for name, value in conditions.items()}
+            axes.get(axis, sp.Symbol(axis)): {
+                name: (_wall(low), _wall(high)) for name, (low, high) in conditions.items()
+            }
             for axis, conditions in file.walls.items()
         },
         title=file.title,
@@ -82,6 +86,5 @@ def _axes_of(name: str, file: SystemFile) -> list[sp.Symbol]:
     return [sp.Symbol(axis) for axis in file.exogenous[name]]
 
 
-def _wall(value: Side | tuple[Side, Side]) -> Wall:
-    low, high = value if isinstance(value, tuple) else (value, value)
-    return (None if isinstance(low, str) else low, None if isinstance(high, str) else high)
+def _wall(side: Side) -> float | None:
+    return None if isinstance(side, str) else side

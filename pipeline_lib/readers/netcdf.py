@@ -56,4 +56,6 @@ def _open(file: Path) -> xr.Dataset:
             warnings.simplefilter("ignore", xr.SerializationWarning)  # odd times are refused with a line of our own
             return xr.open_dataset(file, engine="h5netcdf")
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"is not a readable netCDF file: {error}", where=str(file), fix="fetch it again") from error
+        raise DataError(
+            f"is not a readable netCDF file: {error}", where=str(file), fix="get a whole copy of it"
+        ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -85,3 +87,25 @@ def test_a_flipped_bit_never_gives_plain_xarray_other_values(store, position, bi
         pass
     finally:
         chunk.write_bytes(sound)
+
+
+def test_texts_are_stored_as_the_zarr_specification_has_them(tmp_path):
+    names = np.array(["x", "yy", "zzz"])
+    values = np.arange(6.0).reshape(2, 3)
+    ds = xr.Dataset(
+        {"state": (("time", "component"), values), "long": ("component", names)},
+        coords={
+            "time": np.datetime64("2000-01-01", "ns") + np.arange(2) * np.timedelta64(1, "D"),
+            "component": names,
+            "kind": ("component", names),
+        },
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_zarr(ds, tmp_path / "store.zarr")
+        read = xr.open_zarr(tmp_path / "store.zarr").load()
+    assert set(read.coords) == set(ds.coords)
+    for name in ("component", "kind", "long"):
+        assert read[name].values.tolist() == names.tolist()
+    assert float(read.state.sel(component="yy", time="2000-01-02")) == 4.0
+    assert "fixed_length" not in (tmp_path / "store.zarr" / "component" / "zarr.json").read_text()

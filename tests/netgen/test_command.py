@@ -71,3 +71,39 @@ def test_the_page_shows_a_system_that_works(tmp_path):
     network = torch.nn.Conv1d(2, 1, 3, padding=1, padding_mode="circular").double()
     module = build(system, grid, f=field, C=network)
     assert integrate(module, torch.ones(2, 1, 100, dtype=torch.float64), dt=1e-5, steps=3).shape == (4, 2, 1, 100)
+
+
+HEAT = """\
+name: heat
+coordinates: {x: 1.0}
+grid: [9]
+equations: {u: "Derivative(u, x, 2)"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ('equations: {u: "Derivative(u, t)"}', "Derivative(u(t, x), t)"),
+        ('equations: {u: "diff(Abs(u), x)"}', "diff(Abs(u), x) has a kink"),
+        ("walls: {x: {u: dirichlet}}", "walls.x.u: give a number or zero_gradient"),
+        ("walls: {x: {u: [0, 1, 2]}}", "walls.x.u: give a number or zero_gradient"),
+        ("walls: {x: {}}", "in a file zero_gradient"),
+    ],
+)
+def test_a_mistake_in_a_system_s_file_is_one_line_in_its_own_words(changed, message, capsys, tmp_path):
+    kept = [line for line in HEAT.splitlines() if not line.startswith(changed.split(":")[0])]
+    path = tmp_path / "heat.yaml"
+    path.write_text("\n".join([*kept, changed]))
+    assert main(["netgen", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert "True" not in line
+
+
+def test_a_system_is_not_replaced_by_its_source(capsys, tmp_path):
+    path = tmp_path / "heat.yaml"
+    path.write_text(HEAT)
+    assert main(["netgen", str(path), "--output", str(tmp_path / "." / "heat.yaml")]) == 2
+    assert "is the system itself" in capsys.readouterr().err
+    assert path.read_text() == HEAT

@@ -87,7 +87,7 @@ def _require_finite(values: Values, times: NDArray[np.datetime64], what: str, wh
         raise InvalidRunError(
             f"{bad.size} of {len(values)} {what} are not finite, the first at {times[bad[0]]:.19}",
             where=where,
-            fix="raise model_error or inflation, or train a better model",
+            fix="choose another inflation, model_error or length of steps, or train a better model",
         )
 
 

@@ -137,7 +137,10 @@ def require_one_grid(ds: xr.Dataset, names: Sequence[str]) -> None:
     """Raise :class:`DataError` unless all variables are fields on the grid of the first."""
     for name in names:
         grid = ds[names[0]].shape[-2:]
-        if ds[name].ndim not in (_MAP, _VOLUME) or ds[name].shape[-2:] != grid:
+        if ds[name].ndim not in (_MAP, _VOLUME):
+            what = f"is no field: its axes are {', '.join(map(str, ds[name].dims))}"
+            raise DataError(what, where=name, fix="name variables on a grid")
+        if ds[name].shape[-2:] != grid:
             what = f"has shape {ds[name].shape}, the fields are {grid}"
             raise DataError(what, where=name, fix="put it on their grid")
 

@@ -16,7 +16,7 @@ from pipeline_lib.data.datasets import open_days
 from pipeline_lib.data.rows import Index
 from pipeline_lib.errors import DataError
 from pipeline_lib.models.sites import Site
-from pipeline_lib.tasks.site_forecast.columns import Columns, require_stations, site_of, starts_of
+from pipeline_lib.tasks.site_forecast.columns import Columns, available, require_stations, site_of, starts_of
 from pipeline_lib.tasks.site_forecast.fields import MappedFields, Values
 from pipeline_lib.tasks.site_forecast.options import TrainingOptions
 from pipeline_lib.train.outcome import standard_scaling
@@ -125,6 +125,8 @@ def read_windows(
     windows = SiteWindows(columns, starts, site_of(ds, request.inputs, training, scales))
     asked = np.isfinite(windows.truth_at(starts)).any(axis=(1, 2))
     told = f"{columns.past.told()}: {len(starts)} windows, {int((~asked).sum())} of them without a true value"
+    if training.nwp and not available(columns.times, training).any():
+        told += f"; no run of the prediction is there in time (it comes {training.nwp_delay_hours:g} hours late)"
     logger.info("%s: %s", split, told)
     if not asked.any():
         fix = "choose more days, fewer times, or other limits in training"
