@@ -56,13 +56,24 @@ def _model(path: Path, product: Manifest, where: str) -> Manifest:
 
 
 def difference(stored: Mapping[str, Any], defined: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-    """Return name, stored and defined value of the first option that differs; what is not stored is new since."""
-    for name, has in stored.items():
-        wanted = defined.get(name)
-        if isinstance(has, Mapping) and isinstance(wanted, Mapping):
-            inner = difference(has, wanted)
-            if inner is not None:
-                return f"{name}.{inner[0]}", *inner[1:]
-        elif has != wanted:
-            return name, has, wanted
+    """Return name, stored and defined value of the first option that differs; none if all are alike.
+
+    An option that is not stored is new since. Within an option nothing may differ: that a mapping lacks a key says
+    something.
+    """
+    wanted = _by_option(defined)
+    for name, value in _by_option(stored).items():
+        if value != wanted.get(name):
+            return name, value, wanted.get(name)
     return None
+
+
+def _by_option(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by name, those of a group of options by the names of both."""
+    found = {}
+    for name, value in described.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            found[name] = value
+    return found
