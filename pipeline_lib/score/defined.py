@@ -70,7 +70,7 @@ def difference(stored: Mapping[str, Any], defined: Mapping[str, Any]) -> tuple[s
 
 def _by_option(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return values by name, those of a group of options by the names of both."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in described.items():
         if isinstance(value, Mapping):
             found |= {f"{name}.{key}": inner for key, inner in value.items()}
