@@ -59,6 +59,13 @@ def at_least_one(text: str) -> int:
     return value
 
 
+def seed_number(text: str) -> int:
+    """Parse a seed, a whole number that is not below 0; argparse tells what is wrong with any other."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a seed: write a whole number of at least 0")
+    return int(text)
+
+
 def day(text: str) -> date:
     """Parse a day; argparse tells what is wrong with anything else."""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline_lib.cli.arguments import Commands, add_experiment, add_manifests, add_output, day
+from pipeline_lib.cli.arguments import Commands, add_experiment, add_manifests, add_output, day, seed_number
 
 
 def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -13,7 +13,7 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     score = commands.add_parser("score", parents=[common], help="compare the products of one run with the labels")
     add_experiment(score)
     score.add_argument("--model", required=True, help="name of a model in the experiment")
-    score.add_argument("--seed", type=int, required=True, help="seed of the run")
+    score.add_argument("--seed", type=seed_number, required=True, help="seed of the run")
     score.add_argument(
         "--days",
         nargs=2,
@@ -48,6 +48,7 @@ def _score(args: argparse.Namespace) -> None:
     from pipeline_lib.tasks.registry import TASKS
 
     loaded = load_experiment(args.experiment)
+    defined = loaded.defined(args.model, args.seed)
     test = loaded.spec.split.test
     first, last = args.days or (test.first, test.last)
     score_run(
@@ -62,6 +63,7 @@ def _score(args: argparse.Namespace) -> None:
         output=args.output,
         code=stage_code("score", f"{TASKS.module(loaded.spec.task)}.score"),
         summarise=args.days is not None,
+        defined=defined,
     )
 
 

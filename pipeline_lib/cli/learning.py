@@ -6,7 +6,15 @@ import argparse
 import time
 from pathlib import Path
 
-from pipeline_lib.cli.arguments import Commands, add_experiment, add_manifests, add_output, at_least_one, duration
+from pipeline_lib.cli.arguments import (
+    Commands,
+    add_experiment,
+    add_manifests,
+    add_output,
+    at_least_one,
+    duration,
+    seed_number,
+)
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -21,7 +29,9 @@ def _add_train(commands: Commands, common: argparse.ArgumentParser) -> None:
     train = commands.add_parser("train", parents=[common], help="train one model with one seed")
     add_experiment(train)
     train.add_argument("--model", required=True, help="name of a model in the experiment")
-    train.add_argument("--seed", type=int, required=True, help="number that all of its random numbers follow from")
+    train.add_argument(
+        "--seed", type=seed_number, required=True, help="number that all of its random numbers follow from"
+    )
     add_manifests(train, "datasets")
     add_manifests(train, "labels", required=False)
     train.add_argument("--statistics", type=Path, required=True, metavar="FILE", help="manifest of the statistics")
@@ -71,7 +81,6 @@ def _add_predict(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     predict.add_argument(
         "--reader",
-        default="netcdf",
         metavar="NAME",
         help="with --input: how the files are read, by the name that catalog entries use (default: netcdf)",
     )
@@ -127,6 +136,7 @@ def _train(args: argparse.Namespace) -> None:
 def _predict(args: argparse.Namespace) -> None:
     from pipeline_lib.predict.stage import predict_file, predict_period
 
+    _refuse_other_mode(args)
     if args.dataset is not None:
         predict_period(
             model=args.model,
@@ -141,12 +151,24 @@ def _predict(args: argparse.Namespace) -> None:
         predict_file(
             model=args.model,
             sources=args.input,
-            reader=args.reader,
+            reader=args.reader or "netcdf",
             names=_names(args.variable),
             output=args.output,
             device=args.device,
             threads=args.threads,
         )
+
+
+def _refuse_other_mode(args: argparse.Namespace) -> None:
+    """Refuse options that belong to --input beside --dataset, and the other way round: they would do nothing."""
+    from pipeline_lib.errors import ConfigError
+
+    stored = args.dataset is not None
+    mode, other = ("--dataset", "--input") if stored else ("--input", "--dataset")
+    unused = ("reader", "variable") if stored else ("before",)
+    for name in unused:
+        if getattr(args, name):
+            raise ConfigError(f"goes with {other}, not with {mode}", where=f"--{name}", fix="leave it out")
 
 
 def _predict_code(model: Path) -> str:

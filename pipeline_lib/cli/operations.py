@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_lib.cli.arguments import Commands, at_least_one, day
+from pipeline_lib.cli.arguments import Commands, at_least_one, day, seed_number
 
 if TYPE_CHECKING:
     from pipeline_lib.operations.engine import Engine
@@ -56,7 +56,7 @@ def add_commands(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     publish.add_argument("experiment", metavar="EXPERIMENT", help="name of an experiment with operations")
     publish.add_argument("--model", help="a model in use (default: the first)")
-    publish.add_argument("--seed", type=int, help="its seed (default: the first)")
+    publish.add_argument("--seed", type=seed_number, help="its seed (default: the first)")
     publish.add_argument(
         "--from", dest="first", type=day, default=date.min, metavar="DAY", help="leave out days before"
     )

@@ -116,6 +116,32 @@ class LoadedExperiment:
         training = self.training(name).model_dump(mode="json") if learns else {}
         return sha256_json([entry.model, self.model_options(name).model_dump(mode="json"), training])
 
+    def defined(self, name: str, seed: int) -> dict[str, Any]:
+        """Return what a run is made with, as the options of its model's manifest say it.
+
+        Raises
+        ------
+        ConfigError
+            If the experiment has no such model, or does not run it with this seed.
+        """
+        entry, split = self.spec.entry(name), self.spec.split
+        seeds = self.spec.seeds_of(name)
+        if seed not in seeds:
+            fix = f"it has {', '.join(map(str, seeds))}"
+            raise ConfigError(f"{self.name} does not run {name} with seed {seed}", where="--seed", fix=fix)
+        options = self.model_options(name).model_dump(mode="json")
+        if not issubclass(MODELS.get(entry.model), NetworkModel):
+            return {"task": self.spec.task, "model": entry.model, "options": options}
+        return {
+            "model": entry.model,
+            "model_options": options,
+            "training": self.training(name).model_dump(mode="json"),
+            "inputs": list(self.spec.inputs),
+            "train": [day.isoformat() for day in (split.train.first, split.train.last)],
+            "validation": [day.isoformat() for day in (split.validation.first, split.validation.last)],
+            "seed": seed,
+        }
+
     def check(self) -> None:
         """Resolve everything once; raise :class:`ConfigErrors` with all problems found."""
         problems: list[ConfigError] = []

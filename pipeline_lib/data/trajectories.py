@@ -14,6 +14,10 @@ AGE_OF_STATE = "age"
 """Variable (time,) of a source of several trajectories: time steps since the start of the state's own. It is right
 even when days or periods cut a trajectory."""
 
+_SECOND = 1 / 86400
+"""Days; times from files are rounded to seconds."""
+_ROUNDING = 1e-6
+
 Ages = NDArray[np.int64]
 
 
@@ -38,6 +42,34 @@ def pieces(ages: Ages) -> list[slice]:
     """Return the stretches of time that hold one trajectory each, or what is there of it."""
     edges = [0, *(np.flatnonzero(np.diff(ages) != 1) + 1).tolist(), len(ages)]
     return [slice(start, stop) for start, stop in pairwise(edges) if stop > start]
+
+
+def require_step(times: NDArray[np.datetime64], ages: Ages, step: float) -> None:
+    """Refuse states of a trajectory that are not one time step apart; between trajectories any time may pass.
+
+    Parameters
+    ----------
+    times, ages
+        Of the states (time,).
+    step
+        Days between two of them, those of the training.
+
+    Raises
+    ------
+    DataError
+        If all are another step apart, or some are: a state is missing between them.
+    """
+    apart = np.diff(times)[np.diff(ages) == 1] / np.timedelta64(1, "D")
+    wrong = np.abs(apart - step) > max(_ROUNDING * step, min(_SECOND, step / 4))
+    if not wrong.any():
+        return
+    if wrong.all():
+        what = f"states are {np.median(apart):g} days apart, the model was trained on {step:g}"
+        raise DataError(what, where="time", fix="give states of that step, or train a model on these")
+    first = np.flatnonzero(np.diff(ages) == 1)[int(np.argmax(wrong))]
+    what = f"{np.datetime_as_string(times[first], unit='s')} is not followed by a state after {step:g} days"
+    fix = f"of states nothing may be missing; where one trajectory ends and the next begins, tell by {AGE_OF_STATE!r}"
+    raise DataError(what, where="time", fix=fix)
 
 
 def followers(ages: Ages) -> Ages:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard
 from pipeline_lib.models.registry import MODELS
 from pipeline_lib.models.sites import Site, SiteModel
@@ -53,7 +54,17 @@ class LinearRegression(SiteModel):
 
     @classmethod
     def forecaster(cls, options: Options, site: Site) -> SiteForecaster:
-        """Return the network before its fit."""
+        """Return the network before its fit.
+
+        Raises
+        ------
+        ConfigError
+            If fields have fewer cells than there are to be blocks.
+        """
         from pipeline_lib.models.site_baselines import RidgeRegression
 
+        for fields in (site.fields, site.ahead):
+            if fields.values and options.blocks**2 > fields.rows * fields.columns:
+                what = f"{options.blocks} along each side are more than the {fields.rows} x {fields.columns} cells"
+                raise ConfigError(f"{what} of a field", where="linear_regression.blocks", fix="take fewer")
         return RidgeRegression(site, **options.model_dump())

@@ -17,6 +17,7 @@ from pipeline_lib.io.atomic import write_text
 from pipeline_lib.io.counts_table import read_counts, write_counts
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 from pipeline_lib.published.tables import load_published, numbers_beside
+from pipeline_lib.score.defined import check_same_run
 from pipeline_lib.score.gate import InvalidRunError, Sample, check_same_sample
 from pipeline_lib.score.leaderboard import Leaderboard, leaderboard
 from pipeline_lib.score.tables import leaderboard_csv, ranking_csv
@@ -43,6 +44,7 @@ def score_run(
     output: Path,
     code: str,
     summarise: bool = False,
+    defined: Mapping[str, Any] | None = None,
 ) -> None:
     """Score one run: write its counts per date.
 
@@ -66,17 +68,21 @@ def score_run(
         Fingerprint of the code.
     summarise
         Put the metrics of these days, with intervals where there are days enough, into the manifest as well.
+    defined
+        What the experiment says of the run, as a model's manifest says it; without it the products are believed.
 
     Raises
     ------
     ScoreError
-        If product, labels and dataset do not have the same dates, cells and units.
+        If product, labels and dataset do not have the same dates, cells and units, or a product is of another run.
     StoreError
         If an input does not match its manifest.
     """
     paths = {"product": products, "labels": labels, "dataset": datasets}
     inputs = {kind: [read_manifest(path, kind=kind, verify="deep") for path in found] for kind, found in paths.items()}
     where = f"{model} (seed {seed})"
+    if defined is not None:
+        check_same_run(inputs["product"], defined, where)
     stores = _open_test(inputs, test, where, every=TASKS.get(task).every_time)
     with Artefact(output, kind="score", code=code, packages=_PACKAGES) as out:
         for role, manifests in inputs.items():

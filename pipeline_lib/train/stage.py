@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline_lib.errors import DataError
 from pipeline_lib.io.atomic import write_json
 from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.manifest import Artefact, Manifest, exclusive, read_manifest
+from pipeline_lib.io.zarr_store import open_store
 from pipeline_lib.learning.device import Device
 from pipeline_lib.models.base import AlgorithmModel
 from pipeline_lib.models.registry import MODELS
@@ -25,6 +27,8 @@ logger = logging.getLogger(__name__)
 KIND = "model"
 ALGORITHM = "algorithm.json"
 """Payload of a model without weights: its name and options."""
+
+_TOO_LARGE = "choose smaller options of the model, or fewer days"
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,9 @@ def train_model(
     Interrupted
         Stopped by a signal or ahead of the time limit; the same call goes on.
     TrainingError
-        If the training cannot go on: missing device, non-finite loss, unusable folder.
+        If the training cannot go on: missing device, non-finite loss, unusable folder, too little memory.
+    DataError
+        If datasets or statistics do not hold the inputs.
     """
     manifests = {
         **{f"dataset {m.content['period']}": m for m in _read(datasets, "dataset")},
@@ -134,8 +140,24 @@ def train_model(
 
             torch.set_num_threads(compute.threads)
         request = _request(definition, manifests, compute, folder=folder, output=output, code=code)
-        stage_module(definition.task, "train").train(request)
+        _require_inputs(request)
+        from pipeline_lib.learning.precision import memory_advice  # loads torch, which an algorithm does without
+
+        with memory_advice(_TOO_LARGE, where=definition.model):
+            stage_module(definition.task, "train").train(request)
         shutil.rmtree(folder, ignore_errors=True)  # a fit in one go made none
+
+
+def _require_inputs(request: TrainingRequest) -> None:
+    """Refuse datasets and statistics that lack an input: they are of another experiment."""
+    held = {str(request.manifests["statistics"].path): set(request.statistics)}
+    for data in request.of("dataset"):
+        held[str(data.path)] = {str(name) for name in open_store(data, f"{data.content['period']}.zarr", chunks={})}
+    for where, names in held.items():
+        absent = [name for name in request.inputs if name not in names]
+        if absent:
+            what = f"does not hold {absent[0]!r}, but {', '.join(sorted(names)) or 'nothing'}"
+            raise DataError(what, where=where, fix="give what was made for this experiment")
 
 
 def _checkpoints(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.train.problem import Batch
 from pipeline_lib.train.seeds import generator
 from pipeline_lib.train.share import Share
@@ -39,6 +40,13 @@ class Cuttable(Protocol):
         """Name windows by the time of their first state."""
 
 
+def _require_a_batch(batch_size: int, windows: int, told: str) -> None:
+    """Refuse a batch that would hold windows twice, or an epoch without a whole one."""
+    if batch_size > windows:
+        what = f"is {batch_size}, and {told.format(windows)}"
+        raise ConfigError(what, where="training.batch_size", fix="reduce it, or choose more of them")
+
+
 @dataclass(frozen=True)
 class Windows:
     """Batches of windows: of random starts for training, evenly spread ones for validation.
@@ -57,10 +65,13 @@ class Windows:
         return len(self._starts())
 
     def __iter__(self) -> Iterator[Batch]:
-        samples = self._samples()
+        if self.seed is not None:
+            for drawn in self._drawn(self.seed):
+                yield self.trajectory.cut(drawn[self.share.within(self.batch_size)])
+            return
+        samples = spread(self.trajectory.windows, self.count)
         for start in self._starts():
-            batch = samples[start : start + self.batch_size]
-            yield self.trajectory.cut(batch if self.seed is None else batch[self.share.within(self.batch_size)])
+            yield self.trajectory.cut(samples[start : start + self.batch_size])
 
     def _starts(self) -> range:
         """First samples of the batches: all of them in training, where a share takes a part of each."""
@@ -68,13 +79,15 @@ class Windows:
             return range(0, self.count // self.batch_size * self.batch_size, self.batch_size)
         return range(self.share.index * self.batch_size, self.count, self.share.count * self.batch_size)
 
-    def _samples(self) -> NDArray[np.int64]:
-        available = self.trajectory.windows
-        if self.seed is None:
-            return spread(available, self.count)
-        rng = generator(self.seed, "windows", self.epoch)
-        rounds = [rng.permutation(available) for _ in range(-(-self.count // available))]
-        return np.concatenate(rounds)[: self.count].astype(np.int64)
+    def _drawn(self, seed: int) -> Iterator[NDArray[np.int64]]:
+        """Numbers of the windows of each batch: each window once, in random order, before one comes again."""
+        rng = generator(seed, "windows", self.epoch)
+        left = np.empty(0, dtype=np.int64)
+        for _ in self._starts():
+            while len(left) < self.batch_size:  # a round when it is needed: an epoch may be longer than memory
+                left = np.concatenate([left, rng.permutation(self.trajectory.windows)])
+            yield left[: self.batch_size]
+            left = left[self.batch_size :]
 
 
 class WindowProblem:
@@ -87,9 +100,14 @@ class WindowProblem:
     batch_size
         Windows per step.
     windows
-        Windows per epoch; ``None`` for as many as there are.
+        Windows per epoch; ``None`` for as many as there are. Of more than there are, each comes several times.
     seed
         Base seed.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer windows than a batch holds, or an epoch is to have fewer.
     """
 
     validation_windows: ClassVar[int] = 2000
@@ -99,7 +117,9 @@ class WindowProblem:
         self, train: Cuttable, validation: Cuttable, *, batch_size: int, windows: int | None, seed: int
     ) -> None:
         self._train, self._validation, self._batch_size, self._seed = train, validation, batch_size, seed
-        self._count = max(windows or train.windows, batch_size)
+        self._count = windows or train.windows
+        _require_a_batch(batch_size, train.windows, "the training days have {} windows")
+        _require_a_batch(batch_size, self._count, "training.windows is {}")
         self.steps_per_epoch = self._count // batch_size
 
     def training_batches(self, epoch: int, share: Share) -> Windows:

@@ -42,7 +42,8 @@ BOX = {
 
 def made(options=None, shape=(3, N), step=STEP, mean=MEAN, scale=SCALE, seed=0, **more):
     torch.manual_seed(seed)
-    options = GeneratedPde.Options(**({"scales": SCALES} if options is None else options), **more)
+    given = {"points": "states", **({"scales": SCALES} if options is None else options), **more}
+    options = GeneratedPde.Options(**given)
     return GeneratedPde.build(options, shape=shape, step=step, mean=mean, scale=scale)
 
 
@@ -149,7 +150,7 @@ def test_what_is_stored_is_the_system_and_not_its_name(tmp_path):
 
 def test_a_file_that_sorts_its_keys_does_not_sort_the_fields_of_a_state():
     for name, shape in (("burgers_uncertainty", (3, N)), ("shallow_water", (3, 6, 8))):
-        options = GeneratedPde.Options(system=name)
+        options = GeneratedPde.Options(system=name, points="states")
         again = GeneratedPde.Options.model_validate(
             json.loads(json.dumps(options.model_dump(mode="json"), sort_keys=True))
         )
@@ -210,6 +211,28 @@ def test_systems_that_do_not_fit_are_one_line(options, line):
     with pytest.raises(ConfigError, match=line) as caught:
         made(options)
     assert len(caught.value.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "line"),
+    [
+        (
+            {"system": "burgers"},
+            (3,),
+            "burgers: states lie on 3 points, the system on 241 points; choose the system of",
+        ),
+        ({"system": "shallow_water"}, (3, 100, 50), "states lie on 100 x 50 points, the system on 50 x 100 points"),
+        ({"system": BOX, "width": 7}, (5, 6), "generated_pde.width: is 7, and states lie on 5 x 6 points; take a"),
+    ],
+)
+def test_states_on_other_points_than_the_system_are_refused(options, shape, line):
+    with pytest.raises(ConfigError, match=line):
+        made({**options, "points": "system"}, shape=shape)
+
+
+def test_a_system_on_its_own_points_needs_no_word_about_them():
+    made({"system": BOX, "points": "system"}, shape=(5, 6))
+    made({"system": "burgers", "points": "states"}, shape=(3,))
 
 
 def test_a_closure_is_called_alike_everywhere():

@@ -100,6 +100,14 @@ def parts(values: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return flat[:, :2], flat[:, 2:14].reshape(-1, 4, 3), flat[:, 14:].reshape(-1, 7, 2, 5, 6)
 
 
+def test_a_regression_on_more_blocks_than_cells_is_refused():
+    network("linear_regression", RAIN, blocks=9)
+    with pytest.raises(
+        ConfigError, match=r"linear_regression.blocks: 10 along each side are more than the 9 x 9 cells"
+    ):
+        network("linear_regression", RAIN, blocks=10)
+
+
 def test_baselines_say_what_they_should():
     values = inputs(WIND)
     hour, series, ahead = parts(values)

@@ -40,17 +40,27 @@ EXPERIMENT = {
     },
     "scoring": {"metrics": ["rmse_1", "end_rmse", "stable_share"], "intervals": {"block_days": 1.0}},
     "models": [
-        {"name": "theory", "model": MODEL, "options": {"learn": False, "scales": SCALES, "substeps": 4}},
+        {
+            "name": "theory",
+            "model": MODEL,
+            "options": {"learn": False, "scales": SCALES, "substeps": 4, "points": "states"},
+        },
         {
             "name": "numbers",
             "model": MODEL,
-            "options": {"scales": SCALES, "draw": 0.1, "substeps": 4},
+            "options": {"scales": SCALES, "draw": 0.1, "substeps": 4, "points": "states"},
             "training": {"optimizer": "levenberg_marquardt", "max_epochs": 10},
         },
         {
             "name": "network",
             "model": MODEL,
-            "options": {"system": "burgers_uncertainty_network", "scales": SCALES, "hidden": 4, "substeps": 4},
+            "options": {
+                "system": "burgers_uncertainty_network",
+                "scales": SCALES,
+                "hidden": 4,
+                "substeps": 4,
+                "points": "states",
+            },
         },
     ],
     "seeds": [0],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -71,7 +71,10 @@ class GeneratedPde(StateModel):
             default="burgers_uncertainty", validate_default=True
         )
         """The equations: the name of an example of ``python -m pipeline_lib netgen``, a file of such a system, or what
-        stands in one. The content is what is stored with the model. Points are those of the states, not of ``grid``."""
+        stands in one. The content is what is stored with the model."""
+        points: Literal["system", "states"] = "system"
+        """``system`` refuses states on other points than those of the system's ``grid``; ``states`` takes the points
+        of the states, whatever ``grid`` says."""
         values: dict[str, float] = Field(default_factory=dict)
         """Other values of constants; of unknown numbers, where their training starts."""
         draw: float = Field(0.0, ge=0)

@@ -128,6 +128,7 @@ def generated_step(options: GeneratedPde.Options, states: States) -> GeneratedSt
             where=f"{_MODEL}: {system.name}",
             fix="choose a system that has the fields of the source, in their order",
         )
+    _require_points(options, grid, system)
     networks = {closure.__name__: _network(closure.__name__, system, options) for closure in system.closures}
     tendency = build(system, grid, order=options.order, **networks).double()
     return GeneratedStep(tendency, [options.scales.get(name, 1.0) for name in fields], grid, options, states)
@@ -159,6 +160,23 @@ def _require_known(given: Mapping[str, float], known: Mapping[str, Any] | list[s
     for name in given:
         if name not in known:
             raise ConfigError(f"{name} is no part of the system", where=f"{_MODEL}.{what}", fix=closest(name, known))
+
+
+def _require_points(options: GeneratedPde.Options, grid: tuple[int, ...], system: System) -> None:
+    """Refuse states on other points than the system's, unless any will do, and too few for its networks."""
+    where = f"{_MODEL}: {system.name}"
+    expected = tuple(options.system.grid)
+    if options.points == "system" and grid != expected:
+        what = f"states lie on {_points(grid)}, the system on {_points(expected)}"
+        fix = "choose the system of the source, or set points: states if it may lie on any"
+        raise ConfigError(what, where=where, fix=fix)
+    if system.closures and options.width > min(grid):
+        what = f"is {options.width}, and states lie on {_points(grid)}"
+        raise ConfigError(what, where=f"{_MODEL}.width", fix="take a smaller one")
+
+
+def _points(grid: tuple[int, ...]) -> str:
+    return f"{' x '.join(map(str, grid))} points"
 
 
 def _check_autonomous(system: System) -> None:

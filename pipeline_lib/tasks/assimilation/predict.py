@@ -23,6 +23,7 @@ from pipeline_lib.tasks.assimilation.filling import Filler, first_guess, without
 from pipeline_lib.tasks.assimilation.methods import Prior, analyse, forecast_operator
 from pipeline_lib.tasks.assimilation.names import ANALYSIS, KNOWN_AT_START, POSITION, SPREAD, USED
 from pipeline_lib.tasks.assimilation.options import MethodOptions
+from pipeline_lib.tasks.dynamics.given import require_states
 
 _Value = TypeVar("_Value", bound=np.generic)
 _USED_ATTRS = {
@@ -63,13 +64,14 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     Raises
     ------
     DataError
-        If an input variable is missing, has another unit, or does not say how precise the observations are; if the
-        states are of several trajectories, or fewer than a window.
+        If an input variable is missing, has another unit, shape or order than in training, or does not say how precise
+        the observations are; if the states are not one time step apart, of several trajectories, or fewer than a
+        window.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     model = load_model(trained.path)
-    model.spec.require(ds)
+    require_states(ds, model.spec, trained.content)
     require_one(ages_of(ds), where="assimilation")
     states, observation = (ds[variable.name].load() for variable in model.spec.inputs)
     found = _analysed(model, trained, states, observation, device)

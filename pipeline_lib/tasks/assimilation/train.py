@@ -18,7 +18,7 @@ from pipeline_lib.tasks.assimilation.filling import Filler
 from pipeline_lib.tasks.assimilation.methods import forecast_operator, localisation_taper
 from pipeline_lib.tasks.assimilation.options import MethodOptions, TrainingOptions
 from pipeline_lib.tasks.assimilation.windows import ObservedTrajectory, WindowProblem
-from pipeline_lib.tasks.dynamics.reading import Split, read_normalised
+from pipeline_lib.tasks.dynamics.reading import Split, read_normalised, trained_axes
 from pipeline_lib.tasks.dynamics.train import read_states, train_forecaster
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
@@ -151,5 +151,5 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
         data = {"train data": train.identity, "validation data": validation.identity}
         outcome = descend(request, Filler(network), problem, training, data=data, inner="network")
     scaling = dict.fromkeys(request.inputs, (values["mean"], values["std"]))
-    facts = {**_facts(request, training), "climatology": {"mean": mean.tolist()}}
+    facts = {**_facts(request, training), **trained_axes(request), "climatology": {"mean": mean.tolist()}}
     keep(request, network, outcome, task="assimilation", sizes=sizes, scaling=scaling, facts=facts)

@@ -21,7 +21,8 @@ class TrainingOptions(LoopOptions):
     batch_size: int = Field(default=32, gt=0)
     """Windows per step."""
     windows: int | None = Field(default=10_000, gt=0)
-    """Windows per epoch, drawn anew each time; null takes every window of the training days."""
+    """Windows per epoch, drawn anew each time, each once before one comes again; null takes every window of the
+    training days."""
     target: Literal["state", "subgrid"] = "state"
     """What is learned from: the states that follow, through the solver (a-posteriori); or ``subgrid``, a variable of
     the source beside the states that is the exact answer of a closure to each of them, without a solver (a-priori). The

@@ -15,6 +15,7 @@ from pipeline_lib.learning.device import Device
 from pipeline_lib.learning.forecaster import Forecaster, Rollout
 from pipeline_lib.learning.model_store import load_model
 from pipeline_lib.learning.precision import number_format, resolve_device
+from pipeline_lib.tasks.dynamics.given import require_states
 from pipeline_lib.tasks.dynamics.names import AGE, FORECAST_OF, FREE_RUN, HISTORY, RUN_STEPS, SHELL, SUBGRID, VARIABLE
 from pipeline_lib.tasks.dynamics.starts import starts_with
 
@@ -41,13 +42,14 @@ def product(trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int |
     Raises
     ------
     DataError
-        If the input variable is missing or has another unit, the exact term has another shape than the model's, or no
+        If the input variable is missing, has another unit, shape or order than in training, or its states are not one
+        time step apart; if the exact term has another shape than the model's, or no
         state has the history that forecasts start from.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     model = load_model(trained.path)
-    model.spec.require(ds)
+    require_states(ds, model.spec, trained.content)
     (described,) = model.spec.inputs
     history = int(model.spec.sizes.get("history", 1))
     starts = starts_with(history, ages_of(ds))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_lib.data.datasets import open_days
-from pipeline_lib.data.trajectories import Ages, ages_of
+from pipeline_lib.data.trajectories import Ages, ages_of, require_step
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.models.base import FittedModel
+from pipeline_lib.tasks.dynamics.given import AXES, axes_of
 from pipeline_lib.tasks.dynamics.names import SUBGRID
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
 from pipeline_lib.train.request import TrainingRequest
@@ -50,7 +51,7 @@ def read_normalised(request: TrainingRequest, training: TrainingOptions, split: 
     ConfigError
         If the states are not as far apart as the options say.
     DataError
-        If a day of the split is missing, or ages of states are none.
+        If a day of the split or a state is missing, or ages of states are none.
     """
     statistics = request.statistics[names[0]]
     start, end = request.train if split == "train" else request.validation
@@ -61,12 +62,14 @@ def read_normalised(request: TrainingRequest, training: TrainingOptions, split: 
         raise ConfigError(
             f"is {training.step:g}, the states are {step:g} apart", where="training.step", fix="correct it"
         )
+    ages = ages_of(ds)
+    require_step(times, ages, training.step)
     found = [ds[name].values.astype(np.float64) for name in names]
     if training.noise:
         found[0] += training.noise * generator(request.seed, "noise", split).standard_normal(found[0].shape)
     dtype = _number_format(request, training)
     arrays: list[Array] = [((values - statistics["mean"]) / statistics["std"]).astype(dtype) for values in found]
-    return Series(arrays, times, ages_of(ds))
+    return Series(arrays, times, ages)
 
 
 def read_terms(request: TrainingRequest, training: TrainingOptions, split: Split, *, unit: float) -> Array:
@@ -84,6 +87,12 @@ def read_terms(request: TrainingRequest, training: TrainingOptions, split: Split
         raise DataError("is not in the dataset", where=SUBGRID, fix=fix)
     values = ds[SUBGRID].values.astype(np.float64) / unit
     return values if _number_format(request, training) is np.float64 else values.astype(np.float32)
+
+
+def trained_axes(request: TrainingRequest) -> dict[str, Any]:
+    """Return what a manifest is to say of the axes of the states that a model is trained on."""
+    days = open_days(request.of("dataset"), *request.train)
+    return {AXES: axes_of(days[request.inputs[0]])}
 
 
 def _number_format(request: TrainingRequest, training: TrainingOptions) -> type[np.float32] | type[np.float64]:

@@ -14,7 +14,7 @@ from pipeline_lib.models.base import FittedModel
 from pipeline_lib.tasks.dynamics.names import SUBGRID
 from pipeline_lib.tasks.dynamics.options import TrainingOptions
 from pipeline_lib.tasks.dynamics.problem import DynamicsProblem
-from pipeline_lib.tasks.dynamics.reading import Split, read_normalised, read_terms
+from pipeline_lib.tasks.dynamics.reading import Split, read_normalised, read_terms, trained_axes
 from pipeline_lib.tasks.dynamics.windows import StatesAndTerms, Trajectory
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
@@ -75,6 +75,7 @@ def train_forecaster(
         _require_term(network, trajectories[0], request.network_model.card.title)
     outcome = _outcome(request, training, network, *trajectories)
     scaling = dict.fromkeys(request.inputs, (values["mean"], values["std"]))
+    facts = {**facts, **trained_axes(request)}
     if SUBGRID in request.of("dataset")[0].content["variables"]:
         facts = {**facts, "target": SUBGRID}  # a file from outside need not hold it
     keep(request, network, outcome, task=task, sizes=sizes, scaling=scaling, facts=facts)

@@ -32,7 +32,8 @@ class TrainingOptions(LoopOptions):
     batch_size: int = Field(default=8, gt=0)
     """Windows per step."""
     windows: int | None = Field(default=None, gt=0)
-    """Windows per epoch, drawn anew each time; null takes every window of the training days."""
+    """Windows per epoch, drawn anew each time, each once before one comes again; null takes every window of the
+    training days."""
     seen: int = Field(default=5, gt=0)
     """Frames of the past that a forecast starts from."""
     leads: int = Field(default=20, gt=0)

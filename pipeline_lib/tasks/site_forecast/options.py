@@ -20,7 +20,8 @@ class TrainingOptions(LoopOptions):
     batch_size: int = Field(default=64, gt=0)
     """Windows per step."""
     windows: int | None = Field(default=None, gt=0)
-    """Windows per epoch, drawn anew each time; null takes every window of the training days."""
+    """Windows per epoch, drawn anew each time, each once before one comes again; null takes every window of the
+    training days."""
     targets: int = Field(default=1, ge=1, le=2)
     """Variables to forecast: so many of the first inputs, series all. Two are the components of a vector."""
     station: int | None = Field(default=None, ge=0)

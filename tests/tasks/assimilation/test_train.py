@@ -230,6 +230,20 @@ def test_several_trajectories_are_refused_before_training_and_in_a_product(tmp_p
         product(made, test, device="cpu", threads=None)
 
 
+def test_states_unlike_those_of_the_training_have_no_analysis(tmp_path):
+    ds = circling().assign_coords(component=["x", "y", "z"])
+    made = trained(tmp_path, ds, "time_interpolation", **WINDOW)
+    test = ds.isel(time=slice(200, 300))
+    for wrong, line in (
+        (test.isel(time=slice(None, None, 2)), r"^time: states are 0\.02 days apart, the model was trained on 0\.01"),
+        (test.drop_isel(time=10), r"^time: 2000-01-03T02:09:36 is not followed by a state after 0\.01 days"),
+        (test.isel(component=[2, 1, 0]), r"^state: component holds 'z' at place 0, in training 'x'"),
+        (test.isel(component=[0, 1]), r"^state: states are \(2,\), the model was"),
+    ):
+        with pytest.raises(DataError, match=line):
+            product(made, wrong, device="cpu", threads=None)
+
+
 def test_a_split_that_holds_no_window_is_named(tmp_path):
     ds = circling(days=2).isel(time=slice(None, 120))  # twenty states for the validation
     for model, options in (("direct_network", {"assimilation": {"window": 24}}), ("bilinear", {"horizon": 24})):

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline_lib.errors import DataError
+from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.tasks.assimilation.options import TrainingOptions as AssimilationOptions
 from pipeline_lib.tasks.dynamics.options import TrainingOptions as DynamicsOptions
+from pipeline_lib.tasks.dynamics.problem import DynamicsProblem
 from pipeline_lib.tasks.dynamics.windows import Trajectory
+from pipeline_lib.train.seeds import generator
 from pipeline_lib.train.share import Share
 from pipeline_lib.train.windows import Windows
 
@@ -72,3 +74,27 @@ def test_a_split_with_too_few_states_is_named():
 def test_states_are_advanced_in_single_precision_unless_told_otherwise(options):
     assert options().precision == "float32"
     assert options(precision="auto").precision == "auto"
+
+
+def test_an_epoch_longer_than_memory_begins_at_once():
+    first = next(iter(Windows(TRAJECTORY, 8, 10**15, 0)))
+    assert torch.equal(first.samples[:, 0], drawn()[0])
+
+
+def test_rounds_go_on_across_batches():
+    rng = generator(0, "windows", 0)
+    expected = np.concatenate([rng.permutation(46) for _ in range(2)])[:64]
+    np.testing.assert_array_equal(torch.cat(drawn()), expected)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "windows", "line"),
+    [
+        (10**12, None, "training.batch_size: is 1000000000000, and the training days have 46 windows; reduce it"),
+        (47, 100, "training.batch_size: is 47, and the training days have 46 windows"),
+        (40, 32, "training.batch_size: is 40, and training.windows is 32"),
+    ],
+)
+def test_a_batch_that_the_windows_do_not_fill_is_refused(batch_size, windows, line):
+    with pytest.raises(ConfigError, match=line):
+        DynamicsProblem(DynamicsOptions(batch_size=batch_size, windows=windows), TRAJECTORY, TRAJECTORY, seed=0)
