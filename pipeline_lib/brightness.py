@@ -33,6 +33,7 @@ class TemperatureScale(StoredScale):
 
     prefix = "temperature_scale_"
     meaning = "temperatures"
+    preparation = "temperature_frames"
 
     lowest: float
     highest: float

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -252,14 +252,33 @@ def _portable(address: str) -> str:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All sources of a catalog file."""
+    """All sources of a catalog file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    sources
+        By name; :meth:`source` gives one of them.
+    unchecked
+        Those that nobody has asked for yet, and of which registries, drivers and preparations were not asked.
+    """
 
     path: Path
     sources: Mapping[str, Source]
+    unchecked: set[str] = field(default_factory=set)
 
     @classmethod
-    def load(cls, path: Path) -> Catalog:
+    def load(cls, path: Path, *, wanted: Collection[str] | None = None) -> Catalog:
         """Read and validate a catalog file.
+
+        Parameters
+        ----------
+        path
+            The file.
+        wanted
+            Sources in use; by default all. A mistake in the options of another one's driver or preparation, or in what
+            belongs to them, stands in nobody's way: it is told when that source is asked for.
 
         Raises
         ------
@@ -274,14 +293,19 @@ class Catalog:
             name: Source(name=name, entry=entry, where=f"{path}: sources.{name}.metadata.gyre")
             for name, entry in file.sources.items()
         }
-        for source in sources.values():
-            _check(source)
-        return cls(path=path, sources=sources)
+        unchecked = set() if wanted is None else set(sources) - set(wanted)
+        for name, source in sources.items():
+            if name not in unchecked:
+                _check(source)
+        return cls(path=path, sources=sources, unchecked=unchecked)
 
     def source(self, name: str) -> Source:
-        """Return a source; raise :class:`ConfigError` with advice if there is none of that name."""
+        """Return a source; raise :class:`ConfigError` with advice if there is none of that name, or it is not valid."""
         if name not in self.sources:
             raise ConfigError(f"no source is called {name!r}", where=str(self.path), fix=closest(name, self.sources))
+        if name in self.unchecked:
+            _check(self.sources[name])
+            self.unchecked.discard(name)
         return self.sources[name]
 
     def open_source(self, name: str, *, data_dir: Path | None = None) -> xr.Dataset:
@@ -318,13 +342,28 @@ class Catalog:
 
 
 def _check(source: Source) -> None:
-    """Check a source; what a registry or a driver refuses without saying where is told with the entry's key path."""
+    """Check a source; whatever a registry or a driver refuses is told with the entry's key path in the file.
+
+    Raises
+    ------
+    ConfigError
+        With that place; what the driver said of it is within the entry's block.
+    """
     try:
         source.check()
+    except ConfigErrors as error:
+        raise ConfigErrors([_placed(source, problem) for problem in error.problems]) from error
     except (ConfigError, FetchError) as error:
-        if isinstance(error, ConfigErrors) or (isinstance(error, ConfigError) and error.where):
-            raise
-        raise ConfigError(error.what, where=source.where, fix=error.fix) from error
+        raise _placed(source, error) from error
+
+
+def _placed(source: Source, error: ConfigError | FetchError) -> ConfigError:
+    where = error.where
+    if not where or isinstance(error, FetchError):
+        where = source.where
+    elif where.split(".")[0] in GyreBlock.model_fields:
+        where = f"{source.where}.{where}"
+    return ConfigError(error.what, where=where, fix=error.fix)
 
 
 def _refuse_templates(raw: Mapping[str, Any], where: str) -> None:

@@ -356,7 +356,7 @@ def load_plan(raw: Mapping[str, Any], *, where: str = "config/config.yaml") -> P
         If the configuration, the catalog or an experiment is not valid, with one line per problem.
     """
     config = parse_workflow(raw, where=where)
-    catalog = Catalog.load(config.catalog)
+    catalog = Catalog.load(config.catalog, wanted=config.dask.sources)
     for name in config.dask.sources:
         catalog.source(name)
     plan = Plan(config=config, catalog=catalog, experiments={})

@@ -68,6 +68,7 @@ class RainScale(StoredScale):
 
     prefix = "rain_scale_"
     meaning = "rain rates"
+    preparation = "rain_frames"
 
     a: float
     b: float

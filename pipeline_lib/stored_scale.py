@@ -17,6 +17,8 @@ class StoredScale:
     """Begins the names of its attributes."""
     meaning: ClassVar[str]
     """What shares are turned into."""
+    preparation: ClassVar[str]
+    """The preparation of a source that writes the attributes."""
 
     def attributes(self) -> dict[str, float]:
         """Return the scale as attributes of a variable that holds shares."""
@@ -38,5 +40,5 @@ class StoredScale:
             raise DataError(
                 f"there is no scale that turns the values into {cls.meaning}",
                 where=where,
-                fix=f"set {', '.join(names)}",
+                fix=f"take a source with preparation {cls.preparation}, which writes {', '.join(names)}",
             ) from error

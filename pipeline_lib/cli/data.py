@@ -59,7 +59,7 @@ def _fetch(args: argparse.Namespace) -> None:
     from pipeline_lib.fetch.stage import fetch_source
     from pipeline_lib.plan import stage_code
 
-    source = Catalog.load(args.catalog).source(args.source)
+    source = Catalog.load(args.catalog, wanted=[args.source]).source(args.source)
     code = stage_code("fetch", *source.fetch_modules())
     fetch_source(source, part=args.part, output=args.output, mirror=args.mirror, code=code)
 
@@ -71,7 +71,7 @@ def _preprocess(args: argparse.Namespace) -> None:
     from pipeline_lib.plan import stage_code
     from pipeline_lib.preprocess.stage import Delivery, preprocess_period
 
-    source = Catalog.load(args.catalog).source(args.source)
+    source = Catalog.load(args.catalog, wanted=[args.source]).source(args.source)
     workers = validate(DaskOptions, json_options(args.dask, where="--dask"), where="--dask").for_source(args.source)
     preprocess_period(
         raw=args.raw,

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from pipeline_lib.config.operations import Operations
+from pipeline_lib.distinct import DIFFERENT
 from pipeline_lib.errors import ConfigError, closest
 from pipeline_lib.options import Options
 
@@ -129,13 +130,10 @@ class Split(Options):
             if a.to_time is None and b.from_time is None:
                 between = round(between)
                 needed = math.ceil(needed)
-                earliest: date = a.end + timedelta(days=needed + 1)
-            else:
-                earliest = a.until + timedelta(days=needed)
             if between < needed:
                 raise ValueError(
                     f"{between:g} days lie between {first} (ends {a.last}) and {second} (starts {b.first}), "
-                    f"{needed:g} are needed: start {second} on {earliest} or later"
+                    f"{needed:g} are needed: {_advice(a, b, second, needed)}"
                 )
         if self.test.until < self.train.since and not self.allow_test_before_train:
             raise ValueError("test lies before train: set allow_test_before_train if that is meant")
@@ -144,6 +142,16 @@ class Split(Options):
     def _apart(self) -> Split:
         self.check_gaps()
         return self
+
+
+def _advice(a: DateRange, b: DateRange, second: str, needed: float) -> str:
+    """Return when the second of two splits may start, if the calendar reaches so far."""
+    try:
+        whole = a.to_time is None and b.from_time is None
+        earliest = a.end + timedelta(days=needed + 1) if whole else a.until + timedelta(days=needed)
+    except OverflowError:
+        return "no calendar reaches so far, set a smaller number"
+    return f"start {second} on {earliest} or later"
 
 
 def _start(item: tuple[str, DateRange]) -> datetime:
@@ -198,7 +206,7 @@ class Experiment(Options):
     """The catalog entry that the dataset is made of."""
     labels: LabelOptions | None = None
     """The labels, for tasks that need them."""
-    inputs: list[str] = Field(min_length=1)
+    inputs: Annotated[list[str], DIFFERENT] = Field(min_length=1)
     """Dataset variables that networks see, in order."""
     split: Split
     """Training, validation and test days."""
@@ -210,7 +218,7 @@ class Experiment(Options):
     """The competitors, baselines included."""
     seeds: Seeds = Field(default=[0])
     """Seeds of every model that has randomness."""
-    published: list[str] = Field(default_factory=list)
+    published: Annotated[list[str], DIFFERENT] = Field(default_factory=list)
     """Published tables to show beside our numbers."""
     operations: Operations | None = None
     """What happens with periods after the test; without it, nothing does."""

@@ -155,7 +155,8 @@ class LoadedExperiment:
                 problems.append(ConfigError(error.what, where=error.where or f"{self.name}", fix=error.fix))
 
         attempt(lambda: self.task)
-        if not problems:
+        known = not problems
+        if known:
             attempt(lambda: self.scoring)
             attempt(lambda: validate(self.task.training_options, self.spec.training, where=f"{self.name}: training"))
             if self.task.needs_labels and self.spec.labels is None:
@@ -168,7 +169,7 @@ class LoadedExperiment:
         if not problems and self.spec.operations is not None:
             attempt(self._check_alert)
         for entry in self.spec.models:
-            attempt(lambda entry=entry: self._check_model(entry, trained=not problems))
+            attempt(lambda entry=entry: self._check_model(entry, known=known, trained=not problems))
         if not problems:
             attempt(self._check_common)
         if problems:
@@ -189,12 +190,18 @@ class LoadedExperiment:
                     )
 
     def _check_metric(self, metric: str) -> None:
-        ours = TASKS.module(self.spec.task)
-        if not METRICS.module(metric).startswith(f"{ours}."):
+        ours, where = TASKS.module(self.spec.task), f"{self.name}: scoring.metrics"
+        try:
+            fits = METRICS.module(metric).startswith(f"{ours}.")
+            if fits:  # what a family makes of the rest of its name
+                METRICS.get(metric)
+        except ConfigError as error:
+            raise ConfigError(error.what, where=where, fix=error.fix) from error
+        if not fits:
             known = [name for name in METRICS.names() if METRICS.module(name).startswith(f"{ours}.")]
             raise ConfigError(
                 f"{metric} is no metric of task {self.spec.task}",
-                where=f"{self.name}: scoring.metrics",
+                where=where,
                 fix=f"choose from {', '.join(known)}",
             )
 
@@ -219,9 +226,9 @@ class LoadedExperiment:
         if metric not in getattr(self.scoring, "metrics", []):
             raise ConfigError(f"{metric} is not among scoring.metrics", where=place, fix="add it there")
 
-    def _check_model(self, entry: ModelEntry, *, trained: bool) -> None:
+    def _check_model(self, entry: ModelEntry, *, known: bool, trained: bool) -> None:
         card = MODELS.get(entry.model).card
-        if card.task not in self.task.model_tasks:
+        if known and card.task not in self.task.model_tasks:  # that a task is unknown is told once
             raise ConfigError(
                 f"model {entry.model!r} is for task {card.task}, not {self.spec.task}",
                 where=f"{self.name}: models.{entry.name}",
@@ -233,6 +240,9 @@ class LoadedExperiment:
                 self.spec.split.check_gaps(self.task.reach_days(training))
             except ValueError as error:
                 raise ConfigError(str(error), where=f"{self.name}: models.{entry.name}: split") from error
+            except OverflowError as error:
+                fix = "set smaller ones"
+                raise ConfigError("numbers are too large", where=f"{self.name}: training", fix=fix) from error
             try:
                 if (check := getattr(MODELS.get(entry.model), "check_history", None)) is not None:
                     check(self.model_options(entry.name), getattr(training, "history", 1))

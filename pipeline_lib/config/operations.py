@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipeline_lib.distinct import DIFFERENT
 from pipeline_lib.options import Options
 
 
@@ -37,7 +38,7 @@ class Operations(Options):
 
     start: date
     """First operational day: the first of a period that lies after all days of the split."""
-    models: list[str] = Field(default_factory=list)
+    models: Annotated[list[str], DIFFERENT] = Field(default_factory=list)
     """Models in use, names from ``models``; without any, all. The first is the one that is watched and published."""
     retrain: Retraining = Retraining()
     """When a new model is trained."""

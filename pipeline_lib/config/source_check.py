@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pipeline_lib.config.case import check_cases
 from pipeline_lib.data.periods import bounds
 from pipeline_lib.errors import ConfigError, closest
 from pipeline_lib.label.registry import LABELLERS
@@ -30,7 +31,8 @@ def check_source(source: Source, experiment: LoadedExperiment) -> None:
     ------
     ConfigError
         If a split lies outside the source's time span, operations start amid a period, the source does not make an
-        input or another variable that is named or needed, or states are not as far apart as a competitor's options say.
+        input or another variable that is named or needed, states are not as far apart as a competitor's options say,
+        or a task or model refuses what they show (:mod:`pipeline_lib.config.case`).
     """
     split = experiment.spec.split
     for name in ("train", "validation", "test"):
@@ -60,6 +62,7 @@ def check_source(source: Source, experiment: LoadedExperiment) -> None:
                 )
     for name in experiment.spec.names:
         _check_step(source, experiment, name)
+    check_cases(source, experiment)
 
 
 def _variables(experiment: LoadedExperiment) -> Iterator[tuple[str, Sequence[str]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
@@ -57,6 +59,13 @@ class KnownDynamics(StateModel, FittedModel):
             return self
 
     @classmethod
+    def diagnosed(cls, options: Options) -> frozenset[str]:
+        """Return what the basin tells, and nothing of other systems."""
+        from pipeline_lib.models.shallow_water_forcing import DIAGNOSED
+
+        return DIAGNOSED if options.system == "shallow_water" else frozenset()
+
+    @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network, which has no values to learn."""
         if options.system == "shallow_water":
@@ -68,14 +77,29 @@ class KnownDynamics(StateModel, FittedModel):
         from pipeline_lib.solvers.lorenz63 import Lorenz63
         from pipeline_lib.solvers.lorenz96 import Lorenz96
 
-        least = _LEAST[options.system]
-        if states.dimension < least or (options.system == "lorenz63" and states.dimension > least):
-            raise ConfigError(
-                f"{options.system} has other states than these of {states.dimension} components", where="known_dynamics"
-            )
+        cls.check_shapes(options, [states.shape])
         ring = Lorenz96() if options.forcing is None else Lorenz96(options.forcing)
         system = Lorenz63() if options.system == "lorenz63" else ring
         return OdeStep(KnownTendency(system, states.mean, states.scale), options.scheme, states.step)
+
+    @classmethod
+    def check_shapes(cls, options: Options, shapes: Sequence[tuple[int, ...] | None]) -> None:
+        """Refuse states of another size than the system's; of shallow water they are looked at when it is built.
+
+        Raises
+        ------
+        ConfigError
+            If there is another number of components.
+        """
+        if options.system == "shallow_water" or shapes[0] is None:
+            return
+        least, there = _LEAST[options.system], math.prod(shapes[0])
+        if there < least or (options.system == "lorenz63" and there > least):
+            raise ConfigError(
+                f"{options.system} has other states than these of {there} components",
+                where="options.system",
+                fix="name the system that the source simulates",
+            )
 
     @classmethod
     def fit(cls, network: Any, train: torch.Tensor, validation: torch.Tensor, *, horizon: int) -> None:  # noqa: ANN401 - as in the base

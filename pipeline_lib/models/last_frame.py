@@ -17,6 +17,7 @@ class LastFrame(FrameModel):
     """The last frame that was seen, at every lead."""
 
     threads = 1
+    learns: ClassVar[bool] = False
     card: ClassVar[ModelCard] = ModelCard(
         title="Last frame",
         summary="Persistence: every forecast is the last frame that was seen. What any nowcast has to beat.",

@@ -28,6 +28,7 @@ class OpticalFlow(FrameModel):
     """The flow between the last two frames, and the last frame moved along it."""
 
     threads = 1
+    learns: ClassVar[bool] = False
     card: ClassVar[ModelCard] = ModelCard(
         title="Optical flow",
         summary="The flow from the last frame but one to the last, by Farnebaeck's or Lucas and Kanade's method, stays"

@@ -26,6 +26,7 @@ class Rover(FrameModel):
     """Variational optical flow of the last frames, and the last frame moved along it."""
 
     threads = 1
+    learns: ClassVar[bool] = False
     card: ClassVar[ModelCard] = ModelCard(
         title="ROVER",
         summary="A variational multigrid flow between the last radar frames stays as it is, and the last frame is moved"

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pipeline_lib.learning.forecaster import Forecaster
 
 
+DIAGNOSED = frozenset({"kinetic_energy", "potential_energy", "potential_vorticity", "mean_height"})
+"""What a basin tells of its states."""
+
+
 @MODELS.register("shallow_water_forcing")
 class ShallowWaterForcing(StateModel, FittedModel):
     """The solver of the simulation, with a network in the place of wind stress, friction and diffusion."""
@@ -84,6 +88,11 @@ class ShallowWaterForcing(StateModel, FittedModel):
         """Snapshots per step."""
         learning_rate: float = Field(default=1e-3, gt=0)
         """Of Adam."""
+
+    @classmethod
+    def diagnosed(cls, options: Options) -> frozenset[str]:  # noqa: ARG003 - as in the base
+        """Return what the basin tells."""
+        return DIAGNOSED
 
     @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:

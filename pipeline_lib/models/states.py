@@ -60,6 +60,11 @@ class StateModel(NetworkModel):
         return cls.forecaster(options, states)
 
     @classmethod
+    def diagnosed(cls, options: Any) -> frozenset[str]:  # noqa: ANN401, ARG003 - own Options, for subclasses
+        """Return the names of the ``diagnostics`` that the network tells of its states, which metrics may ask for."""
+        return frozenset()
+
+    @classmethod
     def check_history(cls, options: Any, history: int) -> None:  # noqa: ANN401, ARG003 - own Options, for subclasses
         """Refuse so many true states at the start of a forecast if the model makes nothing of them.
 

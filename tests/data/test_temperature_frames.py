@@ -64,5 +64,5 @@ def test_what_is_no_temperature_is_refused() -> None:
         TemperatureFrames.Options(variable="seen", highest=180)
     with pytest.raises(ConfigError, match="180 K is not above 320 K"):
         TemperatureScale(320, 180)
-    with pytest.raises(DataError, match="no scale that turns the values into temperatures; set temperature_scale_lo"):
+    with pytest.raises(DataError, match="into temperatures; take a source with preparation temperature_frames"):
         TemperatureScale.of_attributes({"temperature_scale_lowest": 180})

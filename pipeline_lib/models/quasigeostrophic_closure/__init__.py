@@ -83,6 +83,11 @@ class QuasiGeostrophicClosure(StateModel):
         """Half the mean square of its forcing."""
 
     @classmethod
+    def diagnosed(cls, options: Options) -> frozenset[str]:  # noqa: ARG003 - as in the base
+        """Return what the flow tells."""
+        return frozenset({"kinetic_energy"})
+
+    @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network."""
         from pipeline_lib.models.quasigeostrophic_closure.network import QuasiGeostrophicStep

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard
 from pipeline_lib.models.frame_options import Width
 from pipeline_lib.models.frames import FrameModel, Frames
@@ -107,6 +109,23 @@ class StormCNN(FrameModel):
             if self.variables is not None and len(set(self.variables)) < len(self.variables):
                 raise ValueError("variables names one twice")
             return self
+
+    @classmethod
+    def check_shapes(cls, options: Options, shapes: Sequence[tuple[int, ...] | None]) -> None:
+        """Refuse numbers of variables beyond the last of the inputs.
+
+        Raises
+        ------
+        ConfigError
+            Naming the first that is not there.
+        """
+        there = len(shapes) - 1
+        if options.variables is not None and max(options.variables) > there:
+            raise ConfigError(
+                f"variable {max(options.variables)} is to be seen, there are {there} after the first",
+                where="options.variables",
+                fix="number them from 1, in the order of inputs",
+            )
 
     @classmethod
     def nowcaster(cls, options: Options, frames: Frames) -> Nowcaster:

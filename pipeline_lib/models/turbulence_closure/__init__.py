@@ -103,6 +103,11 @@ class TurbulenceClosure(StateModel):
         """Its mean gradient of the scalar."""
 
     @classmethod
+    def diagnosed(cls, options: Options) -> frozenset[str]:  # noqa: ARG003 - as in the base
+        """Return what the flow tells."""
+        return frozenset({"kinetic_energy", "scalar_variance"})
+
+    @classmethod
     def forecaster(cls, options: Options, states: States) -> Forecaster:
         """Return the network."""
         from pipeline_lib.models.turbulence_closure.network import TurbulenceStep

@@ -15,6 +15,7 @@ from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.models.base import FittedModel
 from pipeline_lib.models.windows import WindowModel
 from pipeline_lib.tasks.assimilation.filling import Filler
+from pipeline_lib.tasks.assimilation.fitting import refuse_prior_loss, refuse_unused, require_two
 from pipeline_lib.tasks.assimilation.methods import forecast_operator, localisation_taper
 from pipeline_lib.tasks.assimilation.options import MethodOptions, TrainingOptions
 from pipeline_lib.tasks.assimilation.windows import ObservedTrajectory, WindowProblem
@@ -23,9 +24,6 @@ from pipeline_lib.tasks.dynamics.train import read_states, train_forecaster
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
 from pipeline_lib.train.seeds import torch_seed
-
-_OF_WINDOWS = frozenset({"window", "margin"})
-"""Options of a method that serve networks that fill windows, too."""
 
 
 def train(request: TrainingRequest) -> None:
@@ -37,16 +35,13 @@ def train(request: TrainingRequest) -> None:
         As :func:`~pipeline_lib.tasks.dynamics.train.train`.
     """
     training = request.training_as(TrainingOptions)
-    if len(request.inputs) != 2:
-        raise ConfigError(
-            f"are {', '.join(request.inputs)}", where="inputs", fix="name the states and the observations of them"
-        )
+    require_two(request.inputs)
     if issubclass(request.network_model, WindowModel):
-        _refuse_unused(request, training)
+        refuse_unused(request.model, training)
         _check_inputs(request)
         _train_on_windows(request, training)
         return
-    _refuse_prior_loss(request, training)
+    refuse_prior_loss(request.model, training)
     _check_inputs(request)
     known = read_states(request, training, "train")
     require_one(known.ages, where="assimilation")
@@ -69,12 +64,6 @@ def _check_inputs(request: TrainingRequest) -> None:
         raise ConfigError(f"{observation} does not say how precise it is (error_variance)", where="inputs", fix=fix)
 
 
-def _refuse_prior_loss(request: TrainingRequest, training: TrainingOptions) -> None:
-    """Refuse a weight of the loss of a prior for what has none."""
-    if training.prior_loss != TrainingOptions().prior_loss:
-        raise ConfigError(f"{request.model} has no prior", where="training.prior_loss", fix="leave it out")
-
-
 def _facts(request: TrainingRequest, training: TrainingOptions) -> dict[str, Any]:
     """What prediction needs to know of any model."""
     method = training.assimilation.model_dump(mode="json")
@@ -90,33 +79,6 @@ def _check_climatology(options: MethodOptions, climatology: Mapping[str, Any]) -
         require_regular(covariance, mean)
     except ValueError as error:
         raise DataError(str(error), where="states of the training days", fix="choose another method") from error
-
-
-def _refuse_unused(request: TrainingRequest, training: TrainingOptions) -> None:
-    """Refuse options that networks which fill windows do not use, and the lack of one that they need."""
-    method, usual = training.assimilation, MethodOptions()
-    if method.window is None:
-        raise ConfigError(
-            f"{request.model} fills windows", where="training.assimilation.window", fix="set their length in time steps"
-        )
-    if training.from_age:
-        raise ConfigError(
-            f"{request.model} learns from windows of all ages", where="training.from_age", fix="leave it out"
-        )
-    if training.loss_scale != TrainingOptions().loss_scale:
-        fix = "leave it out"
-        raise ConfigError(f"{request.model} has a loss of its own", where="training.loss_scale", fix=fix)
-    if training.named:
-        raise ConfigError(f"{request.model} has no closure", where="training.target", fix="leave it out")
-    if training.optimizer == "levenberg_marquardt":
-        raise ConfigError(
-            "fits models that make forecasts", where="training.optimizer", fix="choose adam or sgd to fill windows"
-        )
-    for name in MethodOptions.model_fields:
-        if name not in _OF_WINDOWS and getattr(method, name) != getattr(usual, name):
-            raise ConfigError(
-                f"{request.model} fills windows by itself", where=f"training.assimilation.{name}", fix="leave it out"
-            )
 
 
 def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> None:
@@ -136,7 +98,7 @@ def _train_on_windows(request: TrainingRequest, training: TrainingOptions) -> No
     }
     network = fresh_network(request.network_model, request.model_options, seed=request.seed, **sizes)
     if getattr(network, "prior", None) is None:
-        _refuse_prior_loss(request, training)
+        refuse_prior_loss(request.model, training)
     if issubclass(request.network_model, FittedModel):
         outcome = Outcome.of_fit(network)
     else:

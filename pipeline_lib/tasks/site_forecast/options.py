@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pipeline_lib.distinct import DIFFERENT
 from pipeline_lib.options import refuse_unused
 from pipeline_lib.score.options import MetricOptions
 from pipeline_lib.train.options import LoopOptions
@@ -27,10 +28,10 @@ class TrainingOptions(LoopOptions):
     station: int | None = Field(default=None, ge=0)
     """The site: the number of its station or, where stations have no numbers, its place among them, counted from 0;
     null where series have no stations."""
-    neighbours: tuple[int, ...] | None = None
+    neighbours: Annotated[tuple[int, ...] | None, DIFFERENT] = None
     """Stations whose series are seen besides, called as the site is; null takes all there are. A trained model looks
     for the very same ones."""
-    nwp: tuple[str, ...] = ()
+    nwp: Annotated[tuple[str, ...], DIFFERENT] = ()
     """Inputs that are fields of a numerical weather prediction, at the times for which they were predicted; those first
     that foretell the targets. They are seen at the leads too, as far as the run was there at the start."""
     speed: bool = False

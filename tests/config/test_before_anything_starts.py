@@ -1,0 +1,211 @@
+"""Mistakes that an experiment and its catalog entry show are told by the plan, in one line, at their place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.plan import load_plan
+from tests.config.test_source_check import CONFIG, plan_of
+
+
+def told(folder: Path, name: str, changes: str) -> list[str]:
+    """Lines that a shipped experiment is refused with when some of it is changed."""
+    shipped = yaml.safe_load((CONFIG / "experiments" / f"{name}.yaml").read_text())
+    for base in {shipped.get("extends", name), name}:
+        text = (CONFIG / "experiments" / f"{base}.yaml").read_text()
+        (folder / f"{base if base != name else 'shipped'}.yaml").write_text(text)
+    own = shipped if "extends" in shipped else {"extends": "shipped"}
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(_merged(own, yaml.safe_load(changes))))
+    with pytest.raises(ConfigError) as refused:
+        plan_of(name, folder)
+    return refused.value.lines
+
+
+def _merged(base: dict, over: dict) -> dict:
+    both = {key: _merged(base[key], over[key]) for key in over if isinstance(base.get(key), dict)}
+    return {**base, **over, **both}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "place"),
+    [
+        ("wind-vector", "training: {nwp: [nwp_u, nwp_u]}", "training.nwp: 'nwp_u'"),
+        ("wind-vector", "training: {neighbours: [1, 1]}", "training.neighbours: 1"),
+        ("lorenz63-forecast", "inputs: [state, state]", "inputs: 'state'"),
+        ("eddies-mediterranean", "published: [eddynet, eddynet]", "published: 'eddynet'"),
+        ("lorenz63-forecast", "operations: {start: 2001-01-01, models: [linear, linear]}", "models: 'linear'"),
+    ],
+)
+def test_what_is_listed_twice_is_told(tmp_path, name, changes, place):
+    lines = told(tmp_path, name, changes)
+    assert any(f"{place} is listed twice" in line for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "needed"),
+    [
+        ("lorenz63-forecast", "training: {forecast_steps: 1000000000}", "1e+07 are needed"),
+        ("lorenz63-forecast", "split: {gap_days: 1.0e+300}", "1e+300 are needed"),
+        ("lorenz63-forecast", f"training: {{forecast_steps: {10**400}}}", "too large"),
+    ],
+)
+def test_numbers_beyond_all_calendars_are_told_in_a_line(tmp_path, name, changes, needed):
+    lines = told(tmp_path, name, changes)
+    assert any(needed in line and "number" in line for line in lines), lines
+
+
+def test_an_unknown_task_is_told_once(tmp_path):
+    lines = told(tmp_path, "lorenz63-forecast", "task: dinamics")
+    assert lines == ["lorenz63-forecast: unknown task 'dinamics'; did you mean 'dynamics'?"]
+
+
+def test_models_are_looked_at_whatever_the_task(tmp_path):
+    lines = told(tmp_path, "lorenz63-forecast", "{task: dinamics, models: [linear_mapp]}")
+    assert len(lines) == 2
+    assert "unknown model 'linear_mapp'; did you mean 'linear_map'" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("lorenz63-forecast", "rmse_0"),
+        ("lorenz63-forecast", "rmsee"),
+        ("nowcast-rain", "csi_abc"),
+        ("nowcast-rain", "fss_0.5_0"),
+        ("nowcast-rain", "power_left_0"),
+    ],
+)
+def test_a_metric_that_is_none_is_told_where_metrics_stand(tmp_path, name, metric):
+    [line] = told(tmp_path, name, f"scoring: {{metrics: [{metric}]}}")
+    assert line.startswith(f"{name}: scoring.metrics: unknown metric '{metric}'")
+
+
+def _with_small_frames(folder: Path) -> Path:
+    """Write our catalog with a mistake in the options of a simulation; return the file."""
+    catalog = yaml.safe_load((CONFIG / "catalog.yaml").read_text())
+    catalog["sources"]["storm-cells"]["metadata"]["gyre"]["fetch"]["options"]["side"] = 16
+    file = folder / "catalog.yaml"
+    file.write_text(yaml.safe_dump(catalog))
+    return file
+
+
+def _plan_with(catalog: Path, experiment: str):
+    places = {"catalog": str(catalog), "experiments_dir": str(CONFIG / "experiments")}
+    return load_plan({**places, "experiments": [experiment]})
+
+
+def test_a_mistake_in_a_simulation_s_options_names_file_and_entry_and_stops_its_experiments_alone(tmp_path):
+    catalog = _with_small_frames(tmp_path)
+    assert _plan_with(catalog, "lorenz63-forecast").runs("lorenz63-forecast")
+    with pytest.raises(ConfigError) as refused:
+        _plan_with(catalog, "nowcast-growth")
+    place = f"{catalog}: sources.storm-cells.metadata.gyre.fetch.options: "
+    assert refused.value.lines == [f"{place}cells of radius 7.5 meet themselves in a periodic frame of 16 pixels"]
+
+
+STORM = "{name: cnn, model: storm_cnn, options: {variables: [9]}}"
+GAUSSIAN = "{name: net, model: station_lstm, options: {head: gaussian}, training: {loss: likelihood}}"
+OTHER = "{name: known, model: known_dynamics, options: {system: lorenz96}}"
+FIRST = "{name: a, model: fourdvarnet}"
+OF_STATES = [
+    ("shallow-water-forcing", "scoring: {fields: [7]}", "scoring.fields: the states have fields from 0 to 5, not 7"),
+    ("shallow-water-forcing", "scoring: {fields: [0, 0]}", "scoring.fields: names a field twice"),
+    ("lorenz63-forecast", "scoring: {fields: [0]}", "scoring.fields: the states have no fields, not 0"),
+    (
+        "lorenz63-forecast",
+        "{training: {free_run: 1}, scoring: {metrics: [mean_height_drift]}}",
+        "scoring.metrics: mean_height_drift needs free runs of models that know their mean height, and .* not know",
+    ),
+    ("lorenz63-forecast", "training: {free_run: 28}", r"training.free_run: is 2800 states long, no period .* than \d+"),
+    ("pde-netgen", "training: {forecast_steps: 500}", "training.forecast_steps: is 500, the longest stretch"),
+    ("lorenz63-forecast", "inputs: [state, state2]", "inputs: source lorenz63 makes no variable"),
+    (
+        "lorenz63-forecast",
+        f"models: [{OTHER}]",
+        "models.known.options.system: lorenz96 has other states",
+    ),
+]
+OF_ANALYSES = [
+    ("lorenz96-assimilation", "inputs: [observation, state]", "inputs: state does not say how precise"),
+    ("lorenz96-assimilation", "inputs: [state]", "inputs: are state; name the states and the observations of them"),
+    (
+        "assimilation-partial",
+        f"{{training: {{assimilation: {{window: null, margin: 0}}}}, models: [{FIRST}]}}",
+        "models.a.training.assimilation.window: fourdvarnet fills windows; set their length",
+    ),
+    (
+        "assimilation-partial",
+        f"{{training: {{assimilation: {{window: 100000}}}}, models: [{FIRST}]}}",
+        r"training.assimilation.window: is 100000 time steps, a period of the test holds \d+; set a shorter",
+    ),
+]
+OF_FRAMES = [
+    (
+        "nowcast-rain",
+        "scoring: {interior: {rows: [100, 200]}}",
+        r"scoring.interior.rows: \[100, 200\] is not within the",
+    ),
+    (
+        "nowcast-growth",
+        "scoring: {metrics: [b_mse]}",
+        "scoring.metrics: b_mse needs frames of rain, and storm",
+    ),
+    (
+        "nowcast-growth",
+        "scoring: {metrics: [temperature_rmse]}",
+        "scoring.metrics: temperature_rmse needs .*; take a source with preparation temperature_frames",
+    ),
+    ("nowcast-growth", "training: {loss: balanced}", "training.loss: loss balanced needs frames of rain"),
+    (
+        "nowcast-growth",
+        "training: {step_minutes: 7}",
+        "training.step_minutes: is 7, the times of storm-cells are 10",
+    ),
+    ("nowcast-growth", "training: {step_minutes: 20}", "training.step_minutes: is 20, the times of storm-cells"),
+    (
+        "nowcast-growth",
+        "training: {seen: 500}",
+        "training: windows of 5.. times do not fit into the sequences",
+    ),
+    (
+        "nowcast-growth",
+        "{training: {online: {block: 5}}, models: [last_frame]}",
+        "models.last_frame.training.online: Last frame has no weights that could follow",
+    ),
+    (
+        "nowcast-growth",
+        "{training: {loss: cross_entropy}, models: [frame_unet]}",
+        "models.frame_unet.training.loss: a cross entropy does not go with",
+    ),
+    (
+        "nowcast-growth",
+        f"models: [{STORM}]",
+        r"models.cnn.options.variables: variable 9 is to be seen, there are \d after",
+    ),
+]
+AT_SITES = [
+    ("wind-vector", "inputs: [u, v, nwp_u]", "training.nwp: 'nwp_v' is not among the inputs; name it in inputs"),
+    (
+        "wind-vector",
+        f"{{training: {{targets: 1}}, scoring: {{metrics: [site_rmse]}}, models: [{GAUSSIAN}]}}",
+        "models.net.options.head: is of 2 components",
+    ),
+    (
+        "wind-vector",
+        f"{{training: {{loss: squared}}, models: [{GAUSSIAN.replace('likelihood', 'squared')}]}}",
+        "squared does not go",
+    ),
+    ("deeprain", "training: {seen: 500}", "training: windows of 500 times do not fit into the sequences of site-rain"),
+    ("wind-vector", "training: {step_minutes: 7}", "training.step_minutes: is 7, the times of .* are"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "line"), [*OF_STATES, *OF_ANALYSES, *OF_FRAMES, *AT_SITES])
+def test_what_no_stage_could_do_is_told(tmp_path, name, changes, line):
+    lines = told(tmp_path, name, changes)
+    assert any(re.search(line, said) for said in lines), lines
