@@ -100,8 +100,10 @@ def test_forecaster_goes_on_from_its_own_answers_and_has_the_published_size(name
     torch.manual_seed(0)
     shape = SHAPES.get(name, (3,))
     dimension = math.prod(shape)
-    net = model.build(model.Options(**OPTIONS.get(name, {})), shape=shape, step=0.01, mean=8.4, scale=13.8)
+    options = model.Options(**OPTIONS.get(name, {}))
+    net = model.build(options, shape=shape, step=0.01, mean=8.4, scale=13.8)
     assert sum(p.numel() for p in net.parameters()) == model.card.parameters.total
+    assert set(net.diagnostics) == model.diagnosed(options)
     for parameter in net.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter)  # behind an output that starts at zero nothing has a gradient

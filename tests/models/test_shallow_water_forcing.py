@@ -198,6 +198,9 @@ def test_diagnostics_are_those_of_the_present_fields(states):
     vorticity = ((shear * size / 1.6e6 + f) / (500 + h)).mean((1, 2))
     np.testing.assert_allclose(found["potential_vorticity"], vorticity, rtol=1e-9)
     assert set(found) == set(network.diagnostics)
+    model = MODELS.get("known_dynamics")
+    assert model.diagnosed(model.Options(system="shallow_water")) == set(found)
+    assert model.diagnosed(model.Options()) == frozenset()
 
 
 @pytest.mark.parametrize(
