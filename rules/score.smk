@@ -1,6 +1,7 @@
 # Products against labels -> counts per date of one run, in the test or one operational period; all runs -> leaderboard.
 rule score:
     input:
+        model=PLAN.patterns["model"],  # says how it was made: products of another are no run of this one
         products=lambda w: PLAN.products(w.experiment, w.model, w.seed),
         labels=lambda w: PLAN.labels(w.experiment, "test"),
         datasets=lambda w: PLAN.datasets(w.experiment, "test"),
@@ -24,6 +25,7 @@ rule score:
 
 rule period_score:
     input:
+        model=PLAN.patterns["model"],
         products=PLAN.patterns["product"],
         labels=lambda w: PLAN.labels_of(w.experiment, w.period),
         datasets=lambda w: PLAN.dataset_of(w.experiment, w.period),
