@@ -18,11 +18,16 @@ _ROUNDING = 1e-6
 """Difference of coordinates that comes from rounding, as a share of their largest."""
 
 
-def axes_of(states: xr.DataArray) -> dict[str, Any]:
-    """Return the labels of each axis of states (time, ...), as plain values; ``None`` for one without a coordinate."""
-    return {
-        str(dim): states[dim].values.tolist() if dim in states.coords else None for dim in states.dims if dim != "time"
-    }
+def axes_of(states: xr.DataArray) -> list[list[Any]]:
+    """Return name and labels of each axis of states (time, ...), in order, as plain values; ``None`` without labels.
+
+    A list, since mappings lose their order in a manifest.
+    """
+    return [
+        [str(dim), states[dim].values.tolist() if dim in states.coords else None]
+        for dim in states.dims
+        if dim != "time"
+    ]
 
 
 def require_states(ds: xr.Dataset, spec: ModelSpec, content: Mapping[str, Any]) -> None:
@@ -50,7 +55,7 @@ def require_states(ds: xr.Dataset, spec: ModelSpec, content: Mapping[str, Any]) 
         if states.shape[1:] != expected:
             what = f"states are {states.shape[1:]}, the model was trained on {expected}"
             raise DataError(what, where=variable.name, fix="give states of that simulation, or train a model on these")
-        _require_axes(axes_of(states), content.get(AXES, {}), variable.name)
+        _require_axes(dict(axes_of(states)), dict(content.get(AXES, [])), variable.name)
     require_step(ds["time"].values, ages_of(ds), spec.sizes["step"])
 
 
