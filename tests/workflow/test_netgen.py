@@ -103,7 +103,7 @@ def test_theory_is_a_step_of_the_equations(ensembles):
     content = read_manifest(ensembles / "results/netgen/theory/seed0/model.json", kind="model").content
     assert content["spec"]["parameters"] == 0
     assert content["spec"]["options"]["system"]["trainable"] == {"a": 1.0, "b": 0.75, "c": -2.0}
-    options = GeneratedPde.Options(learn=False, scales=SCALES, substeps=4)
+    options = GeneratedPde.Options(points="states", learn=False, scales=SCALES, substeps=4)
     step = GeneratedPde.build(options, shape=(3, 48), step=0.02, mean=0.0, scale=1.0)
     start = torch.from_numpy(states_of(ensembles).state.values[30]).reshape(1, -1)
     found = product_of(ensembles, "theory").forecast[30, 0].values.ravel()
