@@ -97,7 +97,7 @@ def test_the_loss_is_that_of_the_term_as_a_change_in_one_step(name):
         terms = term_of(fields[:, 0] if name == "burgers_closure" else fields).numpy()
     exact = terms + rng.standard_normal(terms.shape)
     data = pairs(states, exact)
-    problem = DynamicsProblem(TrainingOptions(loss_scale=7.0), data, data, seed=0)
+    problem = DynamicsProblem(TrainingOptions(loss_scale=7.0, batch_size=5), data, data, seed=0)
     batch = data.spread()
     output = TermAlone(network, UNIT)(batch.inputs).detach()
     expected = np.mean((terms * STEP / SCALE - exact * STEP / SCALE) ** 2)

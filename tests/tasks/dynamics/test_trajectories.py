@@ -187,6 +187,7 @@ def test_assimilation_takes_one_trajectory_and_filled_windows_know_no_age(monkey
         training_as=lambda _: AssimilationOptions(),
         inputs=("state", "observation"),
         network_model=MODELS.get("ode_network"),
+        model="ode_network",
     )
     with pytest.raises(DataError, match="assimilation: takes one trajectory, here are 2"):
         assimilation.train(request)
