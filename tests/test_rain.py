@@ -98,7 +98,7 @@ def test_attributes_bring_the_scale_back(scale):
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(DataError, match=r"radar\.zarr: there is no scale .* preparation rain_frames, which writes rain_scale_a"):
+    with pytest.raises(DataError, match=r"radar\.zarr: there is no scale .* rain_frames, which writes rain_scale_a"):
         RainScale.of_attributes({"rain_scale_a": 200.0}, where="radar.zarr")
     with pytest.raises(DataError, match="rain_scale_b"):
         RainScale.of_attributes(HKO7.attributes() | {"rain_scale_b": "steep"})
