@@ -164,7 +164,7 @@ class _Reader:
             if sp.count_ops(expression) > MOST_OPERATIONS:
                 raise self.refused(node, "becomes too long", "write Derivative in place of diff")
             if expression.has(sp.re, sp.im, sp.sign):
-                raise self.refused(node, "has a kink, where Abs has none", "write Derivative in place of diff")
+                raise self.refused(node, "has a jump where Abs has its kink", "write Derivative in place of diff")
         return expression
 
     def refused(self, node: ast.expr, what: str, fix: str = "") -> ConfigError:

@@ -85,7 +85,7 @@ equations: {u: "Derivative(u, x, 2)"}
     ("changed", "message"),
     [
         ('equations: {u: "Derivative(u, t)"}', "Derivative(u(t, x), t)"),
-        ('equations: {u: "diff(Abs(u), x)"}', "diff(Abs(u), x) has a kink"),
+        ('equations: {u: "diff(Abs(u), x)"}', "diff(Abs(u), x) has a jump"),
         ("walls: {x: {u: dirichlet}}", "walls.x.u: give a number or zero_gradient"),
         ("walls: {x: {u: [0, 1, 2]}}", "walls.x.u: give a number or zero_gradient"),
         ("walls: {x: {}}", "in a file zero_gradient"),

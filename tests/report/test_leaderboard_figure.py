@@ -56,3 +56,12 @@ def test_the_metric_that_ranks_is_drawn_then_published_ones_and_the_choice_of_th
     metrics, chosen, published, undefined, shown
 ):
     assert drawn(metrics, chosen, published, undefined) == shown
+
+
+def test_a_name_of_one_long_word_leaves_a_figure():
+    told = SimpleNamespace(
+        board=Board((Cell("a", "rmse_1", {"value": "0.5", "published": "", "ci_low": "", "ci_high": ""}),)),
+        valid=[Competitor("a", "x" * 120, "k", (), {})],
+        metrics={"rmse_1": MetricInfo("rmse_1")},
+    )
+    assert draw_leaderboard(told).figure.axes
