@@ -16,6 +16,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -201,3 +202,9 @@ def save_animation(frames: Sequence[Figure], folder: Path, name: str, *, identif
 def panel_grid(figure: Figure, rows: int, columns: int, **options: Any) -> Sequence[Any]:  # noqa: ANN401 - subplots'
     """Return the axes of a grid of panels as a flat list, row by row."""
     return list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+
+
+def octaves(axis: Axes) -> None:
+    """Make the horizontal axis logarithmic, marked at powers of two: a box may have fewer scales than a decade."""
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter("{x:g}")

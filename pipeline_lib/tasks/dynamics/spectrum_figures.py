@@ -11,7 +11,7 @@ from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.bands import draw_band
 from pipeline_lib.report.figures.legend import draw_legend
 from pipeline_lib.report.numbers import with_unit
-from pipeline_lib.report.style import INK, new_figure, panel_grid
+from pipeline_lib.report.style import INK, new_figure, octaves, panel_grid
 from pipeline_lib.tasks.dynamics.names import AGE, FIELD, FREE_RUN, SHELL
 from pipeline_lib.tasks.dynamics.runs import spectra, whole_runs
 
@@ -32,7 +32,7 @@ def draw_spectra(context: ReportContext) -> ReportFigure:
     axes = panel_grid(figure, 1, len(panels))
     for ax, (spectrum, label) in zip(axes, panels.items(), strict=True):
         _panel(ax, context, spectrum)
-        ax.set_xscale("log")
+        octaves(ax)
         ax.set_yscale("log")
         ax.set_xlabel("Wavenumber")
         ax.set_ylabel(label)

@@ -11,7 +11,7 @@ from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.figures.bands import draw_band
 from pipeline_lib.report.figures.by_lead import LeadFigure, draw_by_lead, with_counts
 from pipeline_lib.report.figures.legend import draw_legend
-from pipeline_lib.report.style import MUTED, message_figure, new_figure, panel_grid
+from pipeline_lib.report.style import MUTED, message_figure, new_figure, octaves, panel_grid
 from pipeline_lib.tasks.nowcasting.options import ScoringOptions
 
 _HEIGHT = 2.6
@@ -52,7 +52,6 @@ def draw_spectra(context: ReportContext) -> ReportFigure:
         interior = ScoringOptions.model_validate(context.spec.scoring).interior
         width = min(frames[context.spec.inputs[0]][(..., *interior.places)].shape[-2:])
     wanted = np.arange(1, counts.sizes["ring"])
-    ticks = 2.0 ** np.arange(1, int(np.log2(width)) + 1)
     figure = new_figure(_HEIGHT)
     panels = panel_grid(figure, 1, len(chosen), sharex=True, sharey=True)
     for ax, lead in zip(panels, chosen, strict=True):
@@ -61,11 +60,9 @@ def draw_spectra(context: ReportContext) -> ReportFigure:
             draw_band(ax, width / wanted, kept, competitor)
         ax.axhline(1.0, color=MUTED, linewidth=0.8, linestyle=":")
         ax.set_title(f"{lead} frames ahead" if lead > 1 else "1 frame ahead", fontsize="small")
-        ax.set_xscale("log")
+        octaves(ax)
         ax.set_yscale("log")
         ax.invert_xaxis()
-        ax.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-        ax.minorticks_off()
         ax.set_xlabel("Wavelength [cells]")
         ax.grid(visible=True, axis="y")
     panels[0].set_ylabel("Power / power of the truth")

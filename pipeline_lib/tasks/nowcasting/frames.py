@@ -20,7 +20,7 @@ from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.rows import linked
 from pipeline_lib.report.context import ReportContext, ReportFigure
 from pipeline_lib.report.numbers import listed, quantity
-from pipeline_lib.report.style import MUTED, frame_colours, message_figure, new_figure, panel_grid, wrapped
+from pipeline_lib.report.style import MUTED, WIDTH, frame_colours, message_figure, new_figure, panel_grid, wrapped
 from pipeline_lib.tasks.nowcasting.names import VARIABLE
 from pipeline_lib.tasks.nowcasting.options import Interior, ScoringOptions
 
@@ -29,7 +29,11 @@ _LEADS = 5
 _MOST_MODELS = 11
 """Forecasts that are drawn: with the truth they fill three rows of the animation."""
 _PANEL = 1.25
-"""Height of a row of frames in inches."""
+"""Most that a row of frames is high, in inches."""
+_BESIDE = 1.6
+"""Width of the names of rows and of the colour bar, in inches."""
+_TITLES = 0.15
+"""Height of the titles of columns in inches."""
 _MARGIN = 0.03
 """Share of the width that names of rows need, which equal aspects keep the layout from seeing."""
 _COLUMNS = 4
@@ -94,7 +98,9 @@ def draw_frames(context: ReportContext) -> list[ReportFigure]:
     leads = len(shown.truth)
     chosen = np.unique(np.linspace(0, leads - 1, min(_LEADS, leads)).round().astype(int))
     rows = {"truth": shown.truth, **shown.forecasts}
-    figure = new_figure(_PANEL * len(rows))
+    tall = shown.past.shape[0] / shown.past.shape[1]
+    figure = new_figure(min(_PANEL, 0.05 + tall * (WIDTH - _BESIDE) / len(chosen)) * len(rows) + _TITLES)
+    figure.set_layout_engine("compressed")
     if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
         engine.set(rect=(_MARGIN, 0, 1 - _MARGIN, 1))
     panels = np.array(panel_grid(figure, len(rows), len(chosen))).reshape(len(rows), len(chosen))
