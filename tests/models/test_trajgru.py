@@ -125,6 +125,20 @@ def test_a_warp_by_whole_cells_moves_along_its_flow():
     torch.testing.assert_close(moved.sum((1, 2)), torch.ones(2, dtype=torch.float64))
 
 
+def test_all_links_of_a_step_are_sampled_at_once(monkeypatch):
+    grids = []
+
+    def counted(values, grid, **how):
+        grids.append((tuple(values.shape), tuple(grid.shape)))
+        return nn.functional.grid_sample(values, grid, **how)
+
+    monkeypatch.setattr("pipeline_lib.models.frame_warp.grid_sample", counted)
+    build("trajgru", links=(13, 13, 13))(frames())
+    # Three levels, of 16 x 12 cells and by halves, in three steps of the encoder and then four of the forecaster.
+    levels = [((2, width, 16 // n, 12 // n), (2, 13 * 16 // n, 12 // n, 2)) for width, n in ((4, 1), (3, 2), (5, 4))]
+    assert grids == [level for level in levels for _ in range(3)] + [lv for lv in levels[::-1] for _ in range(4)]
+
+
 def test_a_warp_has_gradients():
     values = torch.randn(1, 2, 4, 5, dtype=torch.float64, generator=generator(), requires_grad=True)
     flow = torch.randn(1, 4, 4, 5, dtype=torch.float64, generator=generator(), requires_grad=True)
