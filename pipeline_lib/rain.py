@@ -30,11 +30,12 @@ class ZRelation(NamedTuple):
     """How sure the two numbers are: read in public code or documentation, recalled only."""
 
 
-Z_RELATIONS: Mapping[str, ZRelation] = {
+ZName = Literal["marshall_palmer", "meteonet", "hko7"]
+"""Names of published relations."""
+Z_RELATIONS: Mapping[ZName, ZRelation] = {
     "marshall_palmer": ZRelation(200.0, 1.6, "Marshall and Palmer (1948), J. Meteorol. 5, 165-166", "memory"),
     "hko7": ZRelation(58.53, 1.56, "Shi et al. (2017), arXiv:1706.03458, and its public code", "code"),
     "meteonet": ZRelation(200.0, 1.6, "the producer of the rain rates of MeteoNet, in its documentation", "code"),
-    "convlstm": ZRelation(118.239, 1.5241, "Shi et al. (2015), arXiv:1506.04214; uncertain", "memory"),
 }
 """Published relations between reflectivity and rain rate."""
 

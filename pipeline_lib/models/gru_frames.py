@@ -237,16 +237,16 @@ class LadderNowcaster(Nowcaster):
 
 
 def _initialise(network: nn.Module, leak: float) -> None:
-    """Draw weights as He et al. (2015, arXiv:1502.01852, equation 15) do for leaky units; flows start at zero.
+    """Draw weights normally, as He et al. (2015, arXiv:1502.01852) do for leaky units; flows start at zero.
 
-    Their n is the number of values that a sum has: of a transposed convolution only one in stride^2 of the kernel.
+    Their n is here the mean of the inputs and the outputs of a layer, each times the cells of the kernel, whatever the
+    stride: what MXNet's ``MSRAPrelu`` counts by default, which the public code of Shi et al. (2017) draws with.
     """
     for name, layer in network.named_modules():
         if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             continue
-        kernel = prod(layer.kernel_size)
-        terms = layer.in_channels * (kernel / prod(layer.stride) if isinstance(layer, nn.ConvTranspose2d) else kernel)
-        nn.init.normal_(layer.weight, std=(2 / ((1 + leak**2) * terms)) ** 0.5)
+        count = (layer.in_channels + layer.out_channels) / 2 * prod(layer.kernel_size)
+        nn.init.normal_(layer.weight, std=(2 / ((1 + leak**2) * count)) ** 0.5)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
         if name.endswith(".flow"):

@@ -27,11 +27,14 @@ RECURRENT_RECIPE = (
         text="for MovingMNIST++ gradients are clipped to a norm of 1, and there are 200,000 steps on the squared error",
         confidence="code",
     ),
+    Fact(
+        text="initial weights are normal with the variance 2 / (1 + 0.2^2) / n of He et al. (2015), where n is the mean"
+        " of a layer's inputs and outputs, each times the cells of its kernel; biases start at zero",
+        confidence="code",
+    ),
 )
 
 RECURRENT_LIMITS = (
-    "Initial weights are normal with the variance of He et al. (2015) for the number of inputs and a slope of 0.2;"
-    " whether the published ones count inputs or outputs is not among our facts.",
     "What it forecasts blurs as lead time grows.",
     "The public code can let later leads count for more (linearly or exponentially, up to 5) and add a term of"
     " differences of gradients to the loss, both off by default: neither is here.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import numpy as np
 import xarray as xr
@@ -13,7 +13,7 @@ from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options as BaseOptions
 from pipeline_lib.preparations.made_of_one import MadeOfOne, require
 from pipeline_lib.preparations.registry import PREPARATIONS
-from pipeline_lib.rain import NOISE_BELOW, RainScale, refuse_negative
+from pipeline_lib.rain import NOISE_BELOW, Z_RELATIONS, RainScale, ZName, refuse_negative
 
 ECHO = "echo"
 _CELLS = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(gt=0)]]
@@ -40,9 +40,12 @@ class RainFrames(MadeOfOne):
 
         variable: str
         """Canonical name of the rain rate (mm h-1) or reflectivity (dBZ)."""
-        a: float = Field(gt=0)
-        """Factor of the Z-R relation Z = a R^b, with Z in mm6 m-3 and R in mm/h."""
-        b: float = Field(gt=0)
+        relation: ZName | None = None
+        """Published Z-R relation Z = a R^b, with Z in mm6 m-3 and R in mm/h; null for one of your own, by ``a`` and
+        ``b``."""
+        a: float | None = Field(default=None, gt=0)
+        """Factor of a relation of your own."""
+        b: float | None = Field(default=None, gt=0)
         """Its exponent."""
         lowest_dbz: float
         """Reflectivity that becomes 0, as do all below it."""
@@ -80,6 +83,19 @@ class RainFrames(MadeOfOne):
             if self.highest_dbz <= self.lowest_dbz:
                 raise ValueError(f"highest_dbz {self.highest_dbz} is not above lowest_dbz {self.lowest_dbz}")
             return self
+
+        @model_validator(mode="after")
+        def _one_relation(self) -> RainFrames.Options:
+            if [self.a is None, self.b is None] != [self.relation is not None] * 2:
+                raise ValueError("no Z-R relation, or two: give either relation or both a and b")
+            return self
+
+        @property
+        def scale(self) -> RainScale:
+            """What shares stand for."""
+            own = cast("tuple[float, float]", (self.a, self.b))
+            a, b = own if self.relation is None else Z_RELATIONS[self.relation][:2]
+            return RainScale(a, b, self.lowest_dbz, self.highest_dbz)
 
     @classmethod
     def narrowed(
@@ -128,7 +144,7 @@ class RainFrames(MadeOfOne):
             rate = _coarse(
                 xr.apply_ufunc(refuse_negative, rate, dask="parallelized", output_dtypes=[rate.dtype]), options
             )
-        scale = RainScale(options.a, options.b, options.lowest_dbz, options.highest_dbz)
+        scale = options.scale
         share = xr.apply_ufunc(scale.to_share, rate, dask="parallelized", output_dtypes=["float64"])
         echo: xr.DataArray = share.astype(options.dtype)
         echo.attrs = {"units": "1", "long_name": "radar reflectivity as share of its range", **scale.attributes()}
@@ -173,7 +189,8 @@ def _rate(frames: xr.DataArray, options: RainFrames.Options) -> xr.DataArray:
             where=options.variable,
             fix="set its units in the catalog entry",
         )
-    rate: xr.DataArray = 10.0 ** ((frames - 10.0 * np.log10(options.a)) / (10.0 * options.b))
+    scale = options.scale
+    rate: xr.DataArray = 10.0 ** ((frames - 10.0 * np.log10(scale.a)) / (10.0 * scale.b))
     return rate.where(~(frames <= options.lowest_dbz), 0.0)  # what is missing is not below, and stays missing
 
 

@@ -76,9 +76,15 @@ def bouncing(
     import numpy as np
 
     start = rng.random((count, 2)) * span
+    return folded(start + np.arange(length)[:, None, None] * velocities(rng, count, speed), span)
+
+
+def velocities(rng: np.random.Generator, count: int, speed: tuple[float, float]) -> NDArray[np.float64]:
+    """Return ways per frame (digit, axis) in any direction, their lengths drawn evenly between bounds."""
+    import numpy as np
+
     direction = rng.random(count) * 2 * math.pi
-    velocity = evenly(rng, speed, count)[:, None] * np.stack([np.sin(direction), np.cos(direction)], axis=1)
-    return folded(start + np.arange(length)[:, None, None] * velocity, span)
+    return np.asarray(evenly(rng, speed, count)[:, None] * np.stack([np.sin(direction), np.cos(direction)], axis=1))
 
 
 def placed(images: NDArray[np.float64], corners: NDArray[np.float64], side: int) -> NDArray[np.float64]:

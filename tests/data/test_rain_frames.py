@@ -76,6 +76,27 @@ def test_reflectivity_comes_back_as_share_of_the_range() -> None:
     np.testing.assert_allclose(prepared(ds)[0, 0], [0, 0, 1 / 7, 0.5, 1, 1, np.nan], atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("name", "a", "b"), [("hko7", 58.53, 1.56), ("marshall_palmer", 200.0, 1.6), ("meteonet", 200.0, 1.6)]
+)
+def test_a_relation_by_its_name_is_that_of_its_numbers(name: str, a: float, b: float) -> None:
+    span = {"lowest_dbz": -10.0, "highest_dbz": 60.0, "reduce": 2}
+    named, own = ({"variable": "rain_rate", **span, **relation} for relation in ({"relation": name}, {"a": a, "b": b}))
+    for units in ("mm h-1", "dBZ"):
+        ds = frames()
+        ds.rain_rate.attrs["units"] = units
+        echoes = [RainFrames.prepare(ds, RainFrames.Options.model_validate(options)) for options in (named, own)]
+        xr.testing.assert_identical(*echoes)
+    stored = RainFrames.Options.model_validate(named).model_dump()
+    assert RainFrames.Options.model_validate(stored).scale == RainScale(a, b, -10.0, 60.0)
+
+
+@pytest.mark.parametrize("relation", [{}, {"a": 200.0}, {"b": 1.6}, {"relation": "hko7", "a": 58.53, "b": 1.56}])
+def test_one_relation_is_needed_and_no_second_one(relation: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="no Z-R relation, or two: give either relation or both a and b"):
+        RainFrames.Options.model_validate({"variable": "r", "lowest_dbz": -10.0, "highest_dbz": 60.0, **relation})
+
+
 def test_means_are_of_the_rain_not_of_its_logarithm() -> None:
     dbz = np.array([[[10.0, 40.0], [10.0, 10.0]]])
     ds = xr.Dataset({"rain_rate": (("time", "y", "x"), dbz, {"units": "dBZ"})})

@@ -5,12 +5,27 @@ time, all layers of a step before the next step. They compute with the parameter
 from __future__ import annotations
 
 import torch
+from torch import nn
 from torch.nn.functional import conv2d, grid_sample, leaky_relu, linear
 
 
 def parameters_of(module, name=""):
     """Parameters by name, without the name of the module that they belong to."""
     return {key.removeprefix(name): value for key, value in module.named_parameters() if key.startswith(name)}
+
+
+def trained(net):
+    """In double precision, with statistics and scales as after a training."""
+    net = net.double()
+    for layer in net.modules():
+        if hasattr(layer, "running_var"):
+            nn.init.normal_(layer.running_mean, std=0.1)
+            nn.init.uniform_(layer.running_var, 0.5, 2)
+        if hasattr(layer, "running_var") or isinstance(layer, nn.GroupNorm):
+            nn.init.normal_(layer.weight)
+        if getattr(layer, "bias", None) is not None:
+            nn.init.normal_(layer.bias)
+    return net.eval()
 
 
 def lstm_step(p, x, hidden, cell, act):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 from torch.nn.functional import conv3d, conv_transpose3d, leaky_relu
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.frame_cnn.network import shortening, stretching
 from pipeline_lib.models.registry import MODELS
+from tests.models.plain_nowcasters import trained
 
 HKO = {"coarsening": 15}
 
@@ -24,20 +24,6 @@ def build(*, seen=5, leads=20, channels=1, height=120, width=200, maps=2, **opti
 def frames(seen=5, channels=1, height=120, width=200, batch=2):
     generator = torch.Generator().manual_seed(1)
     return torch.rand(batch, seen, channels, height, width, dtype=torch.float64, generator=generator)
-
-
-def trained(net):
-    """In double precision, with statistics and scales as after a training."""
-    net = net.double()
-    for layer in net.modules():
-        if hasattr(layer, "running_var"):
-            nn.init.normal_(layer.running_mean, std=0.1)
-            nn.init.uniform_(layer.running_var, 0.5, 2)
-            nn.init.normal_(layer.weight)
-            nn.init.normal_(layer.bias)
-        elif getattr(layer, "bias", None) is not None:
-            nn.init.normal_(layer.bias)
-    return net.eval()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
-"""The U-Net over frames: sizes of the public code, what it sees, frames of any size."""
+"""The U-Net over frames: sizes of the public code, its layers once more as a list of calls, frames of any size."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.nn.functional import batch_norm, conv2d, interpolate, max_pool2d, relu
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.registry import MODELS
+from tests.models.plain_nowcasters import trained
 
 MODEL = MODELS.get("frame_unet")
 
@@ -26,6 +28,40 @@ def test_sizes_are_those_of_the_public_code(seen, leads, count):
     with torch.device("meta"):
         net = network({}, seen=seen, leads=leads)
     assert sum(p.numel() for p in net.parameters()) == count
+
+
+def twice(x, take):
+    for _ in range(2):
+        x = conv2d(x, take(), take(), padding=1)
+        x = relu(batch_norm(x, take(), take(), take(), take()))
+    return x
+
+
+def in_three_levels(frames, take):
+    """The network once more; ``take`` hands out its numbers."""
+    fine = twice(frames.flatten(1, 2), take)
+    middle = twice(max_pool2d(fine, 2), take)
+    coarse = twice(max_pool2d(middle, 2), take)
+    for skip in (middle, fine):
+        raised = interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=True)
+        coarse = twice(torch.cat([skip, raised], 1), take)
+    return conv2d(coarse, take(), take())
+
+
+def numbers(net):
+    """Of all layers in order; of a normalisation its mean and variance first."""
+    for layer in net.modules():
+        if hasattr(layer, "running_mean"):
+            yield from (layer.running_mean, layer.running_var)
+        yield from layer.parameters(recurse=False)
+
+
+def test_the_network_is_this_list_of_layers():
+    net = trained(network({"widths": [4, 6, 10]}, channels=2))
+    frames, rest = torch.rand(2, 2, 2, 8, 12, dtype=torch.float64), numbers(net)
+    expected = in_three_levels(frames, lambda: next(rest))
+    torch.testing.assert_close(net(frames), expected, rtol=1e-10, atol=1e-10)
+    assert next(rest, None) is None
 
 
 def test_every_frame_and_variable_is_seen():

@@ -125,6 +125,20 @@ def test_a_warp_by_whole_cells_moves_along_its_flow():
     torch.testing.assert_close(moved.sum((1, 2)), torch.ones(2, dtype=torch.float64))
 
 
+def test_all_links_of_a_step_are_sampled_at_once(monkeypatch):
+    grids = []
+
+    def counted(values, grid, **how):
+        grids.append((tuple(values.shape), tuple(grid.shape)))
+        return nn.functional.grid_sample(values, grid, **how)
+
+    monkeypatch.setattr("pipeline_lib.models.frame_warp.grid_sample", counted)
+    build("trajgru", links=(13, 13, 13))(frames())
+    # Three levels, of 16 x 12 cells and by halves, in three steps of the encoder and then four of the forecaster.
+    levels = [((2, width, 16 // n, 12 // n), (2, 13 * 16 // n, 12 // n, 2)) for width, n in ((4, 1), (3, 2), (5, 4))]
+    assert grids == [level for level in levels for _ in range(3)] + [lv for lv in levels[::-1] for _ in range(4)]
+
+
 def test_a_warp_has_gradients():
     values = torch.randn(1, 2, 4, 5, dtype=torch.float64, generator=generator(), requires_grad=True)
     flow = torch.randn(1, 4, 4, 5, dtype=torch.float64, generator=generator(), requires_grad=True)
@@ -224,13 +238,17 @@ def test_frames_that_the_strides_do_not_divide_are_padded_and_the_network_knows_
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_values_keep_their_size_on_their_way_through_a_fresh_network(name):
-    """Weights are drawn for the number of inputs that a sum has, which strides make fewer; later, memory fades."""
-    net = build(name, fresh=True, leads=20, **(HKO | {"widths": (16, 24, 24)}), height=60, width=60)
-    with torch.no_grad():
-        spread = net(frames(height=60, width=60)).std((0, 2, 3))
-    assert 0.1 < spread[0] < 1
-    assert spread[-1] < spread[0]
+def test_fresh_weights_have_the_spread_of_the_public_code(name):
+    """MXNet counts both ends of a layer: the two first sides of a weight, times the cells of its kernel."""
+    net, leak = build(name, fresh=True, **(HKO | {"widths": (16, 24, 24)})), 0.2
+    for label, value in net.state_dict().items():
+        if label.endswith("bias") or ".flow." in label:
+            assert not value.any(), label
+            continue
+        cells = value.shape[2] * value.shape[3]
+        expected = 2 / (1 + leak**2) / ((value.shape[0] * cells + value.shape[1] * cells) / 2)
+        # The mean of n squares of a normal variable strays from its variance by sqrt(2 / n) of it.
+        assert float(value.square().mean()) == pytest.approx(expected, rel=4 * (2 / value.numel()) ** 0.5), label
 
 
 @pytest.mark.parametrize("name", OWN)
