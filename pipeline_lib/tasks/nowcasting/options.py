@@ -62,8 +62,8 @@ class TrainingOptions(LoopOptions):
     """What makes rain of frames: fitted on the training days, applied to all forecasts and, for comparison, to the true
     frames; null for frames that are wanted for themselves."""
     online: OnlineOptions | None = None
-    """Let the weights of the trained network follow the frames that arrive while it forecasts; null leaves them as they
-    were trained. The training is the same either way."""
+    """Let the weights of the trained network follow the frames that arrive while it forecasts, in each row of frames
+    anew; null leaves them as they were trained. The training is the same either way."""
 
 
 def _forward(cells: tuple[int, int]) -> tuple[int, int]:

@@ -123,9 +123,7 @@ def test_episodes_begin_with_the_trained_weights_and_runs_are_equal(network, fra
     np.testing.assert_array_equal(first, second)
     trained = network.state_dict()
     for start, kept in zip(windows.starts, weights, strict=True):
-        fresh = (
-            BEFORE[start] + 1 < 8
-        )  # blocks of two: a window of five is there with the third, learned with the fourth
+        fresh = BEFORE[start] + 1 < 8  # blocks of two: the third ends a window, whose step comes before the fourth
         assert all(torch.equal(kept[name], trained[name]) for name in trained) == fresh
 
 
