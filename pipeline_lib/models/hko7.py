@@ -20,7 +20,8 @@ PAPER: dict[str, Any] = {
 RECURRENT_RECIPE = (
     Fact(
         text="for HKO-7 trained by Adam with beta1 0.5 and a learning rate of 1e-4, times 0.7 every 20,000 steps, at"
-        " least 1e-6; gradients clipped to a norm of 50; 4 sequences a step, at most 100,000 steps",
+        " least 1e-6; gradients of encoder and forecaster clipped to a norm of 50 each; 4 sequences a step, at most"
+        " 100,000 steps",
         confidence="code",
     ),
     Fact(
@@ -36,6 +37,8 @@ RECURRENT_RECIPE = (
 
 RECURRENT_LIMITS = (
     "What it forecasts blurs as lead time grows.",
+    "Gradients are clipped by one norm of the whole network; the public code clips those of encoder and forecaster"
+    " each by itself, in training and online.",
     "The public code can let later leads count for more (linearly or exponentially, up to 5) and add a term of"
     " differences of gradients to the loss, both off by default: neither is here.",
 )

@@ -1,9 +1,17 @@
 """Radar pictures of the HKO-7 benchmark, in zip archives of the folders that the Hong Kong Observatory sends.
 
 A frame is an 8-bit grey PNG of 480 x 480 pixels, ``RAD<yymmddHHMMSS>.png``; its mask, of the same name with ``.mask``,
-is one byte per pixel, 1 where the picture is to be trusted, packed by zlib (layout read in the public code of Shi et
-al. 2017). A pixel p is (70 p / 255 - 10) dBZ. The picture spans 512 x 512 km around the radar; that its first row is
-the northernmost is assumed. Times are those of the names, which the code does not assign to a time zone.
+is one byte per pixel, 1 where a forecast is scored, packed by zlib. A pixel p is (70 p / 255 - 10) dBZ. The picture
+spans 512 x 512 km around the radar; that its first row is the northernmost is assumed. Times are those of the names,
+which the code does not assign to a time zone.
+
+Read in the public code of Shi et al. (2017): the layout; that networks see the pictures as they are, and losses and
+scores count what the mask of each frame leaves; and the rule by which the code makes a mask itself, 0 for cells that
+are excluded in all frames (beyond the radar's circle, and outliers) and for echoes with 0 < p < 71, which are too weak
+to be told from noise. Inferred: that the files were written by this rule. So a 0 of the mask says two things. Where the
+echo is weak it is kept, for noise is seen and not scored (``noise_below`` of the preparation ``rain_frames``);
+everywhere else the value is missing. A weak echo in a cell that is excluded cannot be told from noise, and is not
+scored either.
 """
 
 from __future__ import annotations
@@ -33,12 +41,14 @@ _SIDE = 480
 _WIDTH_KM = 512.0
 _SPAN_DBZ, _LOWEST_DBZ = 70.0, -10.0
 _LARGEST = 255
+_WEAKEST = 71
+"""Pixels from here on are echoes; smaller ones that are not 0 are noise."""
 _STAMP = re.compile(r"(?:^|/)RAD(\d{12})\.(png|mask)$")
 
 
 @READERS.register("hko7")
 class Hko7:
-    """Reflectivity in dBZ, missing where the mask says so."""
+    """Reflectivity in dBZ, missing where the mask leaves out what is no weak echo."""
 
     @staticmethod
     def check(file: Path, variables: Sequence[str]) -> None:
@@ -96,7 +106,7 @@ def _moment(stamp: str, picture: tuple[Path, str]) -> datetime:
 
 
 def _frame(file: Path, picture: str, mask_file: Path, mask: str) -> np.ndarray:
-    """Return a frame (1, row, column) in dBZ, NaN where its mask is 0."""
+    """Return a frame (1, row, column) in dBZ, NaN where its mask is 0 and there is no weak echo."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -113,4 +123,5 @@ def _frame(file: Path, picture: str, mask_file: Path, mask: str) -> np.ndarray:
     if trusted.size != _SIDE * _SIDE or (trusted > 1).any():
         raise DataError(f"{mask} is not one 0 or 1 for each of {_SIDE} x {_SIDE} pixels", where=mask_file.name)
     dbz = _SPAN_DBZ * pixels.astype("float64") / _LARGEST + _LOWEST_DBZ
-    return np.where(trusted.reshape(dbz.shape) == 1, dbz, np.nan)[np.newaxis]
+    weak = (pixels > 0) & (pixels < _WEAKEST)
+    return np.where((trusted.reshape(dbz.shape) == 1) | weak, dbz, np.nan)[np.newaxis]

@@ -39,6 +39,16 @@ def _counted(contents: Sequence[Mapping[str, Any]], empty: Sequence[str]) -> str
         f"Of the {frames} frames in the periods of the test {incomplete} lack too much, and {too_few} have too few"
         " before them in a row to start a forecast"
     )
+    words += _filled(contents)
     rowless = sorted(str(c["period"]) for c in contents if "no_forecast" in c and str(c["period"]) not in empty)
     words += f"; {', '.join(empty)} without any frame" if empty else ""
     return words + (f"; no forecast starts in {', '.join(rowless)}" if rowless else "")
+
+
+def _filled(contents: Sequence[Mapping[str, Any]]) -> str:
+    """Return a clause on the gaps of frames that were used all the same; nothing if there was none."""
+    if not (with_gaps := sum(int(content.get("with_gaps", 0)) for content in contents)):
+        return ""
+    used = [int(content["frames"]) - int(content["incomplete"]) for content in contents]
+    cells = sum(frames * float(c.get("cells_filled", 0)) for frames, c in zip(used, contents, strict=True)) / sum(used)
+    return f"; {with_gaps} lack less, {100 * cells:.2g} % of the cells of all that are used, which forecasts see filled"

@@ -32,6 +32,9 @@ from tests.readers.layouts import knmi
 from tests.workflow.project import edit_yaml
 
 MONTHS = ("2010-09", "2010-10", EMPTY, ROWLESS)
+GAPS = {"2010-09-30T23:35": 2, "2010-10-01T00:10": 1}
+"""Cells that two frames of the test lack: few enough for them to be used."""
+KNOWN = ROWS * COLUMNS - 1
 HERE = stretch("2011-03-01T00:00", 8)
 
 
@@ -47,6 +50,8 @@ def made(tmp_path_factory) -> Radar:
     folder = tmp_path_factory.mktemp("radar")
     ds = frames(TIMES, folder)
     ds.rain_rate.loc[INCOMPLETE][:, : COLUMNS // 2] = np.nan
+    for time, cells in GAPS.items():
+        ds.rain_rate.loc[np.datetime64(time, "ns")][1, :cells] = np.nan
     radar = Radar.deliver(folder, ds)
     radar.prepare()
     trained = radar.train()
@@ -92,6 +97,8 @@ def test_months_without_a_start_are_empty_products_that_say_why(made):
     assert rowless["no_forecast"] == "no two frames are 5 minutes apart, most are 420"
     october = content(made.product("2010-10"))
     assert (october["frames"], october["incomplete"], october["too_few_before"]) == (10, 1, 2)
+    assert (october["with_gaps"], october["cells_filled"]) == (1, pytest.approx(1 / (9 * KNOWN)))
+    assert not {"with_gaps", "cells_filled"} & {*empty, *rowless}
     again = made.predict(ROWLESS)
     assert again.code == 0
     (warning,) = again.problems
@@ -109,7 +116,9 @@ def test_the_report_counts_them(made, tmp_path):
     assert done.code == 0, done.problems
     text = page.with_suffix(".html").read_text()
     assert "Of the 20 frames in the periods of the test 1 lack too much, and 8 have too few before them" in text
-    assert f"{EMPTY} without any frame; no forecast starts in {ROWLESS}." in text
+    assert f"; 2 lack less, {100 * 3 / (19 * KNOWN):.2g} % of the cells of all that are used" in text
+    assert f"{EMPTY} without any frame; " in text
+    assert f"; no forecast starts in {ROWLESS}." in text
 
 
 def test_a_test_without_any_start_is_one_error(made, tmp_path):

@@ -187,3 +187,26 @@ def merged_ir(file: Path, values: np.ndarray, times: Sequence[str]) -> Path:
     encoding = {"Tb": {"_FillValue": -9999.0}, "time": {"units": "days since 1970-01-01 00:00:00", "dtype": "float64"}}
     ds.to_netcdf(file, engine="h5netcdf", encoding=encoding)
     return file
+
+
+def meteonet_satellite(file: Path, classes: np.ndarray, hours: Sequence[float]) -> Path:
+    """Cloud types CT of MeteoNet (time, row from the north, column from the west), at hours since 1901.
+
+    As its sample: time without limit, a chunk for each picture, nothing packed, attributes of the time alone, and class
+    0 for no data instead of a fill value.
+    """
+    rows, columns = classes.shape[1:]
+    since = {"units": "hours since 1901-01-01 00:00:00.0", "calendar": "gregorian"}
+    ds = xr.Dataset(
+        {"CT": (("time", "lat", "lon"), classes.astype("uint8"))},
+        {
+            "time": ("time", np.array(hours, dtype="float64"), since),
+            "lat": np.linspace(51.896, 46.25, rows),
+            "lon": np.linspace(-5.842, 2.0, columns),
+        },
+        {"creating_function": "create_nc_file", "appending_function": "append_unlimited_dim_nc_file"},
+    )
+    encoding: dict[str, dict[str, Any]] = {name: {"_FillValue": None} for name in ("CT", "time", "lat", "lon")}
+    encoding["CT"]["chunksizes"] = (1, rows, columns)
+    ds.to_netcdf(file, engine="h5netcdf", unlimited_dims=["time"], encoding=encoding)
+    return file

@@ -23,12 +23,13 @@ def frames(**changed: Any) -> dict[str, Any]:
     return dict.fromkeys(STAMPS, (PIXELS, MASK)) | changed
 
 
-def test_pixels_become_dbz_where_the_mask_trusts_them(tmp_path: Path) -> None:
+def test_pixels_become_dbz_but_for_those_that_the_mask_leaves_out_and_are_no_noise(tmp_path: Path) -> None:
     file = hko7(tmp_path / "a.zip", frames(), stored=zipfile.ZIP_DEFLATED)
     Hko7.check(file, ["reflectivity"])
     [ds] = Hko7.open([file]).values()
     table = np.array([70 * p / 255 - 10 for p in range(256)])
-    expected = np.where(MASK, table[PIXELS], np.nan)
+    weak = (PIXELS >= 1) & (PIXELS <= 70)  # noise: the mask leaves it out, the picture has it
+    expected = np.where(MASK | weak, table[PIXELS], np.nan)
     for frame in ds.reflectivity:
         np.testing.assert_allclose(frame, expected, rtol=0, atol=1e-12)
     assert [str(t)[:16] for t in ds.time.values] == ["2015-05-01T00:00", "2015-05-01T00:06", "2015-05-01T23:54"]

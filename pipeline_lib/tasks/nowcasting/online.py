@@ -24,10 +24,10 @@ def follow(
 ) -> Iterator[slice]:
     """Give the starts in groups, in time; the network has by then the weights that their forecasts are made with.
 
-    An episode is a row of frames. Its frames arrive in blocks, and after each block one step is made on the window
-    that ends with it, as soon as the row is long enough for one (Shi et al. 2017, arXiv:1706.03458). A forecast
-    is made with the weights after all blocks that are complete at its start. At the start of each episode the weights
-    are those of the training again.
+    An episode is a row of frames, which arrive in blocks. As in the public code of HKO-7 (Shi et al. 2017,
+    arXiv:1706.03458) a block is stored and forecast from, and before the next one comes a step is made on the window
+    that ends with it, as soon as the row is long enough for one. So no forecast has learned from the newest block that
+    is complete at its start. Unlike there, the weights are those of the training again at the start of each episode.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def follow(
     """
     training = OnlineTraining(network, loss, learning_rate=options.learning_rate, gradient_clip=options.gradient_clip)
     length, exact = windows.seen + windows.leads, number_format(network)
-    first, blocks = _arrived(windows, before, options)
+    first, blocks = _learned(windows, before, options)
     episode, done = -1, 0
     for begin, end in pairwise(_changes(first, blocks)):
         if first[begin] != episode:
@@ -59,9 +59,10 @@ def follow(
         yield slice(begin, end)
 
 
-def _arrived(windows: FrameWindows, before: Index, options: OnlineOptions) -> tuple[Index, Index]:
-    """Return the first frame of the episode of each start, and how many of its blocks are complete by then."""
-    return windows.starts - before[windows.starts], (before[windows.starts] + 1) // options.block
+def _learned(windows: FrameWindows, before: Index, options: OnlineOptions) -> tuple[Index, Index]:
+    """Return the first frame of the episode of each start, and how many blocks came before its newest complete one."""
+    complete = (before[windows.starts] + 1) // options.block
+    return windows.starts - before[windows.starts], np.maximum(complete - 1, 0)
 
 
 def _changes(first: Index, blocks: Index) -> list[int]:
@@ -93,7 +94,7 @@ class Follower:
     ) -> None:
         self._trained, self._windows = network, windows
         self._rest = before, options, loss, device
-        self._first, blocks = _arrived(windows, before, options)
+        self._first, blocks = _learned(windows, before, options)
         self._edges = _changes(self._first, blocks)
         self._lock = threading.Lock()
         self._restart(0)

@@ -16,14 +16,19 @@ Loss = Literal["squared", "absolute", "cross_entropy", "balanced", "balanced_off
 
 
 class OnlineOptions(Options):
-    """How weights follow the frames that arrive; by default the online protocol of HKO-7 (Shi et al. 2017)."""
+    """How weights follow the frames that arrive; by default in the order of HKO-7 (Shi et al. 2017).
+
+    Unlike there, weights go back to the trained ones at the start of each row of frames, and gradients have one norm.
+    """
 
     block: int = Field(default=5, gt=0)
-    """Frames that arrive at once: after each block one step is made, on the latest frames that a window holds."""
+    """Frames that arrive at once: before the next block comes one step is made, on the latest frames that a window
+    holds. A forecast has not yet learned from the newest block."""
     learning_rate: float = Field(default=1e-4, gt=0)
     """Of AdaGrad."""
     gradient_clip: float | None = Field(default=50.0, gt=0)
-    """Scale gradients down to this norm at most."""
+    """Scale gradients down to this norm at most, that of all together. The published code gives encoder and forecaster
+    50 each."""
 
 
 class TrainingOptions(LoopOptions):
@@ -57,8 +62,8 @@ class TrainingOptions(LoopOptions):
     """What makes rain of frames: fitted on the training days, applied to all forecasts and, for comparison, to the true
     frames; null for frames that are wanted for themselves."""
     online: OnlineOptions | None = None
-    """Let the weights of the trained network follow the frames that arrive while it forecasts; null leaves them as they
-    were trained. The training is the same either way."""
+    """Let the weights of the trained network follow the frames that arrive while it forecasts, in each row of frames
+    anew; null leaves them as they were trained. The training is the same either way."""
 
 
 def _forward(cells: tuple[int, int]) -> tuple[int, int]:

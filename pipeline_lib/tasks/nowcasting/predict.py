@@ -124,13 +124,20 @@ def _rows(ds: xr.Dataset, spec: ModelSpec, content: Mapping[str, Any]) -> Rows:
 
 
 def _facts(rows: Rows, tail: int, seen: int, step_minutes: float) -> dict[str, Any]:
-    """Return what a manifest says of the frames of a period and of what could not be started from."""
+    """Return what a manifest says of the frames of a period and of what could not be started from.
+
+    Of frames that do not lack too much, and only if some have gaps: how many, and the share of the known cells of all
+    of them that lack a value. Forecasts see these filled.
+    """
     before = rows.before[tail:]
     facts: dict[str, Any] = {
         "frames": len(before),
         "incomplete": int((before < 0).sum()),
         "too_few_before": int(((before >= 0) & (before < seen - 1)).sum()),
     }
+    lacking = rows.lacking[tail:][before >= 0]
+    if lacking.any():
+        facts |= {"with_gaps": int((lacking > 0).sum()), "cells_filled": float(lacking.mean())}
     if (before < seen - 1).all():
         wrong = rows.wrong_step(step_minutes)
         facts["no_forecast"] = wrong or f"no {seen} frames lie in a row ({rows.told(tail)})"

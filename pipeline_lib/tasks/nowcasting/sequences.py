@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.rows import Index, Mask, TimesInRow, linked
@@ -29,9 +30,12 @@ class Rows(TimesInRow):
     ----------
     known
         Cells of each variable, (y, x) or (level, y, x), that a frame should have: the others never have a value.
+    lacking
+        Share of the known cells of all variables that each frame lacks (time,).
     """
 
     known: Mapping[str, Mask] = field(kw_only=True)
+    lacking: NDArray[np.float64] = field(kw_only=True)
 
     @classmethod
     def of(
@@ -64,6 +68,7 @@ class Rows(TimesInRow):
             If a variable holds no frames, they have other cells, or no cell ever has a value.
         """
         whole, cells = np.ones(ds.sizes["time"], dtype=np.bool_), {}
+        lacking = np.zeros(len(whole))
         for name in variables:
             frames = ds[name]
             if frames.ndim != _MAP and (frames.ndim != _VOLUME or name == variables[0]):
@@ -73,9 +78,12 @@ class Rows(TimesInRow):
                 what = f"frames are {frames.shape[1:]}, the model was trained on {cells[name].shape}"
                 raise DataError(what, where=name, fix="cut or regrid them")
             for part, values in time_blocks(frames):
-                whole[part] &= np.isfinite(values)[:, cells[name]].mean(axis=1) >= 1 - missing
+                there = np.isfinite(values)[:, cells[name]]
+                whole[part] &= there.mean(axis=1) >= 1 - missing
+                lacking[part] += there.shape[1] - there.sum(axis=1)
+        lacking /= sum(int(of_one.sum()) for of_one in cells.values())
         before, after, usual = linked(ds, whole, step_minutes=step_minutes)
-        return cls(before, after, usual, known=cells)
+        return cls(before, after, usual, known=cells, lacking=lacking)
 
 
 def known_cells(frames: xr.DataArray) -> Mask:

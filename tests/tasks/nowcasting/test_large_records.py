@@ -207,7 +207,7 @@ def test_a_product_that_follows_the_frames_is_written_as_it_is_made_and_learns_o
 
     short, long = used(SHORT), used(LONG)
     assert no_growth(short, long, frames=LEADS), (short, long)
-    assert len(steps) == len([end for end in range(5, LONG + 1, 5) if end >= SEEN + LEADS])
+    assert len(steps) == len([end for end in range(5, LONG - 4, 5) if end >= SEEN + LEADS])  # none from the last block
 
 
 def test_a_score_reads_the_truth_in_parts(tmp_path, trained):

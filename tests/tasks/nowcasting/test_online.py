@@ -55,7 +55,10 @@ def online(network, windows, options=OPTIONS) -> tuple[np.ndarray, list[dict[str
 
 
 def reference(network, frames, options, stride=1):
-    """The protocol frame by frame: what has arrived is in a list, and nothing else is known."""
+    """The protocol as the public benchmark has it, frame by frame: what has arrived is in lists, nothing else is known.
+
+    Blocks are stored as they are complete; a step is made on those that are stored before the next one joins them.
+    """
     trained = copy.deepcopy(network)
     found, shown = [], torch.from_numpy(np.nan_to_num(frames))
     first = 0
@@ -63,11 +66,12 @@ def reference(network, frames, options, stride=1):
         net = copy.deepcopy(trained)
         names = list(net.parameters())
         squares = [torch.zeros_like(p) for p in names]
-        arrived: list[int] = []
+        stored: list[int] = []
+        coming: list[int] = []
         for number in range(first, first + length):
-            arrived.append(number)
-            if len(arrived) % options.block == 0 and len(arrived) >= SEEN + LEADS:
-                window = arrived[-(SEEN + LEADS) :]
+            coming.append(number)
+            if (complete := len(coming) == options.block) and len(stored) >= SEEN + LEADS:
+                window = stored[-(SEEN + LEADS) :]
                 truth = torch.from_numpy(frames[window[SEEN:], 0]).clone()[None]
                 truth[(truth > 0) & (truth < 0.1)] = torch.nan
                 gradients = torch.autograd.grad(LOSS(net(shown[window[:SEEN]][None]), truth), names)
@@ -77,6 +81,9 @@ def reference(network, frames, options, stride=1):
                     for p, g, s in zip(names, gradients, squares, strict=True):
                         s += (shrink * g) ** 2
                         p -= options.learning_rate * shrink * g / (s.sqrt() + 1e-10)
+            if complete:
+                stored, coming = stored + coming, []
+            arrived = stored + coming
             if len(arrived) >= SEEN and (len(arrived) - SEEN) % stride == 0:
                 with torch.no_grad():
                     found.append((net.forecast(shown[arrived[-SEEN:]][None])[0].numpy(), net.state_dict()))
@@ -116,8 +123,20 @@ def test_episodes_begin_with_the_trained_weights_and_runs_are_equal(network, fra
     np.testing.assert_array_equal(first, second)
     trained = network.state_dict()
     for start, kept in zip(windows.starts, weights, strict=True):
-        fresh = BEFORE[start] + 1 < 6  # blocks of two: a window of five is there after the third
+        fresh = BEFORE[start] + 1 < 8  # blocks of two: the third ends a window, whose step comes before the fourth
         assert all(torch.equal(kept[name], trained[name]) for name in trained) == fresh
+
+
+def test_the_published_protocol_makes_its_first_step_between_the_fifth_block_and_the_sixth(monkeypatch):
+    """Five seen, twenty to forecast, a forecast from each block: by hand from the loop of the public benchmark."""
+    steps = []
+    monkeypatch.setattr("pipeline_lib.tasks.nowcasting.online.OnlineTraining.step", lambda *_: steps.append(1))
+    before = np.arange(45)
+    shown = np.zeros((45, 1, SIDE, SIDE), np.float32)
+    windows = FrameWindows(shown, before, np.arange(4, 45, 5), seen=5, leads=20)
+    groups = follow(torch.nn.Linear(1, 1), windows, before, OnlineOptions(), LOSS, torch.device("cpu"))
+    made = [(len(steps), group.stop - group.start) for group in groups]
+    assert [number for number, starts in made for _ in range(starts)] == [0, 0, 0, 0, 0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(("block", "most"), [(2, 4), (5, 3), (20, 4)])

@@ -92,6 +92,7 @@ def test_a_frame_without_what_is_seen_beside_it_is_incomplete():
     assert rows.starts(seen=2, leads=0).tolist() == [3]
     assert Rows.of(ds, ["echo", "volume"], step_minutes=5, missing=0.7).starts(seen=1, leads=0).size == 4
     elsewhere = ds.assign(volume=ds.volume * np.nan)
+    np.testing.assert_allclose(rows.lacking, [0, 2 * 12 / (18 + 3 * 12), 0, 0])  # two of three levels of the second
     told = Rows.of(elsewhere, ["echo", "volume"], step_minutes=5, missing=0.1, known=rows.known).told()
     assert told == "4 frames, 4 of them incomplete"
     with pytest.raises(DataError, match=r"volume: has dimensions .* give frames"):
