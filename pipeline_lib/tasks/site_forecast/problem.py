@@ -65,7 +65,7 @@ class SiteProblem(WindowProblem):
         truth = torch.where(valid, truth, 0.0)
         forecast = output.float()
         if self._kind == "log_squared":
-            error = forecast.clamp(min=0).log1p() - truth.clamp(min=0).log1p()
+            error = _logarithm(forecast) - _logarithm(truth)
         else:
             error = (forecast - truth) / forecast.new_tensor(self._scales)
         cost = error.abs() if self._kind == "absolute" else error.square()
@@ -74,3 +74,9 @@ class SiteProblem(WindowProblem):
     def new_scores(self) -> SiteScores:
         """Return empty scores."""
         return SiteScores(self)
+
+
+def _logarithm(values: Tensor) -> Tensor:
+    """Return log(1 + values), and below 0 its mirror image, which leads a forecast back from there."""
+    above, below = values.clamp(min=0).log1p(), (-values).clamp(min=0).log1p()
+    return torch.where(values < 0, -below, above)
