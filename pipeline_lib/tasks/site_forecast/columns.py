@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from pipeline_lib.data.rows import Index, Mask, TimesInRow, linked
+from pipeline_lib.data.rows import TOLERANCE, Index, Mask, TimesInRow, linked
 from pipeline_lib.data.units import same_unit
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.models.sites import Cell, Fields, Scale, Site
@@ -182,12 +182,14 @@ def _series(ds: xr.Dataset, name: str, station: int | None) -> Values:
 
 
 def _place(ds: xr.Dataset, station: int | None) -> int:
-    """Return the place of a station."""
+    """Return the place of the one station that is called so."""
     there = stations(ds)
     if station is None or station not in there:
         told = ", ".join(map(str, there[:_NAMED])) + (", ..." if len(there) > _NAMED else "")
         what = f"is {station}, the {len(there)} stations are {told}"
         raise ConfigError(what, where="training.station", fix="choose one of them")
+    if there.count(station) > 1:
+        raise DataError(f"{station} is the number of several stations", where=STATION, fix="give each its own")
     return there.index(station)
 
 
@@ -309,6 +311,7 @@ def available(times: NDArray[np.datetime64], options: TrainingOptions) -> Mask:
     """
     if not options.nwp:
         return np.ones(len(times), bool)
+    times = times + TOLERANCE  # a moment before midnight the fields are of the run of midnight already
     last = times + options.leads * np.timedelta64(round(options.step_minutes * 60), "s")
     midnight = last.astype("datetime64[D]")
     hours = (last - midnight) / _HOUR
