@@ -60,7 +60,8 @@ def check_cases(source: Source, experiment: LoadedExperiment) -> None:
 
     A task tells in ``check_case`` of its module ``checks``, if it has one, a model in its own class method
     ``check_shapes(options, shapes)``, which is given the sizes of the inputs, in order, or ``None`` in place of those
-    that only the data tell. Both raise :class:`ConfigError`, ``where`` within the experiment or the competitor.
+    that only the data tell: the train stage asks it again with all sizes. Both raise :class:`ConfigError`, ``where``
+    within the experiment or the competitor.
 
     Raises
     ------

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pipeline_lib.config.validation import validate
+from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.simulations.registry import SIMULATIONS
 
@@ -26,6 +27,7 @@ _MINUTES = 60
 _ROUNDING = 1e-6
 """Relative: by so much may a decimal number be off."""
 _AGE = "age"
+_SPEED = "m s-1"
 _NONE: frozenset[str] = frozenset()
 Shape = tuple[int, ...]
 
@@ -40,10 +42,13 @@ class Variable:
         Sizes of its axes besides time; ``None`` if only the data tell.
     marks
         What its attributes will say, of :data:`RAIN`, :data:`TEMPERATURE` and :data:`PRECISION`; ``None`` likewise.
+    contract
+        What the entry promises of its values, such as their unit; ``None`` if it does not.
     """
 
     shape: Shape | None = None
     marks: frozenset[str] | None = None
+    contract: VariableSpec | None = None
 
 
 UNKNOWN = Variable()
@@ -104,7 +109,7 @@ class Outlook:
 def outlook_of(source: Source) -> Outlook:
     """Return what the entry of a source tells of its dataset."""
     simulated, sequence = source.driver == "simulate", None
-    made = dict.fromkeys(source.variables, UNKNOWN)
+    made = {key: Variable(contract=spec) for key, spec in source.variables.items()}
     if simulated:
         name = getattr(source.driver_options, "simulation", "")
         options: Any = validate(
@@ -113,7 +118,7 @@ def outlook_of(source: Source) -> Outlook:
             where=f"{source.where}.fetch.options",
         )
         shapes = _SIMULATED.get(name, _none)(options)
-        made = {key: Variable(shapes.get(spec.name), _NONE) for key, spec in source.variables.items()}
+        made = {key: Variable(shapes.get(spec.name), _NONE, spec) for key, spec in source.variables.items()}
         aged = source.preparation.name in _KEEP_AGES and _AGE in source.variables
         if aged or _AGE in source.dataset_variables():
             sequence = _SEQUENCE.get(name, _length)(options)
@@ -163,6 +168,11 @@ _SIMULATED: Mapping[str, Callable[[Any], dict[str, Shape]]] = MappingProxyType(
         "rain_cells": _frames("rain_rate"),
         "cold_clouds": _frames("brightness_temperature", "rain_rate"),
         "storm_cells": _frames("vertical_velocity", "buoyancy", levels="reflectivity"),
+        "site_rain": lambda options: {"rain": (), **_frames(levels="reflectivity")(options)},
+        "wind_field": lambda options: {
+            **dict.fromkeys(("ff", "dd"), (options.stations,)),
+            **_frames("nwp_u", "nwp_v")(options),
+        },
     }
 )
 """Sizes of the variables that a simulation makes, besides time."""
@@ -183,12 +193,13 @@ def _as_is(options: Any, source: Known) -> Known:  # noqa: ANN401 - its own Opti
 def _components(options: Any, source: Known) -> Known:  # noqa: ANN401 - its own Options
     state = source.get(options.variable, UNKNOWN)
     shape = None if state.shape is None else (len(options.components), *state.shape[1:])
-    return {options.variable: Variable(shape, state.marks)}
+    return {options.variable: Variable(shape, state.marks, state.contract)}
 
 
 def _observed(options: Any, source: Known) -> Known:  # noqa: ANN401 - its own Options
-    shape = source.get(options.variable, UNKNOWN).shape
-    return {options.variable: Variable(shape, _NONE), "observation": Variable(shape, frozenset({PRECISION}))}
+    state = source.get(options.variable, UNKNOWN)
+    observed = Variable(state.shape, frozenset({PRECISION}))
+    return {options.variable: Variable(state.shape, _NONE, state.contract), "observation": observed}
 
 
 def _cells(size: int | None, chosen: tuple[int, int] | None, reduce: int) -> int | None:
@@ -215,6 +226,21 @@ def _same_cells(made: str, of: str, *marks: str) -> Callable[[Any, Known], Known
     return variables
 
 
+def _wind(options: Any, source: Known) -> Known:  # noqa: ANN401 - its own Options
+    speed = source.get(options.speed, UNKNOWN)
+    made = {name: Variable(speed.shape, _NONE, VariableSpec(name=name, units=_SPEED)) for name in ("u", "v")}
+    kept = _kept(options, source)
+    if options.box is None:
+        return {**made, **kept}
+    # How many cells are left of a field tell the data; of a series nothing is cut.
+    return {**made, **{name: replace(variable, shape=_uncut(variable.shape)) for name, variable in kept.items()}}
+
+
+def _uncut(shape: Shape | None) -> Shape | None:
+    """Sizes of a variable, unless it is a field."""
+    return None if shape is None or len(shape) > 1 else shape
+
+
 def _kept(options: Any, source: Known) -> Known:  # noqa: ANN401 - options with ``keep``
     return {name: source.get(name, UNKNOWN) for name in options.keep}
 
@@ -228,6 +254,7 @@ _PREPARED: Mapping[str, Callable[[Any, Known], Known]] = MappingProxyType(
         "temperature_frames": _same_cells("cloud_top", "variable", TEMPERATURE),
         "cloud_mask": _same_cells("cloud", "variable"),
         "storm_boxes": _same_cells("storm", "reflectivity"),
+        "station_wind": _wind,
     }
 )
 """Variables of a dataset, given those of its source."""

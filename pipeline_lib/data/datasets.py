@@ -37,6 +37,21 @@ def concat_times(parts: Sequence[xr.Dataset], *, where: Sequence[str]) -> xr.Dat
     return xr.merge(joined, join="exact", compat="override", combine_attrs="override") if joined[1:] else joined[0]
 
 
+def require_once(ds: xr.Dataset, *, where: str) -> None:
+    """Refuse a time that occurs twice in what was joined: nobody knows which of the two is meant.
+
+    Raises
+    ------
+    DataError
+        Naming the first one.
+    """
+    times, counts = np.unique(ds["time"].values, return_counts=True)
+    twice = times[counts > 1]
+    if twice.size:
+        more = f", and {twice.size - 1} more do" if twice.size > 1 else ""
+        raise DataError(f"{twice[0]:.19} occurs in two files{more}", where=where, fix="remove one of them")
+
+
 def _differing(part: xr.Dataset, first: xr.Dataset, times: Sequence[str]) -> str:
     """Return a variable that cannot be joined to that of the first dataset along one axis of times; else nothing."""
     along = {*times, *time_axes(part)}

@@ -15,7 +15,7 @@ from pipeline_lib.errors import DataError
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-_TOLERANCE = np.timedelta64(1, "s")
+TOLERANCE = np.timedelta64(1, "s")
 """Times from files are rounded to seconds."""
 
 
@@ -83,7 +83,7 @@ def linked(ds: xr.Dataset, whole: Mask, *, step_minutes: float) -> Linked:
     step = np.timedelta64(round(step_minutes * 60), "s")
     gaps = np.diff(ds["time"].values)
     ages = ages_of(ds) if AGE_OF_STATE in ds else np.arange(len(whole))
-    apart = abs(gaps - step) < _TOLERANCE
+    apart = abs(gaps - step) < TOLERANCE
     links = apart & (np.diff(ages) == 1) & whole[1:] & whole[:-1]
     usual = None
     if len(whole) > 1 and not apart.any():

@@ -58,6 +58,11 @@ def parse_unit(text: str, *, where: str = "") -> Unit:
     return unit
 
 
+def same_unit(one: str, other: str) -> bool:
+    """Return whether two texts spell the same unit; of units that are not in the table, whether they are equal."""
+    return one == other or (one in _TABLE and _TABLE[one] == _TABLE.get(other))
+
+
 def conversion(delivered: str, wanted: str, *, where: str = "") -> Unit:
     """Return how values in ``delivered`` become values in ``wanted``.
 

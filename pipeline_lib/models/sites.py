@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.options import Options
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Scale = tuple[float, float]
 """Mean and standard deviation over the training days, in the unit of the values."""
+
+Cell = tuple[int, int] | Literal["middle", "unknown"]
+"""Row and column of a cell: the middle of fields around a site that is no station, unknown if data do not tell."""
 
 
 class Fields(Options):
@@ -56,8 +59,17 @@ class Site(Options):
     """Fields of a numerical weather prediction, known at the times of the past and at the leads."""
     point: tuple[int, int] | None = None
     """Row and column of the prediction's grid point nearest to the site."""
+    cell: Cell = "middle"
+    """Where in the fields of the past the site is."""
     speed: bool = False
     """Whether what is forecast is the length of the vector of the prediction's first two channels."""
+
+    @property
+    def centre(self) -> tuple[int, int] | None:
+        """Row and column of the cell of the fields of the past that the site is in; none if unknown."""
+        if self.cell == "unknown":
+            return None
+        return (self.fields.rows // 2, self.fields.columns // 2) if self.cell == "middle" else self.cell
 
     @property
     def steps(self) -> int:

@@ -14,7 +14,7 @@ import xarray as xr
 from pipeline_lib import __version__
 from pipeline_lib.data.blocks import checked, in_blocks
 from pipeline_lib.data.canonical import canonicalise
-from pipeline_lib.data.datasets import concat_times
+from pipeline_lib.data.datasets import concat_times, require_once
 from pipeline_lib.data.grids import grid_step, space_axes
 from pipeline_lib.data.projected import AXES as PLANE
 from pipeline_lib.data.projected import PROJECTION
@@ -131,7 +131,7 @@ def predict_file(
     ------
     DataError
         If a file is not readable or does not keep the contract, has another grid step or projection than the training
-        data, or no forecast can start from its frames.
+        data, two of them hold the same time, or no forecast can start from their frames.
     ConfigError
         If the output exists, or there is no such reader.
     """
@@ -202,7 +202,9 @@ def _outside(sources: Sequence[Path], trained: Manifest, names: Mapping[str, str
     where, form = _named(sources), trained.content["form"]
     opened = _open(sources, reader)
     parts = [canonicalise(in_blocks(part), specs, where=name, form=form) for name, part in opened.items()]
-    ds = checked(concat_times(parts, where=list(opened)), specs, where=where, form=form)
+    joined = concat_times(parts, where=list(opened))
+    require_once(joined, where=where)
+    ds = checked(joined, specs, where=where, form=form)
     prepared = preparation.prepare(ds, options)
     if form != "states":
         _check_grid(prepared, trained, where)
@@ -248,6 +250,7 @@ def _open(sources: Sequence[Path], reader: str) -> Mapping[str, xr.Dataset]:
     if absent is not None:
         raise DataError("no such file", where=str(absent))
     if not any(source.is_dir() for source in sources):
+        _refuse_one_name(sources)
         return read.open(sources)
     if len(sources) > 1 or reader != "netcdf":
         raise ConfigError("give one Zarr store, or files", where="--input")
@@ -255,6 +258,14 @@ def _open(sources: Sequence[Path], reader: str) -> Mapping[str, xr.Dataset]:
         return {str(sources[0]): xr.open_zarr(sources[0])}
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"is not a readable netCDF file or Zarr store: {error}", where=str(sources[0])) from error
+
+
+def _refuse_one_name(sources: Sequence[Path]) -> None:
+    """Refuse files of one name in several folders: readers tell them apart by it, and would give one of them."""
+    names = [source.name for source in sources]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ConfigError(f"several files are called {twice[0]}", where="--input", fix="rename them, or join them")
 
 
 def _attrs(product: xr.Dataset, trained: Manifest, *, source: str, dataset: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import xarray as xr
 
 from pipeline_lib.data.blocks import checked, in_blocks
 from pipeline_lib.data.canonical import canonicalise
-from pipeline_lib.data.datasets import concat_times
+from pipeline_lib.data.datasets import concat_times, require_once
 from pipeline_lib.data.forms import GAPPY, Form
 from pipeline_lib.data.grids import grid_step, space_axes
 from pipeline_lib.data.periods import bounds, expected_times
@@ -178,7 +178,7 @@ def open_files(files: list[Path], delivery: Delivery, *, start: date, end: date)
     ds = concat_times(parts, where=list(opened))
     ds = ds.sel(time=_span(start, end))
     if form in GAPPY:
-        _check_once(ds.time.values, where)  # which follow one another closely enough is for those to say who use them
+        require_once(ds, where=where)  # which follow one another closely enough is for those to say who use them
         if not ds.sizes["time"]:
             logger.warning("%s: there is no frame from %s to %s: the period is empty", where, start, end)
     else:
@@ -215,12 +215,7 @@ def _check_times(ds: xr.Dataset, expected: np.ndarray, where: str) -> None:
     extra = np.setdiff1d(times, expected)
     if extra.size:
         raise DataError(f"{extra[0]:.16} is not on the declared time step", where=where, fix="correct time.step_hours")
-    _check_once(times, where)
-
-
-def _check_once(times: np.ndarray, where: str) -> None:
-    if np.unique(times).size != times.size:
-        raise DataError("a time occurs in two files", where=where, fix="remove one of them")
+    require_once(ds, where=where)
 
 
 def _provenance(content: Mapping[str, object]) -> dict[str, str]:

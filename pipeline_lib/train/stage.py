@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline_lib.errors import DataError
+from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.io.atomic import write_json
 from pipeline_lib.io.hashing import sha256_json
 from pipeline_lib.io.manifest import Artefact, Manifest, exclusive, read_manifest
@@ -123,6 +123,8 @@ def train_model(
         If the training cannot go on: missing device, non-finite loss, unusable folder, too little memory.
     DataError
         If datasets or statistics do not hold the inputs.
+    ConfigError
+        If the model does not take inputs of such sizes.
     """
     manifests = {
         **{f"dataset {m.content['period']}": m for m in _read(datasets, "dataset")},
@@ -149,15 +151,29 @@ def train_model(
 
 
 def _require_inputs(request: TrainingRequest) -> None:
-    """Refuse datasets and statistics that lack an input: they are of another experiment."""
+    """Refuse datasets and statistics that lack an input, which are of another experiment, or inputs of other sizes.
+
+    A model that takes inputs apart by their sizes says in ``check_shapes``, as for planning, which ones it means: a
+    catalog entry seldom tells them, and a network sees them all as one.
+    """
     held = {str(request.manifests["statistics"].path): set(request.statistics)}
+    opened = {}
     for data in request.of("dataset"):
-        held[str(data.path)] = {str(name) for name in open_store(data, f"{data.content['period']}.zarr", chunks={})}
+        opened[str(data.path)] = open_store(data, f"{data.content['period']}.zarr", chunks={})
+    held |= {where: {str(name) for name in ds} for where, ds in opened.items()}
     for where, names in held.items():
         absent = [name for name in request.inputs if name not in names]
         if absent:
             what = f"does not hold {absent[0]!r}, but {', '.join(sorted(names)) or 'nothing'}"
             raise DataError(what, where=where, fix="give what was made for this experiment")
+    check = getattr(request.network_model, "check_shapes", None)
+    if check is None:
+        return
+    for ds in opened.values():
+        try:
+            check(request.model_options, [ds[name].shape[1:] for name in request.inputs])
+        except ConfigError as error:
+            raise ConfigError(error.what, where=f"{request.model}: {error.where}", fix=error.fix) from error
 
 
 def _checkpoints(

@@ -109,6 +109,11 @@ def test_a_mistake_in_a_simulation_s_options_names_file_and_entry_and_stops_its_
 
 
 STORM = "{name: cnn, model: storm_cnn, options: {variables: [9]}}"
+LEVELS = "{name: cnn, model: storm_cnn, options: {levels: 2, volumes: 2}}"
+ORDER = "{name: cnn, model: storm_cnn, options: {levels: 4, variables: [1]}}"
+CROP = "{name: net, model: deeprain, options: {crop: 51}}"
+TWO = "{accumulated: false, accumulated_hours: null, targets: 2, leads: 1, seen: 4}"
+REAL = "split: {train: [2016-01-01, 2016-06-30], validation: [2016-07-03, 2016-08-01], test: [2016-08-04, 2016-12-31]}"
 GAUSSIAN = "{name: net, model: station_lstm, options: {head: gaussian}, training: {loss: likelihood}}"
 OTHER = "{name: known, model: known_dynamics, options: {system: lorenz96}}"
 FIRST = "{name: a, model: fourdvarnet}"
@@ -187,6 +192,12 @@ OF_FRAMES = [
         f"models: [{STORM}]",
         r"models.cnn.options.variables: variable 9 is to be seen, there are \d after",
     ),
+    (
+        "nowcast-growth",
+        f"{{inputs: [storm, vertical_velocity, reflectivity, buoyancy], models: [{ORDER}]}}",
+        "models.cnn.options: input 1 has no levels, and is to have 4 levels: inputs are",
+    ),
+    ("nowcast-growth", f"models: [{LEVELS}]", "models.cnn.options: input 1 has 4 levels, and is to have 2 levels"),
 ]
 AT_SITES = [
     ("wind-vector", "inputs: [u, v, nwp_u]", "training.nwp: 'nwp_v' is not among the inputs; name it in inputs"),
@@ -201,6 +212,27 @@ AT_SITES = [
         "squared does not go",
     ),
     ("deeprain", "training: {seen: 500}", "training: windows of 500 times do not fit into the sequences of site-rain"),
+    ("deeprain", f"models: [{CROP}]", "models.net.options.crop: is 51 cells, fields are 24 across; take a smaller"),
+    ("deeprain", "{inputs: [rain], models: [{name: net, model: deeprain}]}", "deeprain: inputs: deeprain sees fields"),
+    ("deeprain", "inputs: [reflectivity, rain]", "deeprain: inputs: reflectivity is forecast and is a field"),
+    (
+        "deeprain",
+        f"{{inputs: [rain, age, reflectivity], training: {TWO}, scoring: {{metrics: [site_rmse]}}}}",
+        "deeprain: inputs: age is in 1, and rain in kg m-2; name targets of one unit first",
+    ),
+    (
+        "wind",
+        "{source: meteonet-wind-se, inputs: [ff, msl, u10, v10], training: {nwp: [msl, u10, v10], step_minutes: 60}, "
+        f"{REAL}}}",
+        "training.nwp: msl is in Pa, and ff in m s-1; name those fields first that foretell the targets",
+    ),
+    ("wind-vector", "training: {loss: log_squared}", "training.loss: log_squared is for .*, and u has no valid_min"),
+    (
+        "wind",
+        "training: {nwp_delay_hours: 30}",
+        "training.nwp_delay_hours: is 30: with runs every 24 hours no forecast",
+    ),
+    ("wind", "training: {nwp_delay_hours: 18}", "is 18: .* no forecast of 6 hours could start"),
     ("wind-vector", "training: {step_minutes: 7}", "training.step_minutes: is 7, the times of .* are"),
 ]
 

@@ -26,7 +26,7 @@ def _one_of_each() -> list[str]:
     found: dict[tuple[str, str], str] = {}
     for name, source in CATALOG.sources.items():
         options = source.block.fetch.options
-        if source.driver == "simulate" and options["simulation"] not in {"digits", "wind_field"}:  # nothing is said
+        if source.driver == "simulate" and options["simulation"] != "digits":  # nothing is said
             found.setdefault((options["simulation"], source.preparation.name), name)
     return sorted(found.values())
 
@@ -51,6 +51,7 @@ def test_sizes_and_marks_are_those_of_the_dataset(name: str) -> None:
     ds = _made(source, 2)
     for variable, told in known.variables.items():
         assert told.shape in (None, ds[variable].shape[1:]), variable
+        assert told.contract is None or told.contract.units == ds[variable].attrs["units"], variable
         if told.marks is not None:
             assert told.marks == {mark for mark, attribute in _ATTRIBUTES.items() if attribute in ds[variable].attrs}
     assert known.regular
@@ -71,5 +72,12 @@ def test_files_from_elsewhere_tell_no_sizes_but_those_that_are_cut_to() -> None:
     assert known.of("adt").shape is None
     assert known.of("adt").marks is None
     assert known.sequence is None
+    wind = outlook_of(CATALOG.source("meteonet-wind-se"))
+    assert {name: wind.of(name).contract.units for name in ("u", "ff", "msl")} == {
+        "u": "m s-1",
+        "ff": "m s-1",
+        "msl": "Pa",
+    }
+    assert wind.of("msl").shape is None
     knmi = outlook_of(CATALOG.source("knmi-20100826")).of("echo")
     assert knmi.marks == {RAIN}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pipeline_lib.data.datasets import concat_times, open_days
+from pipeline_lib.data.datasets import concat_times, open_days, require_once
 from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Artefact, Manifest, read_manifest
 from pipeline_lib.io.zarr_store import write_zarr
@@ -85,3 +85,11 @@ def test_variables_along_other_times_are_refused_and_not_dropped():
     both = xr.Dataset({"f": (("time", "valid_time"), np.ones((4, 4)))}, axes)
     with pytest.raises(DataError, match="f is not along the times of a"):
         concat_times([both, both], where=["a", "b"])
+
+
+def test_a_time_of_two_files_is_told():
+    parts = [xr.Dataset(coords={"time": HOURS[part]}) for part in (slice(0, 6), slice(6, 9))]
+    require_once(concat_times(parts, where=["a", "b"]), where="both")
+    parts.append(xr.Dataset(coords={"time": HOURS[4:7]}))
+    with pytest.raises(DataError, match=r"both: 2010-08-25T00:00:00 occurs in two files, and 2 more do; remove one"):
+        require_once(concat_times(parts, where=["a", "b", "c"]), where="both")

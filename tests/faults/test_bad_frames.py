@@ -191,6 +191,13 @@ def test_a_gap_costs_the_starts_around_it_and_no_others(made, tmp_path):
     np.testing.assert_array_equal(xr.open_zarr(tmp_path / "out.zarr").time, HERE[[2, 6, 7]])
 
 
+def test_frames_of_two_files_that_overlap_are_refused(made, tmp_path):
+    for name, part in (("early", slice(0, 5)), ("late", slice(3, 8))):
+        frames(HERE[part], tmp_path).to_netcdf(tmp_path / f"{name}.nc", engine="h5netcdf")
+    done = made.outside(tmp_path / "early.nc", tmp_path / "late.nc", output=tmp_path / "out.zarr")
+    one_line(done, 4, "and 1 more: 2011-03-01T00:15:00 occurs in two files, and 1 more do; remove one of them")
+
+
 def test_dry_frames_are_weather(made, tmp_path):
     file, ds = tmp_path / "own.nc", frames(HERE, tmp_path)
     ds.assign(rain_rate=ds.rain_rate * 0).to_netcdf(file, engine="h5netcdf")

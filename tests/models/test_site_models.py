@@ -202,12 +202,35 @@ def test_a_gaussian_head_answers_in_the_units_of_the_data(name):
         network(name, WIND, head="gaussian")
 
 
-def test_rain_is_never_below_zero_and_the_site_is_in_the_middle():
+def test_rain_is_never_below_zero():
     net = network("deeprain", RAIN, widths=(4,), crop=1)
     with torch.no_grad():
         assert (net(20 * inputs(RAIN)) >= 0).all()
-    maps = torch.arange(81.0).reshape(1, 1, 9, 9)
-    assert net._centre(maps).tolist() == [[40.0]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "patch", "crop"), [(9, 9, 1, 3), (24, 24, 2, 11), (9, 12, 4, 3), (5, 6, 2, 1)]
+)
+def test_the_crop_is_around_the_site_and_a_station_in_the_middle_changes_nothing(rows, columns, patch, crop):
+    def net(**more: object) -> torch.nn.Module:
+        fields = Fields(rows=rows, columns=columns, scales=((0.0, 1.0),)).model_dump()
+        return network("deeprain", {**RAIN, "fields": fields, **more}, widths=(2,), patch=patch, crop=crop)
+
+    high, wide = -(-rows // patch), -(-columns // patch)
+    maps = torch.arange(float(high * wide)).reshape(1, 1, high, wide)
+    middle = net()
+    top, left = ((size // 2) // patch - crop // 2 for size in (rows, columns))
+    assert torch.equal(middle._around(maps), maps[..., top : top + crop, left : left + crop].flatten(1))
+    values = torch.randn(3, middle.site.values)
+    assert torch.equal(net(cell=(rows // 2, columns // 2))(values), middle(values))
+    for row in range(rows):
+        for column in range(columns):
+            seen = net(cell=(row, column))._around(maps)[0].tolist()
+            here = [float(maps[0, 0, row // patch, column // patch])]
+            assert set(here) <= set(seen)
+            corner = [place // patch - crop // 2 for place in (row, column)]
+            if min(corner) >= 0 and corner[0] + crop <= high and corner[1] + crop <= wide:
+                assert seen[len(seen) // 2 :][:1] == here  # in the middle of the crop, away from borders
 
 
 @pytest.mark.parametrize(
@@ -217,6 +240,7 @@ def test_rain_is_never_below_zero_and_the_site_is_in_the_middle():
         ("nwp_nearest", RAIN, {}, "needs 1 fields of a numerical weather prediction, there are 0"),
         ("deeprain", WIND, {}, "sees fields of the past, and there are none"),
         ("deeprain", RAIN, {"patch": 3}, "is 5 cells, fields are 3 across"),
+        ("deeprain", {**RAIN, "cell": "unknown"}, {}, "the data do not say where in the fields it is"),
     ],
 )
 def test_what_a_model_cannot_do_is_told(name, sizes, options, told):

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+import numpy as np
 import pytest
 import torch
+import xarray as xr
 from pydantic import ValidationError
 from torch.nn import functional
 
 from pipeline_lib.errors import ConfigError
+from pipeline_lib.io.atomic import write_json
+from pipeline_lib.io.manifest import Artefact
+from pipeline_lib.io.zarr_store import write_zarr
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.tasks.nowcasting.options import TrainingOptions
+from pipeline_lib.train.stage import Compute, Definition, train_model
 
 MODEL = MODELS.get("storm_cnn")
 SMALL = {"levels": 4, "widths": (5, 4, 3), "window": 9, "hidden": 6}
@@ -130,3 +139,60 @@ def test_channels_that_do_not_fit_are_told(options, channels, says):
 def test_what_cannot_be_is_refused(options, says):
     with pytest.raises(ValidationError, match=says):
         MODEL.Options(**(SMALL | options))
+
+
+VOLUME, MAP = (4, 12, 14), (12, 14)
+
+
+@pytest.mark.parametrize(
+    ("options", "shapes", "says"),
+    [
+        ({}, [MAP, VOLUME, MAP, MAP], ""),
+        ({}, [MAP, None, MAP, None], ""),
+        ({"volumes": 2}, [MAP, VOLUME, VOLUME], ""),
+        ({"levels": 1, "volumes": 0}, [MAP, MAP], ""),
+        ({"levels": 1}, [MAP, MAP, (1, 12, 14)], ""),
+        ({}, [MAP, MAP, VOLUME, MAP], "options: input 1 has no levels, and is to have 4 levels"),
+        ({}, [None, None, None, VOLUME], "options: input 3 has 4 levels, and is to have no levels"),
+        ({"levels": 2, "volumes": 2}, [MAP, VOLUME], "options.volumes: is 2, and 1 inputs follow"),
+        ({"levels": 2, "volumes": 2}, [MAP, VOLUME, MAP], "options: input 1 has 4 levels, and is to have 2 levels"),
+        ({}, [VOLUME, VOLUME], "options: input 0 has 4 levels, and is to have no levels"),
+    ],
+)
+def test_levels_are_where_the_layout_says(options, shapes, says):
+    chosen = MODEL.Options(**(SMALL | options))
+    if not says:
+        MODEL.check_shapes(chosen, shapes)
+        return
+    with pytest.raises(ConfigError, match=says):
+        MODEL.check_shapes(chosen, shapes)
+
+
+def test_a_training_on_inputs_in_another_order_is_refused(tmp_path):
+    """They have as many channels, and the network would be built: a catalog entry of files tells no levels."""
+    inputs = ("storm", "vertical_velocity", "reflectivity")
+    frames = {name: (("time", "row", "column"), np.zeros((3, 6, 6), np.float32)) for name in inputs}
+    frames["reflectivity"] = (("time", "level", "row", "column"), np.zeros((3, 4, 6, 6), np.float32))
+    ds = xr.Dataset(frames, {"time": np.datetime64("2000-01-01", "ns") + np.arange(3) * np.timedelta64(10, "m")})
+    with Artefact(tmp_path / "2000-01.json", kind="dataset", code="test") as out:
+        write_zarr(ds, out.payload("2000-01.zarr"), attrs={})
+        out.content = {"period": "2000-01", "form": "frames"}
+    with Artefact(tmp_path / "statistics.json", kind="statistics", code="test") as out:
+        write_json(
+            out.payload("statistics.values.json"), {name: {"mean": 0, "std": 1, "units": "1"} for name in inputs}
+        )
+    days = (date(2000, 1, 1), date(2000, 1, 1))
+    definition = Definition(
+        task="nowcasting",
+        model="storm_cnn",
+        model_options=MODEL.Options(**SMALL),
+        training=TrainingOptions(seen=1, leads=1, step_minutes=10),
+        inputs=inputs,
+        train=days,
+        validation=days,
+        seed=0,
+    )
+    where = {"datasets": [tmp_path / "2000-01.json"], "labels": [], "statistics": tmp_path / "statistics.json"}
+    compute = Compute(device="cpu", devices=1, threads=None, end=None)
+    with pytest.raises(ConfigError, match="storm_cnn: options: input 1 has no levels, and is to have 4 levels"):
+        train_model(definition, **where, output=tmp_path / "model/model.json", compute=compute, code="test")

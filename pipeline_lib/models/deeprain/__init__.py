@@ -6,10 +6,12 @@ arXiv:1711.02316.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard
 from pipeline_lib.models.frame_options import OddSize, Width
 from pipeline_lib.models.registry import MODELS
@@ -39,7 +41,8 @@ class DeepRain(SiteModel):
         patch: int = Field(1, gt=0)
         """Side of the squares of cells that become channels of one cell; fields that it does not divide are padded."""
         crop: OddSize = 5
-        """Side of the square around the site, in cells of the layers, that the end sees; and the mean of all."""
+        """Side of the square around the site, in cells of the layers, that the end sees; and the mean of all. Near a
+        border of the fields the square is the nearest one within them."""
         hidden: Width = 64
         """Units of the layer before the answer."""
 
@@ -77,10 +80,31 @@ class DeepRain(SiteModel):
             "All sizes are proposed by us.",
             "Of the contest only the file for training has a source here (cikm-2017-rain): the answers of its tests"
             " were never all public (recalled). That it holds 10,000 samples is recalled, not checked.",
+            "The site is in the middle of the fields, as in the contest, unless it is a station: then where its"
+            " coordinates say (ours).",
             "What comes in over the border within two hours cannot be seen, and of fast cells the crop sees little.",
             "Sums of rain have a heavy tail: a few samples rule the RMSE.",
         ),
     )
+
+    @classmethod
+    def check_shapes(cls, options: Options, shapes: Sequence[tuple[int, ...] | None]) -> None:
+        """Refuse a crop that none of the inputs has room for, and inputs without fields.
+
+        Raises
+        ------
+        ConfigError
+            If all sizes are known, and no field is large enough.
+        """
+        fields = [shape[-2:] for shape in shapes if shape is not None and len(shape) > 1]
+        if None in shapes:
+            return
+        if not fields:
+            raise ConfigError("deeprain sees fields, and there are none", where="inputs", fix="add them to inputs")
+        most = max(-(-min(field) // options.patch) for field in fields)
+        if options.cells != "dense" and options.crop > most:
+            what = f"is {options.crop} cells, fields are {most} across"
+            raise ConfigError(what, where="options.crop", fix="take a smaller crop or patch")
 
     @classmethod
     def forecaster(cls, options: Options, site: Site) -> SiteForecaster:

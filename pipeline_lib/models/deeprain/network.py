@@ -31,7 +31,7 @@ class RainNetwork(SiteForecaster):
     Raises
     ------
     ConfigError
-        If there are no fields of the past, or they are smaller than the crop.
+        If there are no fields of the past, they are smaller than the crop, or nobody knows where the site is in them.
     """
 
     def __init__(self, site: Site, options: DeepRain.Options) -> None:
@@ -51,6 +51,10 @@ class RainNetwork(SiteForecaster):
         if not self.dense and options.crop > smallest:
             what = f"is {options.crop} cells, fields are {smallest} across"
             raise ConfigError(what, where="options.crop", fix="take a smaller crop or patch")
+        if not self.dense and site.centre is None:
+            what = "sees the cells around the site, and the data do not say where in the fields it is"
+            fix = "give them station_row and station_column, and choose a station that the fields reach"
+            raise ConfigError(what, where="deeprain", fix=fix)
         code = below if self.dense else below * (1 + options.crop**2)
         outputs = site.leads * len(site.targets)
         self.exit = nn.Sequential(nn.Linear(code, options.hidden), nn.ReLU(), nn.Linear(options.hidden, outputs))
@@ -67,14 +71,16 @@ class RainNetwork(SiteForecaster):
             zeros = rest(seen[0], layer.width)
             seen = tuple(layer(seen, (zeros, zeros), len(seen))[0])
         last = seen[-1]
-        code = last if self.dense else torch.cat([last.mean((-2, -1)), self._centre(last)], dim=1)
+        code = last if self.dense else torch.cat([last.mean((-2, -1)), self._around(last)], dim=1)
         raw = self.exit(code).reshape(len(inputs), self.site.leads, len(self.site.targets))
         # In units of the deviation, so that a fresh network is of the right order.
         return self.target_scale * functional.softplus(raw)
 
-    def _centre(self, maps: Tensor) -> Tensor:
-        """Return the cells around the site, in the middle of the fields (batch, width * crop * crop)."""
-        _, rows, columns = self.site.fields.shape
-        top, left = ((size // 2) // self.patch - self.crop // 2 for size in (rows, columns))
-        top, left = max(top, 0), max(left, 0)
+    def _around(self, maps: Tensor) -> Tensor:
+        """Return the cells around the site (batch, width * crop * crop); near a border, those nearest to it."""
+        row, column = self.site.centre or (0, 0)
+        top, left = (
+            min(max(place // self.patch - self.crop // 2, 0), size - self.crop)
+            for place, size in zip((row, column), maps.shape[-2:], strict=True)
+        )
         return maps[..., top : top + self.crop, left : left + self.crop].flatten(1)

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 _TRIMMED = 2
 """Cells by which each convolution of 3 x 3 makes a window smaller."""
+_MAP = 2
+"""Axes of a map, without time."""
+
+
+def _levels(number: int) -> str:
+    return "no levels" if number == 1 else f"{number} levels"
 
 
 @MODELS.register("storm_cnn")
@@ -112,12 +118,15 @@ class StormCNN(FrameModel):
 
     @classmethod
     def check_shapes(cls, options: Options, shapes: Sequence[tuple[int, ...] | None]) -> None:
-        """Refuse numbers of variables beyond the last of the inputs.
+        """Refuse numbers of variables beyond the last of the inputs, and levels where the layout says otherwise.
+
+        Channels are told apart by their places alone: in another order, what is called a volume would be cut out of
+        several variables. A variable with one level is a map.
 
         Raises
         ------
         ConfigError
-            Naming the first that is not there.
+            Naming the first that is not there, or has other levels; inputs by their place, the first is 0.
         """
         there = len(shapes) - 1
         if options.variables is not None and max(options.variables) > there:
@@ -126,6 +135,21 @@ class StormCNN(FrameModel):
                 where="options.variables",
                 fix="number them from 1, in the order of inputs",
             )
+        if options.volumes > there:
+            what = f"is {options.volumes}, and {there} inputs follow the one that is forecast"
+            raise ConfigError(what, where="options.volumes", fix="correct it, or inputs")
+        for number, shape in enumerate(shapes):
+            if shape is None:
+                continue
+            levels = shape[0] if len(shape) > _MAP else 1
+            wanted = options.levels if 0 < number <= options.volumes else 1
+            if levels != wanted:
+                raise ConfigError(
+                    f"input {number} has {_levels(levels)}, and is to have {_levels(wanted)}: inputs are the one that"
+                    f" is forecast, then {options.volumes} of {options.levels} levels, then those without levels",
+                    where="options",
+                    fix="order inputs so, or correct options.levels and options.volumes",
+                )
 
     @classmethod
     def nowcaster(cls, options: Options, frames: Frames) -> Nowcaster:

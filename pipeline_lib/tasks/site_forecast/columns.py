@@ -10,16 +10,21 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from pipeline_lib.data.rows import Index, Mask, TimesInRow, linked
+from pipeline_lib.data.rows import TOLERANCE, Index, Mask, TimesInRow, linked
+from pipeline_lib.data.units import same_unit
 from pipeline_lib.errors import ConfigError, DataError
-from pipeline_lib.models.sites import Fields, Scale, Site
+from pipeline_lib.models.sites import Cell, Fields, Scale, Site
 from pipeline_lib.tasks.site_forecast.fields import FieldValues, StoredFields, Values, channels, scanned
 from pipeline_lib.tasks.site_forecast.options import TrainingOptions
 
 STATION = "station"
 _HOUR, _DAY = np.timedelta64(1, "h"), np.timedelta64(1, "D")
+_PLACES = (("station_row", "station_column"), ("station_latitude", "station_longitude"))
+"""Coordinates that tell where stations are: in grid points, or in degrees."""
 _SERIES = (1, 2)
 """Axes of series, without and with stations."""
+_MAP = 3
+"""Axes of a field without levels."""
 _NAMED = 5
 """Stations that a message tells at most."""
 
@@ -82,7 +87,7 @@ class Columns:
         Raises
         ------
         DataError
-            If a variable has other axes than it should.
+            If a variable has other axes than it should, or another unit than what it is compared with.
         ConfigError
             If the station is not there, or a target is no series.
         """
@@ -92,7 +97,7 @@ class Columns:
         fields, ahead = (StoredFields(ds, names, means) for names in (parts.fields, parts.ahead))
         point = nearest_point(ds, parts.ahead[0], options.station) if parts.ahead else None
         foretold, nearest = scanned(ds, parts.ahead, missing=options.missing, point=point)
-        foretold &= np.isfinite(nearest[:, : 2 if options.speed else options.targets]).all(axis=1)
+        foretold &= np.isfinite(nearest[:, : len(options.foretelling)]).all(axis=1)
         enough, _ = scanned(ds, parts.fields, missing=options.missing)
         whole = np.isfinite(series).all(axis=1) & enough & foretold
         past, future = (
@@ -135,10 +140,28 @@ def _parted(ds: xr.Dataset, inputs: Sequence[str], options: TrainingOptions) -> 
     for name in inputs[: options.targets]:
         if ds[name].ndim not in _SERIES:
             raise ConfigError(f"{name} is forecast and is no series", where="inputs", fix="name a series first")
+    _require_comparable(ds, inputs[: options.targets], options.foretelling)
     seen = inputs[options.targets :] if options.accumulated else inputs
     series = tuple(name for name in seen if ds[name].ndim in _SERIES)
     rest = [name for name in seen if ds[name].ndim not in _SERIES and name not in options.nwp]
     return _Parts(series, tuple(rest), options.nwp)
+
+
+def _require_comparable(ds: xr.Dataset, targets: Sequence[str], foretelling: Sequence[str]) -> None:
+    """Refuse targets, and fields that foretell them, of several units, and levels of which nobody said which is meant.
+
+    Errors of two targets are lengths of vectors, and a prediction is compared with what came.
+    """
+    unit = ds[targets[0]].attrs.get("units")
+    for name in (*targets, *foretelling):
+        found = ds[name].attrs.get("units", unit)
+        if unit is not None and found is not None and not same_unit(found, unit):
+            fix = "name variables of one unit, those of training.nwp first that foretell the targets"
+            raise DataError(f"is in {found!r}, and {targets[0]} in {unit!r}", where=name, fix=fix)
+    for name in foretelling:
+        if ds[name].ndim > _MAP:
+            what = f"has several levels ({', '.join(map(str, ds[name].dims))}): which of them foretells?"
+            raise DataError(what, where=name, fix="name a field of one level first in training.nwp")
 
 
 def stations(ds: xr.Dataset) -> list[int]:
@@ -159,12 +182,14 @@ def _series(ds: xr.Dataset, name: str, station: int | None) -> Values:
 
 
 def _place(ds: xr.Dataset, station: int | None) -> int:
-    """Return the place of a station."""
+    """Return the place of the one station that is called so."""
     there = stations(ds)
     if station is None or station not in there:
         told = ", ".join(map(str, there[:_NAMED])) + (", ..." if len(there) > _NAMED else "")
         what = f"is {station}, the {len(there)} stations are {told}"
         raise ConfigError(what, where="training.station", fix="choose one of them")
+    if there.count(station) > 1:
+        raise DataError(f"{station} is the number of several stations", where=STATION, fix="give each its own")
     return there.index(station)
 
 
@@ -195,9 +220,11 @@ def require_stations(ds: xr.Dataset, inputs: Sequence[str], options: TrainingOpt
     ConfigError
         Naming the option.
     """
-    seen = _parted(ds, inputs, options).series
+    parts = _parted(ds, inputs, options)
+    seen = parts.series
     there = [name for name in (*inputs[: options.targets], *seen) if ds[name].ndim > 1]
-    if options.station is not None and not there and not (options.nwp and ds.sizes.get(STATION)):
+    placed = (parts.ahead or parts.fields) and ds.sizes.get(STATION)  # a station says where on a grid
+    if options.station is not None and not there and not placed:
         what = f"is {options.station}, and no series is of several stations"
         raise ConfigError(what, where="training.station", fix="leave it out")
     if options.neighbours and not set(there) & set(seen):
@@ -219,6 +246,7 @@ def site_of(ds: xr.Dataset, inputs: Sequence[str], options: TrainingOptions, sca
         fields=_fields(ds, parts.fields, scales),
         ahead=_fields(ds, parts.ahead, scales),
         point=nearest_point(ds, parts.ahead[0], options.station) if parts.ahead else None,
+        cell=_cell(ds, parts.fields, options.station),
         speed=options.speed,
     )
 
@@ -235,31 +263,44 @@ def nearest_point(ds: xr.Dataset, field: str, station: int | None) -> tuple[int,
     """Return row and column of the grid point of a field that is nearest to a station.
 
     Where the station is tell the coordinates ``station_row`` and ``station_column``, in grid points, or
-    ``station_latitude`` and ``station_longitude``, in degrees.
+    ``station_latitude`` and ``station_longitude``, in degrees: of each station, or of the only one.
 
     Raises
     ------
+    ConfigError
+        If there are several stations, and none is chosen.
     DataError
         If neither pair is there, or the field has no latitudes and longitudes to compare with.
     """
-    grid, place = ds[field].shape[-2:], 0 if station is None else _place(ds, station)
-    if {"station_row", "station_column"} <= set(ds.coords):
-        row, column = (int(np.rint(ds[name].values[place])) for name in ("station_row", "station_column"))
-        inside = 0 <= row < grid[0] and 0 <= column < grid[1]
-    elif {"station_latitude", "station_longitude", "latitude", "longitude"} <= set(ds.coords):
-        north, east = float(ds["station_latitude"][place]), float(ds["station_longitude"][place])
-        latitude, longitude = ds["latitude"].values, ds["longitude"].values
-        row, column = int(abs(latitude - north).argmin()), int(abs(longitude - east).argmin())
-        inside = latitude.min() <= north <= latitude.max() and longitude.min() <= east <= longitude.max()
-    else:
+    pair = next((pair for pair in _PLACES if set(pair) <= set(ds.coords)), None)
+    if pair is None or (pair == _PLACES[1] and not {"latitude", "longitude"} <= set(ds[field].coords)):
         raise DataError(
             "does not say where the station is on its grid",
             where=field,
             fix="give coordinates station_row and station_column, or station_latitude and station_longitude",
         )
+    only = ds[pair[0]].size == 1 and (station is None or not ds[pair[0]].ndim)
+    north, east = (float(np.atleast_1d(ds[name].values)[0 if only else _place(ds, station)]) for name in pair)
+    if pair == _PLACES[0]:
+        row, column = (int(np.rint(value)) for value in (north, east))
+        inside = 0 <= row < ds[field].shape[-2] and 0 <= column < ds[field].shape[-1]
+    else:
+        latitude, longitude = ds["latitude"].values, ds["longitude"].values
+        row, column = int(abs(latitude - north).argmin()), int(abs(longitude - east).argmin())
+        inside = latitude.min() <= north <= latitude.max() and longitude.min() <= east <= longitude.max()
     if not inside:
         raise DataError(f"does not reach station {station}", where=field, fix="take a larger box, or another station")
     return row, column
+
+
+def _cell(ds: xr.Dataset, fields: Sequence[str], station: int | None) -> Cell:
+    """Return the cell of the fields of the past that the site is in: their middle, where there are no stations."""
+    if not fields or (station is None and not any(set(pair) <= set(ds.coords) for pair in _PLACES)):
+        return "middle"
+    try:
+        return nearest_point(ds, fields[0], station)
+    except (ConfigError, DataError):
+        return "unknown"  # which only those refuse who ask
 
 
 def available(times: NDArray[np.datetime64], options: TrainingOptions) -> Mask:
@@ -270,6 +311,7 @@ def available(times: NDArray[np.datetime64], options: TrainingOptions) -> Mask:
     """
     if not options.nwp:
         return np.ones(len(times), bool)
+    times = times + TOLERANCE  # a moment before midnight the fields are of the run of midnight already
     last = times + options.leads * np.timedelta64(round(options.step_minutes * 60), "s")
     midnight = last.astype("datetime64[D]")
     hours = (last - midnight) / _HOUR
@@ -292,11 +334,18 @@ def starts_of(columns: Columns, options: TrainingOptions, *, whole_future: bool,
         Whether the times of all leads must be there, or the sum if the target is one; those of a prediction must
         always be.
     stride
-        As ``training.stride``.
+        As ``training.stride``: of each row only every so many times from the first possible start on, as far as a
+        forecast can start there.
     """
-    starts = columns.past.starts(seen=options.seen, leads=0, stride=stride)
+    starts = columns.past.starts(seen=options.seen, leads=0)
     if options.accumulated and whole_future:
         starts = starts[np.isfinite(columns.targets[starts]).all(axis=1)]
     elif whole_future or options.nwp:
         starts = starts[columns.future.after[starts] >= options.leads]
-    return starts[available(columns.times[starts], options)]
+    starts = starts[available(columns.times[starts], options)]
+    # Counted from the first possible start of each row: from another one a stride may always meet times of the day at
+    # which no run is there.
+    rows = starts - columns.past.before[starts]
+    _, first, row = np.unique(rows, return_index=True, return_inverse=True)
+    kept: Index = starts[(starts - starts[first][row]) % stride == 0]
+    return kept

@@ -33,7 +33,8 @@ class TrainingOptions(LoopOptions):
     for the very same ones."""
     nwp: Annotated[tuple[str, ...], DIFFERENT] = ()
     """Inputs that are fields of a numerical weather prediction, at the times for which they were predicted; those first
-    that foretell the targets. They are seen at the leads too, as far as the run was there at the start."""
+    that foretell the targets, each in their unit and without levels. They are seen at the leads too, as far as the run
+    was there at the start."""
     speed: bool = False
     """Whether the target is the length of the vector of the first two fields of ``nwp``."""
     nwp_run_hours: float = Field(default=24.0, gt=0, le=24)
@@ -54,14 +55,21 @@ class TrainingOptions(LoopOptions):
     step_minutes: float = Field(default=6.0, gt=0)
     """Minutes between two times of a window; what does not lie in a row of this step is in no window."""
     stride: int = Field(default=1, gt=0)
-    """Steps from the start of one forecast of the test to that of the next, counted in each row of times."""
+    """Steps from the start of one forecast of the test to that of the next, counted in each row of times from the first
+    one on that a forecast can start from."""
     missing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the values of each field, of all its levels together, that may be missing at a time; the network sees
     the training mean there. Series must be there, and what ``nwp`` says of the targets at the nearest grid point; a
     time that lacks more than this is as if it were not there."""
     loss: Loss = "squared"
-    """``squared`` or ``absolute`` error; ``log_squared``: squared error of log(1 + value), for sums of rain; or
-    ``likelihood``, the negative logarithm of a Gaussian's."""
+    """``squared`` or ``absolute`` error; ``log_squared``: squared error of log(1 + value), for sums of rain and other
+    targets that are not below 0 (a forecast y that is counts as -log(1 - y)); or ``likelihood``, the negative logarithm
+    of a Gaussian's."""
+
+    @property
+    def foretelling(self) -> tuple[str, ...]:
+        """Fields of ``nwp`` that say something of the targets: one for each, or the two components of a speed."""
+        return self.nwp[: 2 if self.speed else self.targets]
 
     @model_validator(mode="after")
     def _one_sum(self) -> TrainingOptions:
@@ -71,6 +79,8 @@ class TrainingOptions(LoopOptions):
             raise ValueError("accumulated_hours is of a sum: set accumulated, or leave it out")
         if self.speed and (self.targets != 1 or len(self.nwp) < 2):
             raise ValueError("the length of a vector is one target, of two fields: correct targets and nwp")
+        if self.nwp and len(self.nwp) < self.targets:
+            raise ValueError("nwp names fewer fields than there are targets: name first those that foretell them")
         if self.nwp and self.nwp_delay_hours is None:
             raise ValueError("with nwp, nwp_delay_hours is needed: how late do its runs come?")
         if not self.nwp:

@@ -161,6 +161,7 @@ def _check_site(found: Site, trained: Site) -> None:
         ("fields", found.fields.shape, trained.fields.shape),
         ("fields of the prediction", found.ahead.shape, trained.ahead.shape),
         ("nearest grid point", found.point, trained.point),
+        ("cell of the site in the fields", found.centre, trained.centre),
     ):
         if ours != theirs:
             raise DataError(f"{name}: {ours}, the model was trained on {theirs}", where="inputs", fix="cut or regrid")

@@ -23,15 +23,15 @@ class SiteScores:
         valid = batch.target.isfinite()
         forecast = output.float()[..., : batch.target.shape[-1]]
         error = torch.where(valid, forecast - batch.target, 0.0).double()
-        count = valid.sum()
-        loss = self._problem.loss(output, batch).double() * count
-        terms = [loss, count, error.square().sum(), count]
+        count, compared = valid.sum(), self._problem.compared(batch)
+        loss = self._problem.loss(output, batch).double() * compared
+        terms = [loss, compared, error.square().sum(), count]
         self.sums += torch.stack([term.detach().cpu().double() for term in terms])
 
     def result(self) -> dict[str, float]:
         """Return the loss and the mean squared error."""
-        loss, values, squared, _ = self.sums.tolist()
-        return {"loss": loss / max(values, 1), "mse": squared / max(values, 1)}
+        loss, compared, squared, values = self.sums.tolist()
+        return {"loss": loss / max(compared, 1), "mse": squared / max(values, 1)}
 
 
 class SiteProblem(WindowProblem):
@@ -65,12 +65,23 @@ class SiteProblem(WindowProblem):
         truth = torch.where(valid, truth, 0.0)
         forecast = output.float()
         if self._kind == "log_squared":
-            error = forecast.clamp(min=0).log1p() - truth.clamp(min=0).log1p()
+            error = _logarithm(forecast) - _logarithm(truth)
         else:
             error = (forecast - truth) / forecast.new_tensor(self._scales)
         cost = error.abs() if self._kind == "absolute" else error.square()
         return torch.where(valid, cost, 0.0).sum() / valid.sum().clamp(min=1)
 
+    def compared(self, batch: Batch) -> Tensor:
+        """Return how many terms the loss of a batch is the mean of: a likelihood has one for both targets together."""
+        valid = batch.target.isfinite()
+        return (valid.all(-1) if self._kind == "likelihood" else valid).sum()
+
     def new_scores(self) -> SiteScores:
         """Return empty scores."""
         return SiteScores(self)
+
+
+def _logarithm(values: Tensor) -> Tensor:
+    """Return log(1 + values), and below 0 its mirror image, which leads a forecast back from there."""
+    above, below = values.clamp(min=0).log1p(), (-values).clamp(min=0).log1p()
+    return torch.where(values < 0, -below, above)

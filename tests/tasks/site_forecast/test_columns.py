@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.learning.site_forecaster import SiteForecaster
+from pipeline_lib.models.sites import Fields, Site
 from pipeline_lib.tasks.site_forecast.columns import Columns, available, nearest_point, site_of, starts_of
 from pipeline_lib.tasks.site_forecast.options import TrainingOptions
 from pipeline_lib.tasks.site_forecast.windows import SiteWindows, read_windows
@@ -104,6 +105,8 @@ def test_stations_with_numbers_are_found_by_them_wherever_they_stand():
     torch.testing.assert_close(named.seen_at(named.starts), windows(dataset(), station=1).seen_at(named.starts))
     with pytest.raises(ConfigError, match=r"training.station: is 1, the 3 stations are 301, 12, 75"):
         windows(ds, station=1)
+    with pytest.raises(DataError, match=r"station: 12 is the number of several stations"):
+        windows(ds.assign_coords(station=[12, 12, 75]), station=12)
 
 
 def test_nothing_after_the_start_but_the_prediction_changes_what_is_seen():
@@ -223,7 +226,8 @@ def test_a_prediction_is_seen_only_once_it_is_there(half_hour, leads, run_hours,
     for step in range(1, leads + 1):
         last = max(run for run in runs if run <= start + step * HALF_HOUR)
         ok &= bool(last + late <= start)
-    assert available(np.array([start]), training).tolist() == [ok]
+    rounded = start + np.array([0, -400, 400]) * np.timedelta64(1, "ms")  # as files may have them
+    assert available(rounded, training).tolist() == [ok] * 3
 
 
 def test_a_sum_that_follows_is_not_seen_and_belongs_to_the_start():
@@ -265,6 +269,98 @@ def test_the_nearest_point_by_grid_points_or_by_degrees():
         nearest_point(ds.drop_vars("station_row"), "nwp_u", 1)
 
 
+def test_the_only_place_of_a_station_may_be_a_single_number():
+    ds, axes = dataset()[["nwp_u"]], np.arange(SIDE) + 4.0
+    assert nearest_point(ds.assign_coords(station_row=2.2, station_column=0.0), "nwp_u", None) == (2, 0)
+    real = ds.rename(row="latitude", column="longitude").assign_coords(latitude=axes + 39, longitude=axes)
+    real = real.assign_coords(station_latitude=44.2, station_longitude=5.9)
+    assert nearest_point(real, "nwp_u", None) == (1, 2)
+    with pytest.raises(DataError, match="nwp_u: does not say where the station is on its grid"):
+        nearest_point(real.rename(latitude="y", longitude="x"), "nwp_u", None)
+
+
+def test_of_several_places_one_is_chosen():
+    with pytest.raises(ConfigError, match=r"training.station: is None, the 3 stations are 0, 1, 2"):
+        nearest_point(dataset(), "nwp_u", None)
+
+
+def test_models_are_told_in_which_cell_of_the_fields_the_site_is():
+    def cell(ds: xr.Dataset, station: int | None, inputs: tuple[str, ...] = ("pressure", "cloud")) -> object:
+        return site_of(ds, inputs, TrainingOptions(station=station), SCALES).cell
+
+    ds, nowhere = dataset(), dataset().drop_vars(["station_row", "station_column"])
+    assert [cell(ds, station) for station in range(STATIONS)] == [(0, 0), (3, 1), (1, 3)]
+    assert cell(nowhere, None) == cell(ds, 1, ("ff",)) == "middle"
+    assert cell(ds, None) == cell(nowhere, 1) == "unknown"
+    assert cell(ds.assign_coords(station_row=("station", [9.0, 0.0, 0.0])), 0) == "unknown"
+    sites = [Site(seen=1, leads=1, targets=(), fields=Fields(rows=7, columns=4), cell=c) for c in ("middle", (1, 2))]
+    assert [site.centre for site in sites] == [(3, 2), (1, 2)]
+    assert [Site.model_validate(site.model_dump(mode="json")) for site in sites] == sites
+
+
+@pytest.mark.parametrize(
+    ("units", "options", "told"),
+    [
+        ({}, {}, ""),
+        ({"nwp_u": "m/s"}, {}, ""),
+        ({"nwp_v": "Pa"}, {}, "nwp_v: is in 'Pa', and ff in 'm s-1'"),
+        ({"nwp_v": "Pa"}, {"speed": False}, ""),
+        ({"nwp_u": "Pa"}, {"speed": False}, "nwp_u: is in 'Pa', and ff in 'm s-1'"),
+        ({"nwp_v": "Pa"}, {"speed": False, "targets": 2}, "nwp_v: is in 'Pa', and ff in 'm s-1'"),
+        ({"pressure": "Pa"}, {"speed": False, "targets": 2}, "pressure: is in 'Pa', and ff in 'm s-1'"),
+        ({"nwp_u": "cm s-1"}, {}, "nwp_u: is in 'cm s-1', and ff in 'm s-1'"),
+    ],
+)
+def test_what_is_compared_has_one_unit(units, options, told):
+    ds = dataset()
+    for name in INPUTS:
+        ds[name].attrs["units"] = units.get(name, "m s-1")
+    if not told:
+        assert windows(ds, **options).windows
+        return
+    with pytest.raises(DataError, match=told):
+        windows(ds, **options)
+
+
+def test_what_foretells_has_one_level():
+    inputs = ["ff", "cloud", "nwp_v"]
+    for nwp in (("cloud", "nwp_v"), ("nwp_v", "cloud")):
+        training = TrainingOptions(**{**OPTIONS, "nwp": nwp})
+        with pytest.raises(DataError, match=r"cloud: has several levels \(time, level, row, column\): which of them"):
+            Columns.of(dataset(), inputs, training, MEANS)
+    third = TrainingOptions(**{**OPTIONS, "nwp": ("nwp_u", "nwp_v", "cloud")})
+    assert Columns.of(dataset(), [*inputs, "nwp_u"], third, MEANS).ahead.shape[1] == 4
+
+
+@given(
+    st.integers(0, 47),
+    st.integers(1, 60),
+    st.integers(1, 3),
+    st.lists(st.integers(0, 191), max_size=4),
+    st.sampled_from([0, 4, 11.5]),
+)
+def test_a_stride_counts_from_the_first_possible_start_of_each_row(begin, stride, seen, gaps, delay):
+    """Against a walk along the times; of a prediction that comes late whole parts of each day are without starts."""
+    there = np.setdiff1d(np.arange(192), gaps)
+    times = START + (begin + there) * HALF_HOUR
+    ds = xr.Dataset({"ff": ("time", np.ones(len(there))), "nwp": (("time", "y", "x"), np.ones((len(there), 1, 1)))})
+    ds = ds.assign_coords(time=times, station_row=0.0, station_column=0.0)
+    rules = {"nwp": ("nwp",), "nwp_delay_hours": delay, "seen": seen, "leads": 12, "step_minutes": 30}
+    training = TrainingOptions(**rules)
+    columns = Columns.of(ds, ["ff", "nwp"], training, MEANS)
+    possible = set(starts_of(columns, training, whole_future=False).tolist())
+    expected, first = [], None
+    for place in range(len(times)):
+        if place and times[place] - times[place - 1] != HALF_HOUR:
+            first = None
+        if place in possible:
+            first = place if first is None else first
+            if (place - first) % stride == 0:
+                expected.append(place)
+    assert starts_of(columns, training, whole_future=False, stride=stride).tolist() == expected
+    assert bool(expected) == bool(possible)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -295,3 +391,5 @@ def test_options_that_contradict_each_other_are_refused():
         TrainingOptions(accumulated=True, leads=1, targets=2)
     with pytest.raises(ValueError, match="the length of a vector"):
         TrainingOptions(speed=True, nwp=("u",))
+    with pytest.raises(ValueError, match="nwp names fewer fields than there are targets"):
+        TrainingOptions(targets=2, nwp=("u",), nwp_delay_hours=0)

@@ -121,6 +121,35 @@ def test_a_file_from_outside_without_any_start_is_refused(tmp_path):
     assert not (tmp_path / "out.zarr").exists()
 
 
+@pytest.mark.parametrize("form", ["states", "stations"])
+def test_files_from_outside_that_hold_the_same_times_are_refused(tmp_path, form):
+    outside = record(9).drop_vars(["nwp_u", "station_row", "station_column"])
+    if form == "stations":
+        outside = outside.expand_dims(station=[0], axis=1)
+    folders = [tmp_path / name for name in ("first", "second", "third")]
+    for folder, part in zip(folders, (slice(0, 5), slice(5, 9), slice(3, 9)), strict=True):
+        folder.mkdir()
+        outside.isel(time=part).to_netcdf(folder / f"{folder.name}.nc")
+    outside.isel(time=slice(5, 9)).to_netcdf(folders[1] / "first.nc")
+    recipe = {"preparation": "as_is", "variables": ["u", "p"], "dtype": "float32"}
+    contract = {name: {"units": "1"} for name in ("u", "p")}
+    training = WITHOUT.model_copy(update={"station": 0, "neighbours": ()} if form == "stations" else {})
+    whole = {**outside.data_vars, "nwp_u": record(9).nwp_u}
+    trained = model(tmp_path, xr.Dataset(whole), training, preparation=recipe, form=form, variables=contract)
+
+    def made(*files: str) -> xr.Dataset:
+        sources, output = [tmp_path / file for file in files], tmp_path / "out.zarr"
+        predict_file(model=trained.path, sources=sources, names={}, output=output, device="cpu", threads=None)
+        return xr.open_zarr(output)
+
+    with pytest.raises(DataError, match=r"and 1 more: 2016-05-30T03:00:00 occurs in two files, and 1 more do"):
+        made("first/first.nc", "third/third.nc")
+    with pytest.raises(ConfigError, match=r"--input: several files are called first.nc"):
+        made("first/first.nc", "second/first.nc")
+    assert not (tmp_path / "out.zarr").exists()
+    assert made("second/second.nc", "first/first.nc").time.values.tolist() == outside.time.values[SEEN - 1 :].tolist()
+
+
 def test_the_sums_of_one_split_hold_nothing_of_the_next():
     deeprain = load_yaml(CONFIG / "experiments/deeprain.yaml")
     assert deeprain["training"]["accumulated_hours"] == 2
@@ -198,20 +227,45 @@ def test_windows_are_cut_from_a_file_with_the_values_of_the_dataset(tmp_path):
         there.mapped(file / "run")
 
 
+def example(ds: xr.Dataset, starts: np.ndarray, **rules: object) -> list:
+    """The panels of the figure, of a forecast of zeros from these times."""
+    told = json.dumps({"step_minutes": 60.0, "station": None, **rules})
+    attrs = {"rules": told, "inputs": json.dumps(INPUTS)}
+    forecast = xr.Dataset(
+        {"forecast": (("time", "lead", "target"), np.zeros((len(starts), LEADS, 1), np.float32), attrs)},
+        {"time": starts, "lead": np.arange(1, LEADS + 1)},
+    )
+    runs = SimpleNamespace(runs=[None], colour="C0", dash="-", title="model")
+    return draw_example(SimpleNamespace(valid=[runs], product=lambda _: forecast, dataset=ds)).figure.axes
+
+
 def test_the_example_finds_the_truth_at_times_that_files_rounded():
     ds = record(40)
     shifts = np.random.default_rng(1).integers(-400, 401, 40) * np.timedelta64(1, "ms")
     ds = ds.assign_coords(time=ds.time.values + shifts)
-    rules = json.dumps({"step_minutes": 60.0, "station": None})
-    attrs = {"rules": rules, "inputs": json.dumps(INPUTS)}
-    forecast = xr.Dataset(
-        {"forecast": (("time", "lead", "target"), np.zeros((30, LEADS, 1), np.float32), attrs)},
-        {"time": ds.time.values[2:32], "lead": np.arange(1, LEADS + 1)},
-    )
-    runs = SimpleNamespace(runs=[None], colour="C0", dash="-", title="model")
-    drawn = draw_example(SimpleNamespace(valid=[runs], product=lambda _: forecast, dataset=ds))
-    panels = drawn.figure.axes
+    panels = example(ds, ds.time.values[2:32])
     assert len(panels) == LEADS
     assert panels[0].get_ylabel() == quantity(ds.u.attrs, "u")
     for lead, panel in enumerate(panels, start=1):
         np.testing.assert_array_equal(panel.lines[0].get_ydata(), ds.u.values[2 + lead : 32 + lead])
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_the_example_s_lines_end_where_times_or_starts_are_missing(stride):
+    """Starts of some hours of each day and one that stands alone; the truth lacks two times."""
+    ds = record(60)
+    starts = [5, 6, 7, 8, 9, 20, 30, 31, 33] if stride == 1 else [5, 8, 11, 20, 30, 33]
+    lines = {1: [[5, 6, 7, 8, 9], [20], [30, 31], [33]], 3: [[5, 8, 11], [20], [30, 33]]}[stride]
+    times = ds.time.values
+    truth, forecast = example(ds.isel(time=np.delete(np.arange(60), [15, 16])), times[starts], stride=stride)[0].lines
+
+    def pieces(line) -> list[list[int]]:
+        there, hours = ~np.isnan(line.get_ydata()), (line.get_xdata() - times[0]) / np.timedelta64(1, "h")
+        cuts = np.flatnonzero(~there)
+        return [part.astype(int).tolist() for part in np.split(hours[there], np.cumsum(there)[cuts])]
+
+    assert pieces(truth) == [list(range(6, 15)), list(range(17, 35))]
+    assert pieces(forecast) == [[start + 1 for start in part] for part in lines]
+    alone = [forecast.get_xdata()[i] for i in forecast.get_markevery()]
+    assert alone == [times[part[0] + 1] for part in lines if len(part) == 1]
+    assert truth.get_marker() == "None"
