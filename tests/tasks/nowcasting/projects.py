@@ -19,12 +19,15 @@ from tests.faults.stages import jobs, plan_of
 from tests.workflow.project import catalog, write_files
 
 
-def write_frames_project(folder: Path, experiment: dict, *, args: dict | None = None, driver: str, **block) -> None:
-    """Write catalog, configuration and experiment of a source of frames; ``block`` is what describes it."""
+def write_frames_project(folder: Path, experiment: dict, *, entry: dict | None = None, **block) -> None:
+    """Write catalog, configuration and experiment of a source of frames, whose raw data is ``maps.nc``.
+
+    ``entry`` replaces what the catalog's entry says of other files, ``block`` is what describes the source.
+    """
     raw = catalog(Path(__file__))
     made = raw["sources"].pop("tiny-adt")
-    made["driver"] = driver
-    made["args"] = args or made["args"]
+    made["args"]["urlpath"] = f"{{{{ data_dir }}}}/{experiment['source']}/raw/maps.nc"
+    made |= entry or {}
     made["metadata"]["gyre"] |= {"form": "frames", **block}
     raw["sources"][experiment["source"]] = made
     write_files(folder, "tiny", experiment, raw, device="cpu")

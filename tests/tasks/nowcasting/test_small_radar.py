@@ -101,8 +101,10 @@ def radar(tmp_path_factory) -> Finished:
     write_frames_project(
         folder,
         EXPERIMENT,
-        driver="pipeline_lib.readers.intake_driver.Files",
-        args={"urlpath": "{{ data_dir }}/tiny-radar/raw/*.h5"},
+        entry={
+            "driver": "pipeline_lib.readers.intake_driver.Files",
+            "args": {"urlpath": "{{ data_dir }}/tiny-radar/raw/*.h5"},
+        },
         reader="knmi_radar",
         variables={"rain_rate": {"name": "rain_rate", "units": "mm h-1", "valid_min": 0.0, "valid_max": 200.0}},
         time={"start": "2010-08-26", "end": "2010-08-26", "step_hours": 1 / 12},
