@@ -85,40 +85,42 @@ def plan_of(folder: Path) -> Plan:
         os.chdir(before)
 
 
-def jobs(plan: Plan) -> list[Job]:
-    """All jobs of the experiment, in an order in which they can run, as the rules write them."""
-    file = f"config/experiments/{EXPERIMENT}.yaml"
+def jobs(plan: Plan, name: str = EXPERIMENT) -> list[Job]:
+    """All jobs of an experiment, in an order in which they can run, as the rules write them."""
+    file = f"config/experiments/{name}.yaml"
     catalog = ("--catalog", "config/catalog.yaml")
-    label_set = plan.experiment(EXPERIMENT).label_set
-    raw = plan.path("raw", source=SOURCE, part="all")
-    found: list[tuple[str, list[str], str]] = [("fetch", [SOURCE, *catalog], raw)]
-    periods = plan.periods(EXPERIMENT, "train", "validation", "test")
+    loaded = plan.experiment(name)
+    source, label_set = loaded.spec.source, loaded.label_set
+    raw = plan.path("raw", source=source, part="all")
+    found: list[tuple[str, list[str], str]] = [("fetch", [source, *catalog], raw)]
+    periods = plan.periods(name, "train", "validation", "test")
     for period in periods:
-        dataset = plan.path("dataset", source=SOURCE, period=period)
-        labels = plan.path("labels", source=SOURCE, label_set=label_set, period=period)
-        found.append(("preprocess", [SOURCE, "--period", period, "--raw", raw, *catalog], dataset))
-        found.append(("label", ["--labeller", "okubo_weiss", "--dataset", dataset], labels))
-    statistics = plan.path("statistics", experiment=EXPERIMENT)
-    found.append(("statistics", [file, "--datasets", *plan.datasets(EXPERIMENT, "train")], statistics))
-    learnt = ["--datasets", *plan.datasets(EXPERIMENT, "train", "validation"),
-              "--labels", *plan.labels(EXPERIMENT, "train", "validation")]  # fmt: skip
-    scored = ["--labels", *plan.labels(EXPERIMENT, "test"), "--datasets", *plan.datasets(EXPERIMENT, "test")]
-    for model, seed in plan.runs(EXPERIMENT):
-        run = {"experiment": EXPERIMENT, "model": model, "seed": seed}
+        dataset = plan.path("dataset", source=source, period=period)
+        found.append(("preprocess", [source, "--period", period, "--raw", raw, *catalog], dataset))
+        if label_set is not None:
+            labels = plan.path("labels", source=source, label_set=label_set, period=period)
+            found.append(("label", ["--labeller", plan.labeller(label_set), "--dataset", dataset], labels))
+    statistics = plan.path("statistics", experiment=name)
+    found.append(("statistics", [file, "--datasets", *plan.datasets(name, "train")], statistics))
+    learnt = ["--datasets", *plan.datasets(name, "train", "validation"),
+              "--labels", *plan.labels(name, "train", "validation")]  # fmt: skip
+    scored = ["--labels", *plan.labels(name, "test"), "--datasets", *plan.datasets(name, "test")]
+    for model, seed in plan.runs(name):
+        run = {"experiment": name, "model": model, "seed": seed}
         which = ["--model", model, "--seed", str(seed)]
         trained = plan.path("model", **run)
         cpu = ["--device", "cpu", "--threads", "1"]
         found.append(("train", [file, *which, *learnt, "--statistics", statistics, *cpu], trained))
-        for period in plan.periods(EXPERIMENT, "test"):
-            dataset = plan.dataset_of(EXPERIMENT, period)
+        for period in plan.periods(name, "test"):
+            data = ["--dataset", plan.dataset_of(name, period), "--before", *plan.datasets_before(name, period)]
             product = plan.path("product", **run, period=period)
-            found.append(("predict", ["--model", trained, "--dataset", dataset, *cpu], product))
-        products = plan.products(EXPERIMENT, model, seed)
+            found.append(("predict", ["--model", trained, *data, *cpu], product))
+        products = plan.products(name, model, seed)
         found.append(("score", [file, *which, "--products", *products, *scored], plan.path("score", **run)))
-    board = plan.path("leaderboard", experiment=EXPERIMENT)
-    found.append(("leaderboard", [file, "--scores", *plan.run_paths("score", EXPERIMENT)], board))
-    shown = ["--models", *plan.run_paths("model", EXPERIMENT), "--products", *plan.all_products(EXPERIMENT), *scored]
-    found.append(("report", [file, "--leaderboard", board, *shown], plan.path("report", experiment=EXPERIMENT)))
+    board = plan.path("leaderboard", experiment=name)
+    found.append(("leaderboard", [file, "--scores", *plan.run_paths("score", name)], board))
+    shown = ["--models", *plan.run_paths("model", name), "--products", *plan.all_products(name), *scored]
+    found.append(("report", [file, "--leaderboard", board, *shown], plan.path("report", experiment=name)))
     order = sorted(found, key=lambda job: STAGES.index(job[0]))
     return [Job(stage, (stage, *words, "--output", output), Path(output)) for stage, words, output in order]
 

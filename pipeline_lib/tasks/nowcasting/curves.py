@@ -47,7 +47,7 @@ def draw_spectra(context: ReportContext) -> ReportFigure:
     counts = next(run.counts for run in drawn[0].runs if run.counts is not None)
     chosen = counts["drawn_lead"].values
     frames = context.dataset
-    width = 2 * counts.sizes["ring"]
+    width = 2 * (counts.sizes["ring"] - 1)  # the first ring holds no wave, the last two cells long
     if frames is not None:
         interior = ScoringOptions.model_validate(context.spec.scoring).interior
         width = min(frames[context.spec.inputs[0]][(..., *interior.places)].shape[-2:])
@@ -62,9 +62,9 @@ def draw_spectra(context: ReportContext) -> ReportFigure:
         ax.set_title(f"{lead} frames ahead" if lead > 1 else "1 frame ahead", fontsize="small")
         octaves(ax)
         ax.set_yscale("log")
-        ax.invert_xaxis()
         ax.set_xlabel("Wavelength [cells]")
         ax.grid(visible=True, axis="y")
+    panels[0].invert_xaxis()  # of all panels, which share it: every further call would turn it again
     panels[0].set_ylabel("Power / power of the truth")
     draw_legend(figure, panels)
     caption = (

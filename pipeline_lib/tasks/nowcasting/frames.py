@@ -32,6 +32,8 @@ _PANEL = 1.25
 """Most that a row of frames is high, in inches."""
 _BESIDE = 1.6
 """Width of the names of rows and of the colour bar, in inches."""
+_NAME = 0.6
+"""Height of rows, in inches, up to which names of rows have no room along them and are level."""
 _TITLES = 0.15
 """Height of the titles of columns in inches."""
 _MARGIN = 0.03
@@ -39,7 +41,9 @@ _MARGIN = 0.03
 _COLUMNS = 4
 """Panels in a row of the animation."""
 _LABEL = 32
-"""Letters in a line of the colour bar's label."""
+"""Letters in a line of the colour bar's label, at most."""
+_LETTERS = 16
+"""Of its letters, those that an inch has room for."""
 _PERCENTILE = 99.9
 """Of the true values: the brightest colour."""
 _DOWNWARDS = "row"
@@ -99,18 +103,21 @@ def draw_frames(context: ReportContext) -> list[ReportFigure]:
     chosen = np.unique(np.linspace(0, leads - 1, min(_LEADS, leads)).round().astype(int))
     rows = {"truth": shown.truth, **shown.forecasts}
     tall = shown.past.shape[0] / shown.past.shape[1]
-    figure = new_figure(min(_PANEL, 0.05 + tall * (WIDTH - _BESIDE) / len(chosen)) * len(rows) + _TITLES)
+    high = min(_PANEL, 0.05 + tall * (WIDTH - _BESIDE) / len(chosen))
+    figure = new_figure(high * len(rows) + _TITLES)
     figure.set_layout_engine("compressed")
     if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
         engine.set(rect=(_MARGIN, 0, 1 - _MARGIN, 1))
     panels = np.array(panel_grid(figure, len(rows), len(chosen))).reshape(len(rows), len(chosen))
+    beside: dict[str, Any] = {} if high > _NAME else {"rotation": 0, "ha": "right", "va": "center"}
     for row, (words, frames) in zip(panels, rows.items(), strict=True):
         for ax, lead in zip(row, chosen, strict=True):
             image = _frame(ax, frames[lead], shown)
-        row[0].set_ylabel(wrapped(words, beside=5), fontsize="x-small")
+        row[0].set_ylabel(wrapped(words, beside=5), fontsize="x-small", **beside)
     for ax, lead in zip(panels[0], chosen, strict=True):
         ax.set_title(_ahead(lead, shown), fontsize="small")
-    figure.colorbar(image, ax=panels.ravel().tolist(), shrink=0.6, label=fill(shown.quantity, _LABEL))
+    label = fill(shown.quantity, min(_LABEL, round(_LETTERS * figure.get_figheight())), break_long_words=False)
+    figure.colorbar(image, ax=panels.ravel().tolist(), shrink=0.6, label=label)
     caption = (
         f"Forecasts from {shown.start:.19}, the start of the test after which the true frames vary most, by the first"
         " seed of each model."

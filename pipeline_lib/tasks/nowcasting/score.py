@@ -131,7 +131,8 @@ def _counts(
         if scale is None:
             raise ScoreError("b_mse, b_mae and rain_mse need frames of rain", where="scoring.metrics")
         sums |= balanced_errors(found, true, scale, valid)
-        rates = scale.to_rate(found), scale.to_rate(np.where(valid, true, 0.0))
+        # In the forecast's precision: a perfect forecast would differ from its truth by the rounding of steep rates.
+        rates = scale.to_rate(found), scale.to_rate(np.where(valid, true, 0.0).astype(np.float64))
         sums["rain_squared_error"] = error_sums(*rates, valid)["squared_error"]
     if counted.temperature:
         span = TemperatureScale.of_attributes(seen.attrs, where="scoring.metrics").span

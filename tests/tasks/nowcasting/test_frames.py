@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
+from pipeline_lib.report.style import journal_style
 from pipeline_lib.tasks.nowcasting.frames import Shown, animated, draw_frames, find_shown
 from pipeline_lib.tasks.nowcasting.options import Interior
 
@@ -31,14 +34,15 @@ def test_each_panel_shows_the_cells_that_are_scored(interior, expected):
         assert [(*box.get_xy(), box.get_width(), box.get_height()) for box in boxes] == expected
 
 
-def context(dims, *, seconds=(0, 0, 0, 0, 0, 0), titles=("Model",), attrs=None):
-    """What a report knows of competitors whose only forecast is the truth, of six frames five minutes apart."""
-    frames = np.random.default_rng(0).random((6, 4, 5))
-    times = np.datetime64("2010-08-26", "ns") + np.arange(6) * np.timedelta64(300, "s")
-    times = times + np.array(seconds) * np.timedelta64(1, "ms")
+def context(dims, *, seconds=None, titles=("Model",), attrs=None, cells=(4, 5), leads=2):
+    """What a report knows of competitors whose only forecast is the truth, of frames five minutes apart."""
+    count = leads + 4
+    frames = np.random.default_rng(0).random((count, *cells))
+    times = np.datetime64("2010-08-26", "ns") + np.arange(count) * np.timedelta64(300, "s")
+    times = times + np.array(seconds or [0] * count) * np.timedelta64(1, "ms")
     ds = xr.Dataset({"echo": (("time", *dims), frames, attrs or {})}, {"time": times})
-    forecast = (("time", "lead", *dims), frames[None, 2:4], {"step_minutes": 5.0})
-    product = xr.Dataset({"forecast": forecast}, {"time": times[1:2], "lead": [1, 2]})
+    forecast = (("time", "lead", *dims), frames[None, 2 : 2 + leads], {"step_minutes": 5.0})
+    product = xr.Dataset({"forecast": forecast}, {"time": times[1:2], "lead": np.arange(1, leads + 1)})
     competitors = [SimpleNamespace(runs=[None], title=title) for title in titles]
     spec = SimpleNamespace(inputs=["echo"], scoring={"metrics": ["frame_mse"]})
     return SimpleNamespace(valid=competitors, product=lambda _: product, dataset=ds, spec=spec)
@@ -88,3 +92,35 @@ def test_the_colour_bar_says_what_is_shown_in_which_unit(attrs, label):
     still, _ = draw_frames(context(("y", "x"), attrs=attrs))
     assert still.figure.axes[0].get_ylabel() == "truth"
     assert still.figure.axes[-1].get_ylabel().replace("\n", " ") == label
+
+
+ECHO = {"units": "1", "long_name": "radar reflectivity as share of its range"}
+FEW, MANY = ["Last frame"], ["ROVER, non-linear", "ConvGRU, no weights", "U-Net"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "titles"),
+    [((16, 64), MANY), ((36, 64), FEW), ((24, 24), MANY), ((64, 16), MANY)],
+    ids=["wide", "16 to 9", "square", "tall"],
+)
+def test_frames_of_any_shape_stand_close_beside_each_other_and_no_word_is_cut_off(cells, titles):
+    with journal_style():
+        still, _ = draw_frames(context(("y", "x"), titles=titles, attrs=ECHO, cells=cells, leads=6))
+        figure = still.figure
+        figure.draw_without_rendering()
+        words = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+        places = [text.get_window_extent() for text in words]
+    shown = " ".join(text.get_text().replace("\n", " ") for text in words)
+    assert all(title in shown for title in [*titles, "truth", "+5 min", "+30 min", ECHO["long_name"][1:]])
+    width, height = figure.bbox.size
+    for text, place in zip(words, places, strict=True):
+        assert min(place.x0, place.y0, width - place.x1, height - place.y1) >= 0, text
+    panels = [ax.get_window_extent() for ax in figure.axes[:-1]]
+    assert len(panels) == 5 * (1 + len(titles))
+    for number, (left, right) in enumerate(pairwise(panels), start=1):
+        if number % 5:
+            assert 0 < right.x0 - left.x1 < left.width / 3
+    for panel in panels:
+        assert panel.height / panel.width == pytest.approx(cells[0] / cells[1])
+    names = [ax.yaxis.label.get_window_extent() for ax in figure.axes[:-1:5]]
+    assert all(above.y0 > below.y1 for above, below in pairwise(names))
