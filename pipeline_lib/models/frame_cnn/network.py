@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from pipeline_lib.errors import ConfigError
@@ -32,6 +33,21 @@ _WIDEST = 8
 """Times the width: between the two."""
 _SHORTENED_FROM = {2: [10], 15: [12, 10]}
 """Frames from which on a layer of the entrance halves time, by coarsening."""
+
+
+class FullPrecision(nn.ConvTranspose3d):
+    """A transposed convolution that a CPU computes in the format of its weights, whatever autocast says.
+
+    Where it makes two steps of two, in bfloat16, torch 2.13 leaves a part of the weights' gradient as the memory was
+    (measured, on a CPU with AVX512-BF16): other numbers in each run, or none.
+    """
+
+    def forward(self, steps: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Return the longer steps (batch, channels, time, height, width)."""
+        if steps.device.type != "cpu":
+            return super().forward(steps, output_size)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(steps.to(self.weight.dtype), output_size)
 
 
 class FrameConvolutions(Nowcaster):
@@ -87,10 +103,11 @@ class FrameConvolutions(Nowcaster):
         n, leak = options.width, options.leak
         at_once = 1 if self._deep else leads
         layers = self._layer(_MIDDLE[-1] * n, _WIDEST * n, _STILL, (2, 1, 0), up=True, leak=leak)
-        below = _WIDEST * n
+        below, steps = _WIDEST * n, 2
         for k, padding in zip((4, 2, 1), stretching(leads) if self._deep else (1, 1, 1), strict=True):
-            layers += self._layer(below, k * n, _HALVE, (4, 2, padding), up=True, norm=True, leak=leak)
-            below = k * n
+            exact = (steps, padding) == (2, 2)
+            layers += self._layer(below, k * n, _HALVE, (4, 2, padding), up=True, norm=True, leak=leak, exact=exact)
+            below, steps = k * n, 2 * (steps + 1 - padding)
         axes = _EXIT[options.coarsening]
         for number, space in enumerate(axes, 1):
             maps = at_once * (_EXIT_MAPS if number < len(axes) else 1)
@@ -99,12 +116,25 @@ class FrameConvolutions(Nowcaster):
         return layers
 
     def _layer(
-        self, below: int, width: int, space: Axis, time: Axis, *, up: bool = False, norm: bool = False, leak: float = 1
+        self,
+        below: int,
+        width: int,
+        space: Axis,
+        time: Axis,
+        *,
+        up: bool = False,
+        norm: bool = False,
+        leak: float = 1,
+        exact: bool = False,
     ) -> list[nn.Module]:
-        """Convolution or its transpose, normalisation if asked for, activation unless its slope is 1."""
+        """Convolution or its transpose, normalisation if asked for, activation unless its slope is 1.
+
+        ``exact`` takes a :class:`FullPrecision` for the transpose in 3D.
+        """
         sizes: list[Any] = [(t, s, s) if self._deep else s for t, s in zip(time, space, strict=True)]
         kernel, stride, padding = sizes
-        kinds = (nn.Conv3d, nn.ConvTranspose3d) if self._deep else (nn.Conv2d, nn.ConvTranspose2d)
+        lengthen = FullPrecision if exact else nn.ConvTranspose3d
+        kinds = (nn.Conv3d, lengthen) if self._deep else (nn.Conv2d, nn.ConvTranspose2d)
         layers: list[nn.Module] = [kinds[up](below, width, kernel, stride, padding, bias=not norm)]
         if norm:
             layers.append(nn.BatchNorm3d(width) if self._deep else nn.BatchNorm2d(width))
