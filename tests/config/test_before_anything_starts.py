@@ -188,6 +188,31 @@ OF_FRAMES = [
         r"models.cnn.options.variables: variable 9 is to be seen, there are \d after",
     ),
 ]
+OF_FRAMES += [
+    ("nowcast-rain", "scoring: {metrics: [csi_2, csi_0]}", "scoring.metrics: csi_0 asks where it rains 0 mm/h"),
+    ("nowcast-rain", "scoring: {metrics: [far_9999_lead_1]}", "scoring.metrics: far_9999_lead_1 asks where it rains"),
+    ("nowcast-rain", "scoring: {metrics: [fss_0.001_3]}", r"fss_0.001_3 asks .* from 0\.0168 to"),
+    (
+        "cloud-cover",
+        "scoring: {metrics: [csi_2]}",
+        "scoring.metrics: csi_2 asks .*, which no values are: .* from 0 to 1",
+    ),
+    ("cloud-cover", "scoring: {metrics: [csi_0]}", "scoring.metrics: csi_0 asks .*, which all values are"),
+    ("persiann", "scoring: {metrics: [csi_235]}", "scoring.metrics: csi_235 asks .*, which no values are"),
+    ("persiann", "scoring: {metrics: [retrieved_csi_0]}", "scoring.metrics: retrieved_csi_0 asks .*, which all values"),
+    (
+        "nowcast-growth",
+        "scoring: {metrics: [csi_35_initiation]}",
+        "scoring.metrics: csi_35_initiation asks .*, which no",
+    ),
+    ("cloud-cover", "scoring: {metrics: [fss_0.5_49]}", "neighbourhood of fss_0.5_49 is longer than the 48 cells"),
+    ("cloud-cover", "scoring: {metrics: [power_left_999]}", "wavelength of power_left_999 is longer than the 48 cells"),
+    (
+        "nowcast-knmi",
+        "scoring: {metrics: [fss_2_31], interior: {columns: [40, 64]}}",
+        "scoring.metrics: the neighbourhood of fss_2_31 is longer than the 24 cells that are scored",
+    ),
+]
 AT_SITES = [
     ("wind-vector", "inputs: [u, v, nwp_u]", "training.nwp: 'nwp_v' is not among the inputs; name it in inputs"),
     (
@@ -209,3 +234,55 @@ AT_SITES = [
 def test_what_no_stage_could_do_is_told(tmp_path, name, changes, line):
     lines = told(tmp_path, name, changes)
     assert any(re.search(line, said) for said in lines), lines
+
+
+def _plan_of_frames(folder: Path, scale: dict, changes: str):
+    """Plan our experiment on generated rain with another scale of its frames, and other changes."""
+    catalog = yaml.safe_load((CONFIG / "catalog.yaml").read_text())
+    catalog["sources"]["rain-cells"]["metadata"]["gyre"]["preparation"]["options"].update(scale)
+    (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog))
+    shipped = yaml.safe_load((CONFIG / "experiments" / "nowcast-rain.yaml").read_text())
+    (folder / "rain.yaml").write_text(yaml.safe_dump(_merged(shipped, yaml.safe_load(changes))))
+    places = {"catalog": str(folder / "catalog.yaml"), "experiments_dir": str(folder)}
+    return load_plan({**places, "experiments": ["rain"]})
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        # 10 lg 58.53 = 17.67 dBZ at 1 mm/h: 10 ** (-9.67 / 15.6) = 0.24, 10 ** (27.33 / 15.6) = 56, by hand.
+        (
+            "{training: {loss: squared}, scoring: {metrics: [csi_0.2]}}",
+            "scoring.metrics: csi_0.2 asks .* from 0.24 to 56",
+        ),
+        ("{training: {loss: squared}, scoring: {metrics: [csi_57]}}", "scoring.metrics: csi_57 asks"),
+        ("{training: {loss: balanced}, scoring: {metrics: [csi_2]}}", ""),
+        ("{training: {loss: squared}, scoring: {metrics: [b_mse, csi_0.3, csi_55]}}", ""),
+    ],
+)
+def test_rates_must_lie_on_the_scale_of_the_catalog_entry(tmp_path, asked, line):
+    scale = {"lowest_dbz": 8.0, "highest_dbz": 45.0}
+    if not line:
+        assert _plan_of_frames(tmp_path, scale, asked).runs("rain")
+        return
+    with pytest.raises(ConfigError, match=line):
+        _plan_of_frames(tmp_path, scale, asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "place"),
+    [
+        ("{training: {loss: balanced}, scoring: {metrics: [csi_2]}}", r"training\.loss: loss balanced asks .* 30 mm/h"),
+        ("{training: {loss: squared}, scoring: {metrics: [b_mae]}}", r"scoring\.metrics: b_mae asks .* 30 mm/h"),
+        ("{training: {loss: balanced_off}, scoring: {metrics: [rain_mse]}}", ""),
+    ],
+)
+def test_weights_of_rain_rates_must_lie_on_the_scale_and_errors_need_none(tmp_path, asked, place):
+    # Up to 10 ** ((40 - 17.67) / 15.6) = 27 mm/h; without weights the online competitor has none either.
+    scale = {"highest_dbz": 40.0}
+    asked = asked[:-1] + ", models: [last_frame]}"
+    if not place:
+        assert _plan_of_frames(tmp_path, scale, asked).runs("rain")
+        return
+    with pytest.raises(ConfigError, match=place):
+        _plan_of_frames(tmp_path, scale, asked)

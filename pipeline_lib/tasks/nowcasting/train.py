@@ -11,6 +11,7 @@ from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.learning.frame_losses import WEIGHTED
 from pipeline_lib.learning.nowcaster import Nowcaster
 from pipeline_lib.rain import RainScale
+from pipeline_lib.skill.balanced import weight_bounds
 from pipeline_lib.tasks.nowcasting.options import TrainingOptions
 from pipeline_lib.tasks.nowcasting.problem import NowcastingProblem
 from pipeline_lib.tasks.nowcasting.retrieval import FILE, fit_retrieval
@@ -149,6 +150,8 @@ def _descent(
             scale = RainScale.of_attributes(ds[request.inputs[0]].attrs, where=request.inputs[0])
         except DataError as error:
             raise ConfigError(error.what, where="training.loss", fix="take another loss") from error
+    if scale is not None and training.loss == "balanced":
+        weight_bounds(scale, what="loss balanced", where="training.loss")
     windows, others = (split.windows_in(request.folder) for split in splits)
     problem = NowcastingProblem(training, windows, others, logistic=logistic, scale=scale, seed=request.seed)
     data = {"train data": windows.identity, "validation data": others.identity}
