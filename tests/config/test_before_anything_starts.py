@@ -230,6 +230,34 @@ AT_SITES = [
 ]
 
 
+OTHERS = [
+    (
+        "nowcast-growth",
+        "frame_unet",
+        {"seen": 2, "leads": 4, "stride": 2, "missing": 0.5, "retrieval": "{target: buoyancy}"},
+    ),
+    ("deeprain", "deeprain", {"seen": 4, "stride": 2, "missing": 0.5}),
+    (
+        "wind-vector",
+        "station_lstm",
+        {"leads": 20, "station": 1, "nwp_delay_hours": 1, "step_minutes": 60, "nwp": "[nwp_u]"},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "option", "value"),
+    [(name, model, option, value) for name, model, options in OTHERS for option, value in options.items()],
+)
+def test_competitors_that_could_not_be_compared_are_told(tmp_path, name, model, option, value):
+    """Each could be trained and scored: what starts, ends or aims elsewhere would be left out of the table at the end."""
+    other = (
+        f"{{models: [{{name: one, model: {model}}}, {{name: other, model: {model}, training: {{{option}: {value}}}}}]}}"
+    )
+    line = rf"models\.other\.training\.{option}: is .*, that of one .*: scores could not be compared"
+    assert any(re.search(line, said) for said in told(tmp_path, name, other))
+
+
 @pytest.mark.parametrize(("name", "changes", "line"), [*OF_STATES, *OF_ANALYSES, *OF_FRAMES, *AT_SITES])
 def test_what_no_stage_could_do_is_told(tmp_path, name, changes, line):
     lines = told(tmp_path, name, changes)
