@@ -111,6 +111,7 @@ def test_a_mistake_in_a_simulation_s_options_names_file_and_entry_and_stops_its_
 STORM = "{name: cnn, model: storm_cnn, options: {variables: [9]}}"
 GAUSSIAN = "{name: net, model: station_lstm, options: {head: gaussian}, training: {loss: likelihood}}"
 OTHER = "{name: known, model: known_dynamics, options: {system: lorenz96}}"
+FLOW, ROVER = (f"{{{{name: flow, model: {model}, options: {{{{{{}}}}}}}}}}" for model in ("optical_flow", "rover"))
 FIRST = "{name: a, model: fourdvarnet}"
 OF_STATES = [
     ("shallow-water-forcing", "scoring: {fields: [7]}", "scoring.fields: the states have fields from 0 to 5, not 7"),
@@ -213,6 +214,30 @@ OF_FRAMES += [
         "scoring.metrics: the neighbourhood of fss_2_31 is longer than the 24 cells that are scored",
     ),
 ]
+OF_FRAMES += [
+    ("cloud-cover", "training: {seen: 1}", "models.farneback.training.seen: a flow needs two frames, but 1 is seen"),
+    ("nowcast-rain", "training: {seen: 2}", "models.rover2.options.variant: rover2 reads 3 frames, but 2 are seen"),
+    (
+        "cloud-cover",
+        f"models: [{FLOW.format('levels: 9')}]",
+        "models.flow.options.levels: frames of 48 x 48 .* at most 5",
+    ),
+    (
+        "nowcast-growth",
+        f"models: [{FLOW.format('motion_of: 9')}]",
+        "flow.options.motion_of: 9 is beyond the last of 7 ch",
+    ),
+    (
+        "nowcast-rain",
+        f"models: [{ROVER.format('max_level: 9')}]",
+        "flow.options.max_level: frames of 64 x 64 .* at most 5",
+    ),
+    (
+        "cloud-cover",
+        f"models: [{ROVER.format('max_level: 3, response: nonlinear')}]",
+        "models.flow.options.response: nonlinear stretches frames around a reflectivity, and these do not say which",
+    ),
+]
 AT_SITES = [
     ("wind-vector", "inputs: [u, v, nwp_u]", "training.nwp: 'nwp_v' is not among the inputs; name it in inputs"),
     (
@@ -250,7 +275,7 @@ OTHERS = [
     [(name, model, option, value) for name, model, options in OTHERS for option, value in options.items()],
 )
 def test_competitors_that_could_not_be_compared_are_told(tmp_path, name, model, option, value):
-    """Each could be trained and scored: what starts, ends or aims elsewhere would be left out of the table at the end."""
+    """Each could be trained and scored, and at the end none could be ranked beside the other."""
     other = (
         f"{{models: [{{name: one, model: {model}}}, {{name: other, model: {model}, training: {{{option}: {value}}}}}]}}"
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pipeline_lib.config.case import Case
 from pipeline_lib.config.outlook import RAIN, TEMPERATURE, Variable
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.metrics import METRICS
+from pipeline_lib.models.frames import FrameModel, KnownFrames
 from pipeline_lib.skill.balanced import weight_bounds
 from pipeline_lib.tasks.nowcasting.counted import BALANCED, EVENTS, FRACTIONS, IN_RATES, PARTED, RETRIEVED, counted_by
 from pipeline_lib.tasks.nowcasting.counted import TEMPERATURE as IN_KELVIN
@@ -35,6 +37,24 @@ def check_case(case: Case) -> None:
     _check_thresholds(case)
     _check_learning(case)
     case.dataset.check_row(case.training.step_minutes, case.training.seen + case.training.leads)
+    if issubclass(case.model, FrameModel):
+        case.model.check_frames(case.options, _known_frames(case))
+
+
+def _known_frames(case: Case) -> KnownFrames:
+    """Return what the entry tells of the frames that a model sees."""
+    frames, shapes = case.dataset.of(case.inputs[0]), [case.dataset.of(name).shape for name in case.inputs]
+    # Rows and columns come last; what has levels makes a channel of each.
+    channels = [None if shape is None else math.prod(shape[:-2]) for shape in shapes]
+    height, width = (frames.shape or (None, None))[-2:]
+    return KnownFrames(
+        seen=case.training.seen,
+        channels=None if None in channels else sum(number for number in channels if number is not None),
+        height=height,
+        width=width,
+        dbz=None if frames.scale is None else (frames.scale.lowest_dbz, frames.scale.highest_dbz),
+        rain=None if frames.marks is None else RAIN in frames.marks,
+    )
 
 
 def _check_scales(case: Case) -> None:

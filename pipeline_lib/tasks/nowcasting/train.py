@@ -45,12 +45,13 @@ def train(request: TrainingRequest) -> None:
     train = find_windows(request, training, "train")
     splits = train, find_windows(request, training, "validation", known=train.known)
     channels, height, width = train.shape
-    sizes = {
+    sizes: dict[str, Any] = {
         "seen": training.seen,
         "leads": training.leads,
         "channels": channels,
         "height": height,
         "width": width,
+        **_reflectivities(train),
     }
     network = fresh_network(request.network_model, request.model_options, seed=request.seed, **sizes)
     if not isinstance(network, Nowcaster):
@@ -82,6 +83,15 @@ def train(request: TrainingRequest) -> None:
         facts={**rules, "windows": windows, "too_dry": too_dry, "known_cells": packed_cells(train.known), **retrieval},
         beside=beside,
     )
+
+
+def _reflectivities(frames: SplitFrames) -> dict[str, float]:
+    """Return which reflectivities the values 0 and 1 stand for, of frames that say so."""
+    try:
+        scale = RainScale.of_attributes(frames.ds[next(iter(frames.scaling))].attrs)
+    except DataError:
+        return {}
+    return {"lowest_dbz": scale.lowest_dbz, "highest_dbz": scale.highest_dbz}
 
 
 def _retrieval(request: TrainingRequest, training: TrainingOptions) -> tuple[dict[str, Any], dict[str, Any]]:
