@@ -215,6 +215,7 @@ OF_FRAMES += [
     ),
 ]
 OF_FRAMES += [
+    ("persiann", "training: {wet: 0.1}", "last_frame.training.wet: is of echoes, and of temperatures every cell would"),
     ("cloud-cover", "training: {seen: 1}", "models.farneback.training.seen: a flow needs two frames, but 1 is seen"),
     ("nowcast-rain", "training: {seen: 2}", "models.rover2.options.variant: rover2 reads 3 frames, but 2 are seen"),
     (

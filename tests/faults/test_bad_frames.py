@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from pipeline_lib.rain import RainScale
 from tests.faults.project import Outcome, command
 from tests.faults.radar import (
     COLUMNS,
@@ -180,6 +181,22 @@ def test_a_gap_costs_the_starts_around_it_and_no_others(made, tmp_path):
     frames(HERE, tmp_path).isel(time=[0, 1, 2, 4, 5, 6, 7]).to_netcdf(file, engine="h5netcdf")
     assert not made.outside(file, output=tmp_path / "out.zarr").problems
     np.testing.assert_array_equal(xr.open_zarr(tmp_path / "out.zarr").time, HERE[[2, 6, 7]])
+
+
+def test_a_forecast_says_what_its_shares_stand_for(made, tmp_path):
+    """Whoever has the product alone gets the rain rates of the file that it was made of."""
+    file, ds = tmp_path / "own.nc", frames(HERE, tmp_path)
+    ds.to_netcdf(file, engine="h5netcdf")
+    assert not made.outside(file, output=tmp_path / "out.zarr").problems
+    product = xr.open_zarr(tmp_path / "out.zarr").forecast
+    scale = RainScale.of_attributes(product.attrs)
+    persisted = scale.to_rate(product.sel(lead=1).values)
+    rates = ds.sortby("y").rain_rate.values[SEEN - 1 :]
+    seen = np.isfinite(rates)
+    np.testing.assert_allclose(persisted[seen], np.where(rates > scale.lowest_rate, rates, 0)[seen], rtol=1e-4)
+    # A model that asks for reflectivities knows them from the same attributes.
+    sizes = content(made.model)["spec"]["sizes"]
+    assert (sizes["lowest_dbz"], sizes["highest_dbz"]) == (scale.lowest_dbz, scale.highest_dbz)
 
 
 def test_dry_frames_are_weather(made, tmp_path):

@@ -103,8 +103,11 @@ def _check_threshold(name: str, threshold: float, variable: Variable) -> None:
 
 
 def _check_learning(case: Case) -> None:
-    """Refuse to let weights follow frames where there are none, and a cross entropy of what is no probability."""
-    title = case.model.card.title
+    """Refuse echoes of temperatures, weights to follow frames where there are none, entropies of no probabilities."""
+    title, marks = case.model.card.title, case.dataset.of(case.inputs[0]).marks
+    if case.training.wet and marks is not None and TEMPERATURE in marks:
+        what = "is of echoes, and of temperatures every cell would be one"
+        raise ConfigError(what, where="training.wet", fix="leave it out")
     if not getattr(case.model, "learns", True):
         if case.training.online is not None:
             fix = "leave it out for this competitor"

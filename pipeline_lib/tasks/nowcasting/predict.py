@@ -13,6 +13,7 @@ import xarray as xr
 from dask.delayed import delayed
 from numpy.typing import NDArray
 
+from pipeline_lib.brightness import TemperatureScale
 from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.data.datasets import concat_times
 from pipeline_lib.data.trajectories import AGE_OF_STATE
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 16
 """Forecasts that are made at once."""
+_SCALES = (RainScale.prefix, TemperatureScale.prefix, NOISE_BELOW)
+"""How attributes begin that say what the values of frames stand for, and so those of forecasts."""
 
 
 def product(
@@ -159,6 +162,7 @@ def _described(
         "forecast_of": name,
         "seen": spec.sizes["seen"],
         **{rule: content[rule] for rule in ("step_minutes", "missing")},
+        **{key: number for key, number in frames.attrs.items() if str(key).startswith(_SCALES)},
     }
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the last frame that was seen"}
     out["lead"].attrs = {"long_name": f"steps of {content['step_minutes']:g} minutes after it", "units": "1"}

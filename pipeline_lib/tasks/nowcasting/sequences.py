@@ -74,8 +74,7 @@ class Rows(TimesInRow):
                 raise DataError(what, where=name, fix="cut or regrid them")
             for part, values in time_blocks(frames):
                 whole[part] &= np.isfinite(values)[:, cells[name]].mean(axis=1) >= 1 - missing
-        before, after, usual = linked(ds, whole, step_minutes=step_minutes)
-        return cls(before, after, usual, known=cells)
+        return cls(*linked(ds, whole, step_minutes=step_minutes), known=cells)
 
 
 def known_cells(frames: xr.DataArray) -> Mask:
