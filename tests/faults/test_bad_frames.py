@@ -146,6 +146,10 @@ def elsewhere(ds: xr.Dataset) -> xr.Dataset:
     return ds
 
 
+def moved(ds: xr.Dataset) -> xr.Dataset:
+    return ds.assign_coords(x=ds.x + 1000)  # a cell; as many of them, as far apart
+
+
 def hidden(ds: xr.Dataset) -> xr.Dataset:
     ds.rain_rate[:, :, :2] = np.nan
     return ds
@@ -163,11 +167,24 @@ def negative(ds: xr.Dataset) -> xr.Dataset:
         (lambda ds: ds.isel(time=[0, 1, 3, 4]), r"no forecast can start: no 3 frames lie in a row \(4 frames, 0"),
         (hidden, r"no forecast can start: no 3 frames lie in a row \(8 frames, 8 of them incomplete\)"),
         (halved, "y has a step of 500 metres, the model was trained on 1000; regrid it first"),
+        (
+            moved,
+            "echo: x goes from .* to .*, the model was trained on cells from .*; cut the same place out, or train a",
+        ),
         (elsewhere, "lies in the projection .*laea.*, the model was trained on .*stere"),
         (lambda ds: ds.isel(x=slice(4)), r"echo: frames are \(1, 6, 4\), the model was trained on \(1, 6, 8\)"),
         (negative, "a rain rate is negative"),
     ],
-    ids=["wrong step", "missing frames", "always missing here", "other step", "other place", "other size", "negative"],
+    ids=[
+        "wrong step",
+        "missing frames",
+        "always missing here",
+        "other step",
+        "other cells",
+        "other place",
+        "other size",
+        "negative",
+    ],
 )
 def test_files_of_ones_own_are_refused_with_one_line(made, tmp_path, change, message):
     file = tmp_path / "own.nc"

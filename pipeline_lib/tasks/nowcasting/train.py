@@ -15,7 +15,7 @@ from pipeline_lib.skill.balanced import weight_bounds
 from pipeline_lib.tasks.nowcasting.options import TrainingOptions
 from pipeline_lib.tasks.nowcasting.problem import NowcastingProblem
 from pipeline_lib.tasks.nowcasting.retrieval import FILE, fit_retrieval
-from pipeline_lib.tasks.nowcasting.sequences import packed_cells
+from pipeline_lib.tasks.nowcasting.sequences import ends_of, packed_cells
 from pipeline_lib.tasks.nowcasting.windows import SplitFrames, find_windows
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
@@ -73,6 +73,7 @@ def train(request: TrainingRequest) -> None:
         dict(zip(("train", "validation"), numbers, strict=True))
         for numbers in ([len(split.starts) for split in splits], [split.too_dry for split in splits])
     )
+    cells = {"known_cells": packed_cells(train.known), "ends": ends_of(train.ds[request.inputs[0]])}
     keep(
         request,
         network,
@@ -80,7 +81,7 @@ def train(request: TrainingRequest) -> None:
         task="nowcasting",
         sizes=sizes,
         scaling=train.scaling,
-        facts={**rules, "windows": windows, "too_dry": too_dry, "known_cells": packed_cells(train.known), **retrieval},
+        facts={**rules, "windows": windows, "too_dry": too_dry, **cells, **retrieval},
         beside=beside,
     )
 
