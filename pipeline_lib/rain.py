@@ -103,8 +103,8 @@ class RainScale(StoredScale):
         for rate in rates:
             if not self.lowest_rate < rate < self.highest_rate:
                 raise ConfigError(
-                    f"{what} asks where it rains {rate:g} mm/h or more, and the scale of the frames tells rates apart"
-                    f" from {self.lowest_rate:.3g} to {self.highest_rate:.3g} mm/h alone",
+                    f"{what} asks where it rains {rate:g} mm/h or more, and the scale of the frames ends at"
+                    f" {self.lowest_rate:.3g} and {self.highest_rate:.3g} mm/h",
                     where=where,
                     fix="choose rates between these, or other limits of dBZ in the source's preparation",
                 )

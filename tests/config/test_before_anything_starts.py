@@ -192,7 +192,7 @@ OF_FRAMES = [
 OF_FRAMES += [
     ("nowcast-rain", "scoring: {metrics: [csi_2, csi_0]}", "scoring.metrics: csi_0 asks where it rains 0 mm/h"),
     ("nowcast-rain", "scoring: {metrics: [far_9999_lead_1]}", "scoring.metrics: far_9999_lead_1 asks where it rains"),
-    ("nowcast-rain", "scoring: {metrics: [fss_0.001_3]}", r"fss_0.001_3 asks .* from 0\.0168 to"),
+    ("nowcast-rain", "scoring: {metrics: [fss_0.001_3]}", r"fss_0.001_3 asks .* ends at 0\.0168 and"),
     (
         "cloud-cover",
         "scoring: {metrics: [csi_2]}",
@@ -307,7 +307,7 @@ def _plan_of_frames(folder: Path, scale: dict, changes: str):
         # 10 lg 58.53 = 17.67 dBZ at 1 mm/h: 10 ** (-9.67 / 15.6) = 0.24, 10 ** (27.33 / 15.6) = 56, by hand.
         (
             "{training: {loss: squared}, scoring: {metrics: [csi_0.2]}}",
-            "scoring.metrics: csi_0.2 asks .* from 0.24 to 56",
+            "scoring.metrics: csi_0.2 asks .* at 0.24 and 56",
         ),
         ("{training: {loss: squared}, scoring: {metrics: [csi_57]}}", "scoring.metrics: csi_57 asks"),
         ("{training: {loss: balanced}, scoring: {metrics: [csi_2]}}", ""),

@@ -75,7 +75,7 @@ def test_weights_change_at_the_true_rates(scale):
 def test_weights_of_rates_beyond_the_scale_are_refused():
     """Else the share 1, here 24 mm/h, would have the weight of 30 mm/h and more."""
     short = RainScale(200, 1.6, 8, 45)
-    with pytest.raises(ConfigError, match=r"asks where it rains 30 mm/h or more, .* from 0\.115 to 23\.7 mm/h"):
+    with pytest.raises(ConfigError, match=r"asks where it rains 30 mm/h or more, .* ends at 0\.115 and 23\.7 mm/h"):
         rain_weights(np.float32([0, 1]), short)
     frames = torch.ones(1, 1, 2, 2)
     with pytest.raises(ConfigError, match="30 mm/h"):

@@ -32,7 +32,7 @@ def score(*metrics: str, **interior: tuple[int, int]) -> xr.Dataset:
 @pytest.mark.parametrize("metric", ["csi_0", "csi_0.1", "pod_0.1_initiation", "fss_0.1_3", "csi_24", "far_300"])
 def test_a_rate_that_is_no_share_of_its_own_is_refused(metric):
     """At 0.1 mm/h, the share 0, a forecast without rain would hit all events."""
-    with pytest.raises(ScoreError, match=r"scoring\.metrics: .* mm/h or more, .* from 0\.115 to 23\.7 mm/h alone"):
+    with pytest.raises(ScoreError, match=r"scoring\.metrics: .* mm/h or more, .* ends at 0\.115 and 23\.7 mm/h"):
         score(metric)
 
 
