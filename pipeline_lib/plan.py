@@ -189,6 +189,10 @@ class Plan:
         place = tested.index(period) if loaded.task.looks_back and period in tested else 0
         return [self.dataset_of(experiment, before) for before in tested[max(0, place - 1) : place]]
 
+    def is_tested(self, experiment: str, period: str) -> bool:
+        """Whether a period holds days of the test; what else is predicted is operational."""
+        return period in self.periods(experiment, "test")
+
     def all_products(self, experiment: str) -> list[str]:
         """Product manifests of all runs of an experiment."""
         return [path for model, seed in self.runs(experiment) for path in self.products(experiment, model, seed)]

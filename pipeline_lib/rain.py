@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
@@ -87,6 +87,28 @@ class RainScale(StoredScale):
     def lowest_rate(self) -> float:
         """The rain rate of the lowest reflectivity [mm/h]: up to here rain counts as none."""
         return float(self._rate(self.lowest_dbz))
+
+    @property
+    def highest_rate(self) -> float:
+        """The rain rate of the highest reflectivity [mm/h]: all rain beyond counts as this one."""
+        return float(self._rate(self.highest_dbz))
+
+    def require_rates(self, rates: Iterable[float], *, what: str, where: str = "") -> None:
+        """Refuse rain rates [mm/h] that shares cannot be told apart by: all shares would lie on one side of them.
+
+        Raises
+        ------
+        ConfigError
+            Naming the first that is not above :attr:`lowest_rate` and below :attr:`highest_rate`, and ``what`` asks.
+        """
+        for rate in rates:
+            if not self.lowest_rate < rate < self.highest_rate:
+                raise ConfigError(
+                    f"{what} asks where it rains {rate:g} mm/h or more, and the scale of the frames ends at"
+                    f" {self.lowest_rate:.3g} and {self.highest_rate:.3g} mm/h",
+                    where=where,
+                    fix="choose rates between these, or other limits of dBZ in the source's preparation",
+                )
 
     def to_share(self, rate: Field) -> Field:
         """Return the share of rain rates [mm/h].

@@ -25,6 +25,11 @@ class StoredScale:
         return {f"{self.prefix}{name}": number for name, number in asdict(self).items()}
 
     @classmethod
+    def marks(cls, attributes: Mapping[Any, Any]) -> bool:
+        """Whether attributes hold such a scale, or a part of one."""
+        return any(str(name).startswith(cls.prefix) for name in attributes)
+
+    @classmethod
     def of_attributes(cls, attributes: Mapping[str, Any], *, where: str = "") -> Self:
         """Return the scale that :meth:`attributes` wrote.
 

@@ -80,6 +80,11 @@ def _add_predict(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="with --dataset: manifest of the period before, whose last frames the first forecasts see",
     )
     predict.add_argument(
+        "--every-start",
+        action="store_true",
+        help="with --dataset: do not thin forecasts out as the test's are (training.stride)",
+    )
+    predict.add_argument(
         "--reader",
         metavar="NAME",
         help="with --input: how the files are read, by the name that catalog entries use (default: netcdf)",
@@ -142,6 +147,7 @@ def _predict(args: argparse.Namespace) -> None:
             model=args.model,
             dataset=args.dataset,
             before=args.before,
+            every_start=args.every_start,
             output=args.output,
             device=args.device,
             threads=args.threads,
@@ -165,9 +171,9 @@ def _refuse_other_mode(args: argparse.Namespace) -> None:
 
     stored = args.dataset is not None
     mode, other = ("--dataset", "--input") if stored else ("--input", "--dataset")
-    unused = ("reader", "variable") if stored else ("before",)
+    unused = ("reader", "variable") if stored else ("before", "every-start")
     for name in unused:
-        if getattr(args, name):
+        if getattr(args, name.replace("-", "_")):
             raise ConfigError(f"goes with {other}, not with {mode}", where=f"--{name}", fix="leave it out")
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline_lib.config.validation import validate
 from pipeline_lib.data.variables import VariableSpec
 from pipeline_lib.errors import ConfigError
+from pipeline_lib.rain import RainScale
 from pipeline_lib.simulations.registry import SIMULATIONS
 
 if TYPE_CHECKING:
@@ -44,13 +45,21 @@ class Variable:
         What its attributes will say, of :data:`RAIN`, :data:`TEMPERATURE` and :data:`PRECISION`; ``None`` likewise.
     contract
         What the entry promises of its values, such as their unit; ``None`` if it does not.
+    scale
+        What shares of rain stand for, where :data:`RAIN` is among the marks.
+    limits
+        No value is below the first or above the second.
     """
 
     shape: Shape | None = None
     marks: frozenset[str] | None = None
     contract: VariableSpec | None = None
+    scale: RainScale | None = None
+    limits: tuple[float, float] = (-math.inf, math.inf)
 
 
+_SHARES = 0.0, 1.0
+"""Limits of shares and of masks."""
 UNKNOWN = Variable()
 
 
@@ -109,7 +118,8 @@ class Outlook:
 def outlook_of(source: Source) -> Outlook:
     """Return what the entry of a source tells of its dataset."""
     simulated, sequence = source.driver == "simulate", None
-    made = {key: Variable(contract=spec) for key, spec in source.variables.items()}
+    limits = {key: _limits(spec.valid_min, spec.valid_max) for key, spec in source.variables.items()}
+    made = {key: Variable(contract=spec, limits=limits[key]) for key, spec in source.variables.items()}
     if simulated:
         name = getattr(source.driver_options, "simulation", "")
         options: Any = validate(
@@ -118,7 +128,10 @@ def outlook_of(source: Source) -> Outlook:
             where=f"{source.where}.fetch.options",
         )
         shapes = _SIMULATED.get(name, _none)(options)
-        made = {key: Variable(shapes.get(spec.name), _NONE, spec) for key, spec in source.variables.items()}
+        made = {
+            key: Variable(shapes.get(spec.name), _NONE, spec, limits=limits[key])
+            for key, spec in source.variables.items()
+        }
         aged = source.preparation.name in _KEEP_AGES and _AGE in source.variables
         if aged or _AGE in source.dataset_variables():
             sequence = _SEQUENCE.get(name, _length)(options)
@@ -131,6 +144,11 @@ def outlook_of(source: Source) -> Outlook:
         regular=simulated,
         sequence=sequence,
     )
+
+
+def _limits(lowest: float | None, highest: float | None) -> tuple[float, float]:
+    """Return what a contract promises of values."""
+    return -math.inf if lowest is None else lowest, math.inf if highest is None else highest
 
 
 # ---- simulations, by their names -----------------------------------------------------------------------------
@@ -193,7 +211,7 @@ def _as_is(options: Any, source: Known) -> Known:  # noqa: ANN401 - its own Opti
 def _components(options: Any, source: Known) -> Known:  # noqa: ANN401 - its own Options
     state = source.get(options.variable, UNKNOWN)
     shape = None if state.shape is None else (len(options.components), *state.shape[1:])
-    return {options.variable: Variable(shape, state.marks, state.contract)}
+    return {options.variable: Variable(shape, state.marks, state.contract, limits=state.limits)}
 
 
 def _observed(options: Any, source: Known) -> Known:  # noqa: ANN401 - its own Options
@@ -212,15 +230,16 @@ def _echo(options: Any, source: Known) -> Known:  # noqa: ANN401 - its own Optio
     rows, columns = source.get(options.variable, UNKNOWN).shape or (None, None)
     left = _cells(rows, options.rows, options.reduce), _cells(columns, options.columns, options.reduce)
     shape = None if left[0] is None or left[1] is None else (left[0], left[1])
-    return {"echo": Variable(shape, frozenset({RAIN})), **_kept(options, source)}
+    scale = RainScale(options.a, options.b, options.lowest_dbz, options.highest_dbz)
+    return {"echo": Variable(shape, frozenset({RAIN}), scale=scale, limits=_SHARES), **_kept(options, source)}
 
 
 def _same_cells(made: str, of: str, *marks: str) -> Callable[[Any, Known], Known]:
-    """Frames made cell by cell, of the highest value where there are levels."""
+    """Shares made cell by cell, of the highest value where there are levels."""
 
     def variables(options: Any, source: Known) -> Known:  # noqa: ANN401 - its own Options
         shape = source.get(getattr(options, of), UNKNOWN).shape
-        frame = Variable(None if shape is None else shape[-2:], frozenset(marks))
+        frame = Variable(None if shape is None else shape[-2:], frozenset(marks), limits=_SHARES)
         return {made: frame, **_kept(options, source)}
 
     return variables

@@ -25,6 +25,7 @@ class Linked(NamedTuple):
     before: Index
     after: Index
     gap_minutes: float | None
+    around_gaps: bool
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,15 @@ class TimesInRow:
     before, after
         How many such frames precede and follow each frame without a gap (time,); -1 for frames that lack too much.
     gap_minutes
-        Minutes between most frames, where there are several and none is one step after another.
+        Minutes between most frames, where there are several and these are not one step apart.
+    around_gaps
+        Whether some are so far apart all the same, because what lies between them is missing. Those make no rows.
     """
 
     before: Index
     after: Index
     gap_minutes: float | None = None
+    around_gaps: bool = False
 
     def told(self, first: int = 0) -> str:
         """Return how many frames there are, in words; without the ``first`` ones."""
@@ -49,13 +53,15 @@ class TimesInRow:
         return f"{len(before)} frames, {int((before < 0).sum())} of them incomplete"
 
     def wrong_step(self, step_minutes: float) -> str:
-        """Return what is wrong if there are frames, but no two of them one step apart; else nothing."""
+        """Return what is wrong if there are frames, but none one step apart, or only around gaps; else nothing."""
         if self.gap_minutes is None:
             return ""
+        if self.around_gaps:
+            return f"most frames are {self.gap_minutes:g} minutes apart, and {step_minutes:g} only around gaps"
         return f"no two frames are {step_minutes:g} minutes apart, most are {self.gap_minutes:g}"
 
     def require_step(self, step_minutes: float, *, where: str) -> None:
-        """Raise :class:`DataError` if there are frames, but no two of them one step apart."""
+        """Raise :class:`DataError` if there are frames, but none one step apart, or only around gaps."""
         if wrong := self.wrong_step(step_minutes):
             raise DataError(wrong, where=where, fix="correct training.step_minutes")
 
@@ -71,6 +77,9 @@ class TimesInRow:
 def linked(ds: xr.Dataset, whole: Mask, *, step_minutes: float) -> Linked:
     """Find the rows of the times of a dataset.
 
+    There are none where most times follow each other faster than by the step: those that are a step apart then lie
+    around gaps, and are like no others.
+
     Parameters
     ----------
     ds
@@ -85,11 +94,15 @@ def linked(ds: xr.Dataset, whole: Mask, *, step_minutes: float) -> Linked:
     ages = ages_of(ds) if AGE_OF_STATE in ds else np.arange(len(whole))
     apart = abs(gaps - step) < TOLERANCE
     links = apart & (np.diff(ages) == 1) & whole[1:] & whole[:-1]
-    usual = None
-    if len(whole) > 1 and not apart.any():
-        usual = float(np.median(gaps.astype("timedelta64[s]").astype(float))) / 60
+    usual, around_gaps = None, False
+    if len(whole) > 1:
+        most = np.quantile(gaps, 0.5, method="lower")
+        around_gaps = bool(apart.any() and most < step - TOLERANCE)
+        if around_gaps or not apart.any():
+            usual = float(most / np.timedelta64(1, "s")) / 60
+            links &= False
     before, after = _runs(links), _runs(links[::-1])[::-1]
-    return Linked(np.where(whole, before, -1), np.where(whole, after, -1), usual)
+    return Linked(np.where(whole, before, -1), np.where(whole, after, -1), usual, around_gaps)
 
 
 def _runs(links: Mask) -> Index:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pipeline_lib.rain import RainScale
-from pipeline_lib.skill.balanced import RATES, WEIGHTS
+from pipeline_lib.skill.balanced import WEIGHTS, weight_bounds
 
 BALANCED_FACTOR = 1e-5
 """Of the weighted loss (Shi et al. 2017, arXiv:1706.03458)."""
@@ -79,6 +79,11 @@ def balanced_loss(
         The cells that count, boolean, of a shape that broadcasts to that of the frames; all if ``None``.
     balanced
         Whether cells are weighted by their true rain; if not, the factor is 5e-5.
+
+    Raises
+    ------
+    ConfigError
+        If there are weights, and as :func:`pipeline_lib.skill.balanced.weight_bounds`.
     """
     predicted, true, _ = _counted(forecast, truth, valid)
     error = (predicted - true).abs()
@@ -117,5 +122,5 @@ def _counted(forecast: Tensor, truth: Tensor, valid: Tensor | None) -> tuple[Ten
 
 
 def _rain_weights(truth: Tensor, scale: RainScale) -> Tensor:
-    bounds = truth.new_tensor([scale.to_share(rate) for rate in RATES])
+    bounds = truth.new_tensor(weight_bounds(scale))
     return truth.new_tensor(WEIGHTS)[torch.bucketize(truth, bounds, right=True)]

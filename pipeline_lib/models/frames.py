@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline_lib.models.base import NetworkModel
 from pipeline_lib.options import Options
@@ -25,6 +25,33 @@ class Frames(Options):
     """Rows."""
     width: int
     """Columns."""
+    lowest_dbz: float | None = None
+    """Reflectivity of the value 0 of the first variable [dBZ]; nothing if it is no rain."""
+    highest_dbz: float | None = None
+    """That of its value 1."""
+
+    @property
+    def known(self) -> KnownFrames:
+        """All of it, as :meth:`FrameModel.check_frames` takes it."""
+        ends = None if self.lowest_dbz is None or self.highest_dbz is None else (self.lowest_dbz, self.highest_dbz)
+        return KnownFrames(self.seen, self.channels, self.height, self.width, ends, ends is not None)
+
+
+class KnownFrames(NamedTuple):
+    """What is known of frames, perhaps before there are any: ``None`` where only the data tell."""
+
+    seen: int
+    """Frames of the past."""
+    channels: int | None
+    """Variables of each frame, a level of one being one; the first is the one to forecast."""
+    height: int | None
+    """Rows."""
+    width: int | None
+    """Columns."""
+    dbz: tuple[float, float] | None
+    """Reflectivity of the values 0 and 1 of the first variable, if it is rain."""
+    rain: bool | None
+    """Whether it is."""
 
 
 class FrameModel(NetworkModel):
@@ -37,6 +64,16 @@ class FrameModel(NetworkModel):
     def build(cls, options: Any, **sizes: Any) -> Nowcaster:  # noqa: ANN401 - own Options; what `Frames` holds
         """Return a freshly initialised network for frames that ``sizes`` describe."""
         return cls.nowcaster(options, Frames(**sizes))
+
+    @classmethod
+    def check_frames(cls, options: Any, known: KnownFrames) -> None:  # noqa: ANN401 - own Options
+        """Refuse what no forecast can be made of, as far as it is known; planning asks, and whoever builds it.
+
+        Raises
+        ------
+        ConfigError
+            With the first mistake, ``where`` within the competitor.
+        """
 
     @classmethod
     @abstractmethod

@@ -9,8 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard
-from pipeline_lib.models.frames import FrameModel, Frames
+from pipeline_lib.models.frames import FrameModel, Frames, KnownFrames
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.motion.depth import check_depth
 from pipeline_lib.options import Options as BaseOptions
 from pipeline_lib.options import refuse_unused
 
@@ -105,27 +106,35 @@ class OpticalFlow(FrameModel):
             return self
 
     @classmethod
+    def check_frames(cls, options: Options, known: KnownFrames) -> None:
+        """Refuse fewer than two frames, too few channels, and frames that are too small for the levels.
+
+        Raises
+        ------
+        ConfigError
+            With the first mistake.
+        """
+        if known.seen < _PAIR:
+            what = f"a flow needs two frames, but {known.seen} is seen"
+            raise ConfigError(what, where="training.seen", fix="let the task show more frames")
+        if known.channels is not None and options.motion_of >= known.channels:
+            raise ConfigError(
+                f"{options.motion_of} is beyond the last of {known.channels} channels, which count from 0",
+                where="options.motion_of",
+                fix="name a channel that is seen",
+            )
+        if known.height is not None and known.width is not None:
+            check_depth(options.levels, known.height, known.width, where="options.levels")
+
+    @classmethod
     def nowcaster(cls, options: Options, frames: Frames) -> Nowcaster:
         """Return the network, which learns nothing."""
         from pipeline_lib.models.extrapolations import FlowExtrapolation
         from pipeline_lib.motion.advection import follow_trajectories, warp_repeatedly
         from pipeline_lib.motion.farneback import FarnebackSettings, farneback_flow
         from pipeline_lib.motion.lucas_kanade import lucas_kanade_flow
-        from pipeline_lib.motion.pyramid import check_depth
 
-        if frames.seen < _PAIR:
-            raise ConfigError(
-                f"a flow needs two frames, but {frames.seen} is seen",
-                where="optical_flow",
-                fix="let the task show more frames",
-            )
-        if options.motion_of >= frames.channels:
-            raise ConfigError(
-                f"{options.motion_of} is beyond the last of {frames.channels} channels, which count from 0",
-                where="optical_flow.motion_of",
-                fix="name a channel that is seen",
-            )
-        check_depth(options.levels, frames.height, frames.width, where="levels")
+        cls.check_frames(options, frames.known)
         if options.method == "farneback":
             settings = FarnebackSettings(
                 **{name: getattr(options, name) for name in FarnebackSettings.__dataclass_fields__}

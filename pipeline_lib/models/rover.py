@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.models.base import Fact, ModelCard
-from pipeline_lib.models.frames import FrameModel, Frames
+from pipeline_lib.models.frames import FrameModel, Frames, KnownFrames
 from pipeline_lib.models.registry import MODELS
+from pipeline_lib.motion.depth import check_depth
 from pipeline_lib.options import Options as BaseOptions
 from pipeline_lib.options import refuse_unused
 
@@ -63,6 +64,8 @@ class Rover(FrameModel):
             "ROVER itself is not public: this is an implementation of the published equations, with our own grids and"
             " transfers between them.",
             "Nothing grows or decays, and the flow stays as it is.",
+            "From beyond the border come zeros, as of rain; for frames in which 0 is something, take optical_flow with"
+            " outside: edge.",
             "A cell that a frame lacks has the value of the last frame seen before that has it, or else that of the"
             " nearest cell that has one: a gap neither moves nor looks like an edge that does.",
             "Made linear once, the flow of echoes that move many cells per frame is some per cent too fast; see warps.",
@@ -81,12 +84,13 @@ class Rover(FrameModel):
         """Reflectivity in dBZ around which the non-linear response stretches (HKO-7)."""
         sharpness: float = Field(default=4.0, gt=0)
         """Distance in dBZ at which the stretch has come half its way (HKO-7)."""
-        lowest: float = -10.0
-        """Reflectivity in dBZ of a frame's value 0 (HKO-7)."""
-        highest: float = 60.0
-        """Reflectivity in dBZ of a frame's value 1 (HKO-7)."""
-        weakest: float = 0.0
-        """Values of frames below this one count as 0; HKO-7 takes 71/255 for the least that is not noise."""
+        lowest: float | None = None
+        """Reflectivity in dBZ of a frame's value 0; null takes that of the frames' scale, as of ``rain_frames``."""
+        highest: float | None = None
+        """Reflectivity in dBZ of a frame's value 1; null likewise."""
+        weakest: float | None = None
+        """Values of frames below this one count as 0; null leaves all as they are, of either sign. HKO-7 takes 71/255
+        for the least that is not noise."""
         advection: Literal["warps", "trajectories"] = "warps"
         """Whether each forecast is the one before moved by a step (HKO-7), or each is interpolated once."""
         max_level: int = Field(default=6, ge=0)
@@ -109,16 +113,51 @@ class Rover(FrameModel):
         """Grey values per unit of the frames, for alpha; that of 8-bit images by default."""
 
         @model_validator(mode="after")
-        def _ordered(self) -> Rover.Options:
-            if self.lowest >= self.highest:
-                raise ValueError(f"lowest ({self.lowest:g} dBZ) is not below highest ({self.highest:g} dBZ)")
-            return self
-
-        @model_validator(mode="after")
         def _used(self) -> Rover.Options:
             if self.response == "linear":
                 refuse_unused(self, ("centre", "sharpness", "lowest", "highest"), "response linear stretches nothing")
             return self
+
+        @model_validator(mode="after")
+        def _ordered(self) -> Rover.Options:
+            if (self.lowest is None) != (self.highest is None):
+                raise ValueError("lowest and highest are the two ends of one scale: give both, or neither")
+            if self.ends is not None and self.ends[0] >= self.ends[1]:
+                raise ValueError(f"lowest ({self.lowest:g} dBZ) is not below highest ({self.highest:g} dBZ)")
+            return self
+
+        @property
+        def ends(self) -> tuple[float, float] | None:
+            """Lowest and highest, where they are given."""
+            return None if self.lowest is None or self.highest is None else (self.lowest, self.highest)
+
+    @classmethod
+    def check_frames(cls, options: Options, known: KnownFrames) -> None:
+        """Refuse too few or too small frames, and a stretch around a reflectivity of frames that have none.
+
+        Raises
+        ------
+        ConfigError
+            With the first mistake.
+        """
+        needed = len(_WEIGHTS[options.variant]) + 1
+        if known.seen < needed:
+            raise ConfigError(
+                f"{options.variant} reads {needed} frames, but {known.seen} are seen",
+                where="options.variant",
+                fix="let the task show more frames, or choose a variant that reads fewer",
+            )
+        if known.height is not None and known.width is not None:
+            check_depth(options.max_level, known.height, known.width, where="options.max_level")
+        if options.response == "nonlinear" and options.ends is None and known.rain is False:
+            raise ConfigError(
+                "nonlinear stretches frames around a reflectivity, and these do not say which they stand for",
+                where="options.response",
+                fix="take a source with preparation rain_frames, set lowest and highest, or leave it out",
+            )
+        if options.ends is not None and known.dbz is not None and options.ends != known.dbz:
+            what = f"are {list(options.ends)} dBZ, those of the frames {list(known.dbz)}"
+            raise ConfigError(what, where="options.lowest and highest", fix="leave them out")
 
     @classmethod
     def nowcaster(cls, options: Options, frames: Frames) -> Nowcaster:
@@ -127,25 +166,21 @@ class Rover(FrameModel):
         from pipeline_lib.motion.advection import follow_trajectories, warp_repeatedly
         from pipeline_lib.motion.variational import VariationalSettings, check_levels, variational_flow
 
-        weights = _WEIGHTS[options.variant]
-        if frames.seen <= len(weights):
-            raise ConfigError(
-                f"{options.variant} reads {len(weights) + 1} frames, but {frames.seen} are seen",
-                where="rover: variant",
-                fix="let the task show more frames, or choose a variant that reads fewer",
-            )
+        cls.check_frames(options, frames.known)
         settings = VariationalSettings(
             **{name: getattr(options, name) for name in VariationalSettings.__dataclass_fields__}
         )
         check_levels(settings, frames.height, frames.width)
-        span = options.highest - options.lowest
-        stretch = ArctanResponse((options.centre - options.lowest) / span, options.sharpness / span)
+        stretch, ends = None, frames.known.dbz or options.ends
+        if options.response == "nonlinear" and ends is not None:
+            span = ends[1] - ends[0]
+            stretch = ArctanResponse((options.centre - ends[0]) / span, options.sharpness / span)
         return FlowExtrapolation(
             frames.leads,
             partial(variational_flow, settings=settings),
             follow_trajectories if options.advection == "trajectories" else warp_repeatedly,
             grey=options.grey,
-            weights=weights,
+            weights=_WEIGHTS[options.variant],
             weakest=options.weakest,
-            response=stretch if options.response == "nonlinear" else None,
+            response=stretch,
         )

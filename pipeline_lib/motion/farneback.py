@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.motion.constancy import damped_solution, multiply
-from pipeline_lib.motion.pyramid import check_depth, coarse_to_fine
+from pipeline_lib.motion.depth import check_depth
+from pipeline_lib.motion.pyramid import coarse_to_fine
 from pipeline_lib.motion.sampling import check_pair, correlate, inside, sample
 
 DAMPING = 1e-3

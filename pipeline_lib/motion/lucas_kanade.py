@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from pipeline_lib.motion.constancy import damped_solution, linear_constancy
-from pipeline_lib.motion.pyramid import check_depth, coarse_to_fine
+from pipeline_lib.motion.depth import check_depth
+from pipeline_lib.motion.pyramid import coarse_to_fine
 from pipeline_lib.motion.sampling import check_pair, smooth
 
 DAMPING = 1.0

@@ -8,11 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline_lib.errors import ConfigError
-
-FEWEST_CELLS = 2
-"""Rows and columns that the coarsest grid has at least."""
-
 
 def halve(fields: Tensor) -> Tensor:
     """Return means over 2 x 2 cells; an odd last row or column counts twice."""
@@ -25,40 +20,6 @@ def double(fields: Tensor, height: int, width: int) -> Tensor:
     """Return fields on twice as many cells, bilinear between their centres, cut to a size; what undoes `halve`."""
     finer = functional.interpolate(fields, scale_factor=2.0, mode="bilinear", align_corners=False)
     return finer[..., :height, :width]
-
-
-def deepest_level(height: int, width: int) -> int:
-    """Return how often a grid can be halved while it keeps two rows and two columns; -1 if it has fewer."""
-    level, smallest = -1, min(height, width)
-    while smallest >= FEWEST_CELLS:
-        level, smallest = level + 1, smallest // 2 + smallest % 2
-    return level
-
-
-def check_depth(depth: int, height: int, width: int, *, where: str) -> None:
-    """Refuse to halve a grid too often.
-
-    Parameters
-    ----------
-    depth
-        How often it is to be halved.
-    height, width
-        Its size.
-    where
-        Option that says so.
-
-    Raises
-    ------
-    ConfigError
-        If fewer than two rows or columns would be left.
-    """
-    deepest = deepest_level(height, width)
-    if depth > deepest:
-        raise ConfigError(
-            f"frames of {height} x {width} cells cannot be halved {depth} times",
-            where=where,
-            fix=f"choose at most {deepest}, or larger frames",
-        )
 
 
 def coarse_to_fine(pair: Tensor, depth: int, refine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

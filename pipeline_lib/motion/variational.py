@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.motion.constancy import inverse, linear_constancy, multiply
-from pipeline_lib.motion.pyramid import check_depth, double, halve
+from pipeline_lib.motion.depth import check_depth
+from pipeline_lib.motion.pyramid import double, halve
 from pipeline_lib.motion.sampling import check_pair, smooth
 
 COARSEST_SWEEPS = 40

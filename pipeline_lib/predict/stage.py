@@ -47,6 +47,7 @@ def predict_period(
     threads: int | None,
     code: str,
     before: Sequence[Path] = (),
+    every_start: bool = False,
 ) -> None:
     """Write the product of one period of the workflow.
 
@@ -64,6 +65,9 @@ def predict_period(
         Fingerprint of the code.
     before
         Manifest of the dataset's period before, for tasks that look back; nothing for others.
+    every_start
+        Forecast from every start that there is, also where those of the test are thinned out; of no meaning for tasks
+        that answer at every time.
 
     Raises
     ------
@@ -80,7 +84,7 @@ def predict_period(
     with Artefact(output, kind="product", code=code, packages=PACKAGES) as out:
         if data.content.get("form") == "frames":
             _check_grid(ds, trained, str(dataset))
-        product = _product(trained, ds, device, threads, earlier)
+        product = _product(trained, ds, device, threads, earlier, every_start=every_start)
         attrs = _attrs(product, trained, source=ds.attrs.get("source", ""), dataset=data.identity)
         attrs |= {name: ds.attrs[name] for name in ("data_status",) if name in ds.attrs}
         _write(product, out.payload(f"{period}.zarr"), attrs)
@@ -109,7 +113,8 @@ def predict_file(
     """Apply a model to files or a Zarr store from outside and write a Zarr store.
 
     The variables are brought into canonical form and prepared exactly as the training data were; the answers
-    that a model was trained with need not be there.
+    that a model was trained with need not be there. Forecasts start wherever they can: only those of a test are thinned
+    out.
 
     Parameters
     ----------
@@ -139,7 +144,7 @@ def predict_file(
         raise ConfigError("exists already", where=str(output), fix="choose another name or remove it")
     trained = read_manifest(model, kind="model", verify="deep")
     ds = _outside(sources, trained, names, reader)
-    product = _product(trained, ds, device, threads)
+    product = _product(trained, ds, device, threads, every_start=True)
     where = _named(sources)
     if wrong := product.attrs.get(FACTS, {}).get("no_forecast"):
         raise DataError(f"no forecast can start: {wrong}", where=where, fix="give more frames, or complete ones")
@@ -166,11 +171,17 @@ def _used(device: Device, trained: Manifest) -> str:
 
 
 def _product(
-    trained: Manifest, ds: xr.Dataset, device: Device, threads: int | None, before: Sequence[Manifest] = ()
+    trained: Manifest,
+    ds: xr.Dataset,
+    device: Device,
+    threads: int | None,
+    before: Sequence[Manifest] = (),
+    *,
+    every_start: bool,
 ) -> xr.Dataset:
     content = trained.content
     task = content["algorithm"]["task"] if "algorithm" in content else content["spec"]["task"]
-    more = {}
+    more: dict[str, Any] = {"thinned": False} if every_start and TASKS.get(task).looks_back else {}
     if before:
         if not TASKS.get(task).looks_back:
             raise ConfigError(f"{task} does not look back", where="--before", fix="leave it out")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import xarray as xr
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline_lib.errors import DataError
 from pipeline_lib.options import Options as BaseOptions
+from pipeline_lib.options import refuse_unused
 from pipeline_lib.preparations.made_of_one import MadeOfOne
 from pipeline_lib.preparations.registry import PREPARATIONS
 
@@ -36,6 +37,12 @@ class CloudMask(MadeOfOne):
         """A brightness temperature below it, K, is a cloud; needed for temperatures, refused for cloud types."""
         keep: tuple[str, ...] = ()
         """Canonical names of variables that are stored beside the mask as they are, such as ``age``."""
+
+        @model_validator(mode="after")
+        def _used(self) -> CloudMask.Options:
+            if self.colder_than is not None:
+                refuse_unused(self, ("lowest_class",), "colder_than is of temperatures, which have no classes")
+            return self
 
     @staticmethod
     def make(field: xr.DataArray, options: Options) -> xr.DataArray:

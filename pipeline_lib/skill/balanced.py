@@ -25,11 +25,23 @@ HKO7_NOISE_BELOW = 0.28
 70.5 / 255: the public code rounds 255 x 0.28 to 71, so the pixel 71 counts."""
 
 
+def weight_bounds(scale: RainScale, *, what: str = "a weight of rain rates", where: str = "") -> list[float]:
+    """Return the shares of :data:`RATES`; ``what`` and ``where`` name the wish for them in messages.
+
+    Raises
+    ------
+    ConfigError
+        If the scale ends before them: saturated rain would have the weight of the heaviest.
+    """
+    scale.require_rates(RATES, what=what, where=where)
+    return [scale.to_share(rate) for rate in RATES]
+
+
 def rain_weights(truth: ArrayLike, scale: RainScale) -> Values:
-    """Return the weight of each cell from its true share."""
+    """Return the weight of each cell from its true share; as :func:`weight_bounds`."""
     share = np.asarray(truth)
     # Rounded as the shares are, or a rate that is stored in single precision could lie below itself.
-    bounds = np.array([scale.to_share(rate) for rate in RATES], np.result_type(share, np.float32))
+    bounds = np.array(weight_bounds(scale), np.result_type(share, np.float32))
     return np.asarray(WEIGHTS)[np.searchsorted(bounds, share, side="right")]
 
 
@@ -69,6 +81,8 @@ def balanced_errors(forecast: ArrayLike, truth: ArrayLike, scale: RainScale, val
     ------
     ScoreError
         As in :func:`pipeline_lib.skill.frames.compared`.
+    ConfigError
+        As :func:`weight_bounds`.
     """
     predicted, true, counted = compared(forecast, truth, valid)
     error = np.abs(predicted - true)

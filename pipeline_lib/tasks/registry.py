@@ -29,7 +29,8 @@ class Task(Protocol[TrainingT, ScoringT]):
     """Whether products hold every time of their dataset. If not, the counts say which they hold, and competitors must
     agree in them."""
     looks_back: ClassVar[bool]
-    """Whether products of a period are made from the end of the period before as well."""
+    """Whether products of a period are made from the end of the period before as well, as forecasts from starts that a
+    test may thin out; ``product`` then takes ``before`` and ``thinned``."""
     common: ClassVar[tuple[str, ...]]
     """Training options that all competitors must have in common to be comparable, as dotted paths of names."""
 

@@ -116,6 +116,7 @@ TWO = "{accumulated: false, accumulated_hours: null, targets: 2, leads: 1, seen:
 REAL = "split: {train: [2016-01-01, 2016-06-30], validation: [2016-07-03, 2016-08-01], test: [2016-08-04, 2016-12-31]}"
 GAUSSIAN = "{name: net, model: station_lstm, options: {head: gaussian}, training: {loss: likelihood}}"
 OTHER = "{name: known, model: known_dynamics, options: {system: lorenz96}}"
+FLOW, ROVER = (f"{{{{name: flow, model: {model}, options: {{{{{{}}}}}}}}}}" for model in ("optical_flow", "rover"))
 FIRST = "{name: a, model: fourdvarnet}"
 OF_STATES = [
     ("shallow-water-forcing", "scoring: {fields: [7]}", "scoring.fields: the states have fields from 0 to 5, not 7"),
@@ -199,6 +200,56 @@ OF_FRAMES = [
     ),
     ("nowcast-growth", f"models: [{LEVELS}]", "models.cnn.options: input 1 has 4 levels, and is to have 2 levels"),
 ]
+OF_FRAMES += [
+    ("nowcast-rain", "scoring: {metrics: [csi_2, csi_0]}", "scoring.metrics: csi_0 asks where it rains 0 mm/h"),
+    ("nowcast-rain", "scoring: {metrics: [far_9999_lead_1]}", "scoring.metrics: far_9999_lead_1 asks where it rains"),
+    ("nowcast-rain", "scoring: {metrics: [fss_0.001_3]}", r"fss_0.001_3 asks .* ends at 0\.0168 and"),
+    (
+        "cloud-cover",
+        "scoring: {metrics: [csi_2]}",
+        "scoring.metrics: csi_2 asks .*, which no values are: .* from 0 to 1",
+    ),
+    ("cloud-cover", "scoring: {metrics: [csi_0]}", "scoring.metrics: csi_0 asks .*, which all values are"),
+    ("persiann", "scoring: {metrics: [csi_235]}", "scoring.metrics: csi_235 asks .*, which no values are"),
+    ("persiann", "scoring: {metrics: [retrieved_csi_0]}", "scoring.metrics: retrieved_csi_0 asks .*, which all values"),
+    (
+        "nowcast-growth",
+        "scoring: {metrics: [csi_35_initiation]}",
+        "scoring.metrics: csi_35_initiation asks .*, which no",
+    ),
+    ("cloud-cover", "scoring: {metrics: [fss_0.5_49]}", "neighbourhood of fss_0.5_49 is longer than the 48 cells"),
+    ("cloud-cover", "scoring: {metrics: [power_left_999]}", "wavelength of power_left_999 is longer than the 48 cells"),
+    (
+        "nowcast-knmi",
+        "scoring: {metrics: [fss_2_31], interior: {columns: [40, 64]}}",
+        "scoring.metrics: the neighbourhood of fss_2_31 is longer than the 24 cells that are scored",
+    ),
+]
+OF_FRAMES += [
+    ("persiann", "training: {wet: 0.1}", "last_frame.training.wet: is of echoes, and of temperatures every cell would"),
+    ("cloud-cover", "training: {seen: 1}", "models.farneback.training.seen: a flow needs two frames, but 1 is seen"),
+    ("nowcast-rain", "training: {seen: 2}", "models.rover2.options.variant: rover2 reads 3 frames, but 2 are seen"),
+    (
+        "cloud-cover",
+        f"models: [{FLOW.format('levels: 9')}]",
+        "models.flow.options.levels: frames of 48 x 48 .* at most 5",
+    ),
+    (
+        "nowcast-growth",
+        f"models: [{FLOW.format('motion_of: 9')}]",
+        "flow.options.motion_of: 9 is beyond the last of 7 ch",
+    ),
+    (
+        "nowcast-rain",
+        f"models: [{ROVER.format('max_level: 9')}]",
+        "flow.options.max_level: frames of 64 x 64 .* at most 5",
+    ),
+    (
+        "cloud-cover",
+        f"models: [{ROVER.format('max_level: 3, response: nonlinear')}]",
+        "models.flow.options.response: nonlinear stretches frames around a reflectivity, and these do not say which",
+    ),
+]
 AT_SITES = [
     ("wind-vector", "inputs: [u, v, nwp_u]", "training.nwp: 'nwp_v' is not among the inputs; name it in inputs"),
     (
@@ -237,7 +288,87 @@ AT_SITES = [
 ]
 
 
+OTHERS = [
+    (
+        "nowcast-growth",
+        "frame_unet",
+        {"seen": 2, "leads": 4, "stride": 2, "missing": 0.5, "retrieval": "{target: buoyancy}"},
+    ),
+    ("deeprain", "deeprain", {"seen": 4, "stride": 2, "missing": 0.5}),
+    (
+        "wind-vector",
+        "station_lstm",
+        {"leads": 20, "station": 1, "nwp_delay_hours": 1, "step_minutes": 60, "nwp": "[nwp_u]"},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "option", "value"),
+    [(name, model, option, value) for name, model, options in OTHERS for option, value in options.items()],
+)
+def test_competitors_that_could_not_be_compared_are_told(tmp_path, name, model, option, value):
+    """Each could be trained and scored, and at the end none could be ranked beside the other."""
+    other = (
+        f"{{models: [{{name: one, model: {model}}}, {{name: other, model: {model}, training: {{{option}: {value}}}}}]}}"
+    )
+    line = rf"models\.other\.training\.{option}: is .*, that of one .*: scores could not be compared"
+    assert any(re.search(line, said) for said in told(tmp_path, name, other))
+
+
 @pytest.mark.parametrize(("name", "changes", "line"), [*OF_STATES, *OF_ANALYSES, *OF_FRAMES, *AT_SITES])
 def test_what_no_stage_could_do_is_told(tmp_path, name, changes, line):
     lines = told(tmp_path, name, changes)
     assert any(re.search(line, said) for said in lines), lines
+
+
+def _plan_of_frames(folder: Path, scale: dict, changes: str):
+    """Plan our experiment on generated rain with another scale of its frames, and other changes."""
+    catalog = yaml.safe_load((CONFIG / "catalog.yaml").read_text())
+    catalog["sources"]["rain-cells"]["metadata"]["gyre"]["preparation"]["options"].update(scale)
+    (folder / "catalog.yaml").write_text(yaml.safe_dump(catalog))
+    shipped = yaml.safe_load((CONFIG / "experiments" / "nowcast-rain.yaml").read_text())
+    (folder / "rain.yaml").write_text(yaml.safe_dump(_merged(shipped, yaml.safe_load(changes))))
+    places = {"catalog": str(folder / "catalog.yaml"), "experiments_dir": str(folder)}
+    return load_plan({**places, "experiments": ["rain"]})
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        # 10 lg 58.53 = 17.67 dBZ at 1 mm/h: 10 ** (-9.67 / 15.6) = 0.24, 10 ** (27.33 / 15.6) = 56, by hand.
+        (
+            "{training: {loss: squared}, scoring: {metrics: [csi_0.2]}}",
+            "scoring.metrics: csi_0.2 asks .* at 0.24 and 56",
+        ),
+        ("{training: {loss: squared}, scoring: {metrics: [csi_57]}}", "scoring.metrics: csi_57 asks"),
+        ("{training: {loss: balanced}, scoring: {metrics: [csi_2]}}", ""),
+        ("{training: {loss: squared}, scoring: {metrics: [b_mse, csi_0.3, csi_55]}}", ""),
+    ],
+)
+def test_rates_must_lie_on_the_scale_of_the_catalog_entry(tmp_path, asked, line):
+    scale = {"lowest_dbz": 8.0, "highest_dbz": 45.0}
+    if not line:
+        assert _plan_of_frames(tmp_path, scale, asked).runs("rain")
+        return
+    with pytest.raises(ConfigError, match=line):
+        _plan_of_frames(tmp_path, scale, asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "place"),
+    [
+        ("{training: {loss: balanced}, scoring: {metrics: [csi_2]}}", r"training\.loss: loss balanced asks .* 30 mm/h"),
+        ("{training: {loss: squared}, scoring: {metrics: [b_mae]}}", r"scoring\.metrics: b_mae asks .* 30 mm/h"),
+        ("{training: {loss: balanced_off}, scoring: {metrics: [rain_mse]}}", ""),
+    ],
+)
+def test_weights_of_rain_rates_must_lie_on_the_scale_and_errors_need_none(tmp_path, asked, place):
+    # Up to 10 ** ((40 - 17.67) / 15.6) = 27 mm/h; without weights the online competitor has none either.
+    scale = {"highest_dbz": 40.0}
+    asked = asked[:-1] + ", models: [last_frame]}"
+    if not place:
+        assert _plan_of_frames(tmp_path, scale, asked).runs("rain")
+        return
+    with pytest.raises(ConfigError, match=place):
+        _plan_of_frames(tmp_path, scale, asked)

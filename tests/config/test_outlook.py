@@ -10,6 +10,7 @@ import pytest
 from pipeline_lib.catalog import Catalog, Source
 from pipeline_lib.config.outlook import PRECISION, RAIN, TEMPERATURE, outlook_of
 from pipeline_lib.preparations.registry import PREPARATIONS
+from pipeline_lib.rain import RainScale
 from pipeline_lib.simulations.registry import SIMULATIONS
 
 CATALOG = Catalog.load(Path(__file__).parents[2] / "config" / "catalog.yaml", wanted=[])
@@ -54,6 +55,11 @@ def test_sizes_and_marks_are_those_of_the_dataset(name: str) -> None:
         assert told.contract is None or told.contract.units == ds[variable].attrs["units"], variable
         if told.marks is not None:
             assert told.marks == {mark for mark, attribute in _ATTRIBUTES.items() if attribute in ds[variable].attrs}
+        if told.scale is not None:
+            assert told.scale == RainScale.of_attributes(ds[variable].attrs)
+        lowest, highest = told.limits
+        assert lowest <= ds[variable].min()
+        assert ds[variable].max() <= highest
     assert known.regular
     assert known.step_minutes == pytest.approx(source.time.step_hours * 60)
 
@@ -81,3 +87,7 @@ def test_files_from_elsewhere_tell_no_sizes_but_those_that_are_cut_to() -> None:
     assert wind.of("msl").shape is None
     knmi = outlook_of(CATALOG.source("knmi-20100826")).of("echo")
     assert knmi.marks == {RAIN}
+    assert knmi.scale == RainScale(200.0, 1.6, -10.0, 60.0)
+    assert knmi.shape == (64, 64)
+    cloud = outlook_of(CATALOG.source("meteonet-cloud-mask-nw")).of("cloud")
+    assert (cloud.shape, cloud.limits) == (None, (0, 1))

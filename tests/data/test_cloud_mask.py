@@ -100,6 +100,13 @@ def test_what_is_of_another_kind_is_refused(units: str, options: dict[str, Any],
         CloudMask.prepare(frames(np.ones((1, 2, 2)), units), CloudMask.Options(variable="type"))
 
 
+def test_a_class_beside_a_temperature_is_refused() -> None:
+    with pytest.raises(ValidationError, match="lowest_class has no effect: colder_than is of temperatures"):
+        CloudMask.Options(variable="seen", colder_than=270.0, lowest_class=6)
+    stored = CloudMask.Options(variable="seen", colder_than=270.0).model_dump(mode="json")
+    assert CloudMask.Options.model_validate(stored).colder_than == 270.0
+
+
 @pytest.mark.parametrize("options", [{"lowest_class": 0}, {"lowest_class": 16}, {"colder_than": -1.0}, {"type": 1}])
 def test_options_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from pipeline_lib.rain import RainScale
 from tests.faults.project import Outcome, command
 from tests.faults.radar import (
     COLUMNS,
@@ -154,6 +155,10 @@ def elsewhere(ds: xr.Dataset) -> xr.Dataset:
     return ds
 
 
+def moved(ds: xr.Dataset) -> xr.Dataset:
+    return ds.assign_coords(x=ds.x + 1000)  # a cell; as many of them, as far apart
+
+
 def hidden(ds: xr.Dataset) -> xr.Dataset:
     ds.rain_rate[:, :, :2] = np.nan
     return ds
@@ -171,11 +176,24 @@ def negative(ds: xr.Dataset) -> xr.Dataset:
         (lambda ds: ds.isel(time=[0, 1, 3, 4]), r"no forecast can start: no 3 frames lie in a row \(4 frames, 0"),
         (hidden, r"no forecast can start: no 3 frames lie in a row \(8 frames, 8 of them incomplete\)"),
         (halved, "y has a step of 500 metres, the model was trained on 1000; regrid it first"),
+        (
+            moved,
+            "echo: x goes from .* to .*, the model was trained on cells from .*; cut the same place out, or train a",
+        ),
         (elsewhere, "lies in the projection .*laea.*, the model was trained on .*stere"),
         (lambda ds: ds.isel(x=slice(4)), r"echo: frames are \(1, 6, 4\), the model was trained on \(1, 6, 8\)"),
         (negative, "a rain rate is negative"),
     ],
-    ids=["wrong step", "missing frames", "always missing here", "other step", "other place", "other size", "negative"],
+    ids=[
+        "wrong step",
+        "missing frames",
+        "always missing here",
+        "other step",
+        "other cells",
+        "other place",
+        "other size",
+        "negative",
+    ],
 )
 def test_files_of_ones_own_are_refused_with_one_line(made, tmp_path, change, message):
     file = tmp_path / "own.nc"
@@ -196,6 +214,22 @@ def test_frames_of_two_files_that_overlap_are_refused(made, tmp_path):
         frames(HERE[part], tmp_path).to_netcdf(tmp_path / f"{name}.nc", engine="h5netcdf")
     done = made.outside(tmp_path / "early.nc", tmp_path / "late.nc", output=tmp_path / "out.zarr")
     one_line(done, 4, "and 1 more: 2011-03-01T00:15:00 occurs in two files, and 1 more do; remove one of them")
+
+
+def test_a_forecast_says_what_its_shares_stand_for(made, tmp_path):
+    """Whoever has the product alone gets the rain rates of the file that it was made of."""
+    file, ds = tmp_path / "own.nc", frames(HERE, tmp_path)
+    ds.to_netcdf(file, engine="h5netcdf")
+    assert not made.outside(file, output=tmp_path / "out.zarr").problems
+    product = xr.open_zarr(tmp_path / "out.zarr").forecast
+    scale = RainScale.of_attributes(product.attrs)
+    persisted = scale.to_rate(product.sel(lead=1).values)
+    rates = ds.sortby("y").rain_rate.values[SEEN - 1 :]
+    seen = np.isfinite(rates)
+    np.testing.assert_allclose(persisted[seen], np.where(rates > scale.lowest_rate, rates, 0)[seen], rtol=1e-4)
+    # A model that asks for reflectivities knows them from the same attributes.
+    sizes = content(made.model)["spec"]["sizes"]
+    assert (sizes["lowest_dbz"], sizes["highest_dbz"]) == (scale.lowest_dbz, scale.highest_dbz)
 
 
 def test_dry_frames_are_weather(made, tmp_path):

@@ -36,11 +36,11 @@ WAYS = {
 ways = pytest.mark.parametrize("way", WAYS)
 
 
-def network(name, options, size=SIZE, seen=SEEN, leads=LEADS, channels=1):
+def network(name, options, size=SIZE, seen=SEEN, leads=LEADS, channels=1, dbz=(-10.0, 60.0)):
     model = MODELS.get(name)
-    return model.build(
-        model.Options(**options), seen=seen, leads=leads, channels=channels, height=size[0], width=size[1]
-    )
+    sizes = {"seen": seen, "leads": leads, "channels": channels, "height": size[0], "width": size[1]}
+    ends = {} if dbz is None else {"lowest_dbz": dbz[0], "highest_dbz": dbz[1]}
+    return model.build(model.Options(**options), **sizes, **ends)
 
 
 def moving(velocity, first, count):
@@ -118,13 +118,31 @@ def test_weak_values_count_as_none():
 
 
 def test_values_below_zero_move_like_those_above():
-    """Reflectivity in dBZ, or anomalies; only ROVER, as published, takes the weakest values for none."""
+    """Reflectivity in dBZ, or anomalies; ROVER takes weak values for none where it is asked to."""
     seen = moving((1.5, -0.8), 0, SEEN)
     options = {"outside": "edge"}
     forecast = network("optical_flow", options).forecast(seen)
     below = network("optical_flow", options).forecast(seen - 10)
     torch.testing.assert_close(below, forecast - 10, rtol=0, atol=2e-3)
-    assert (network("rover", LEVELS).forecast(seen - 10) == 0).all()
+    forecast, below = (network("rover", LEVELS).forecast(values) for values in (seen, seen - 10))
+    # Zeros come from beyond the border.
+    torch.testing.assert_close(interior(below), interior(forecast) - 10, rtol=0, atol=2e-3)
+    assert (network("rover", {**LEVELS, "weakest": 0.0}).forecast(seen - 10) == 0).all()
+
+
+def test_the_stretch_follows_the_scale_of_the_frames():
+    """The same reflectivities as shares of another range make the same forecast in dBZ."""
+    dbz = 70 * moving((1.5, -0.8), 0, SEEN).clamp(min=0.3) - 10  # no weaker than 11 dBZ
+    found = []
+    for lowest, highest in ((-10.0, 60.0), (0.0, 70.0)):
+        options = {**LEVELS, "response": "nonlinear", "advection": "trajectories"}
+        net = network("rover", options, dbz=(lowest, highest))
+        span = highest - lowest
+        assert net.response == ArctanResponse((33 - lowest) / span, 4 / span)
+        found.append(net.response.undo(net.response.stretch((dbz - lowest) / span)) * span + lowest)
+    torch.testing.assert_close(*found, rtol=0, atol=1e-3)
+    own = network("rover", {**LEVELS, "response": "nonlinear", "lowest": 0.0, "highest": 70.0}, dbz=None)
+    assert own.response == net.response
 
 
 def test_edges_are_continued_where_asked():
@@ -168,7 +186,13 @@ def test_frames_that_a_model_cannot_take_are_refused():
     with pytest.raises(ValidationError, match="odd"):
         MODELS.get("optical_flow").Options(window=4)
     with pytest.raises(ValidationError, match="not below"):
-        MODELS.get("rover").Options(lowest=60.0)
+        MODELS.get("rover").Options(response="nonlinear", lowest=60.0, highest=60.0)
+    with pytest.raises(ValidationError, match="give both, or neither"):
+        MODELS.get("rover").Options(response="nonlinear", lowest=60.0)
+    with pytest.raises(ConfigError, match=r"these do not say which they stand for; take a source .* rain_frames"):
+        network("rover", {**LEVELS, "response": "nonlinear"}, dbz=None)
+    with pytest.raises(ConfigError, match=r"are \[0\.0, 70\.0\] dBZ, those of the frames \[-10\.0, 60\.0\]"):
+        network("rover", {**LEVELS, "response": "nonlinear", "lowest": 0.0, "highest": 70.0})
 
 
 @pytest.fixture(scope="module")

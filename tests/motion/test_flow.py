@@ -15,9 +15,9 @@ from scipy.sparse.linalg import spsolve
 from skimage.registration import optical_flow_ilk
 
 from pipeline_lib.errors import ConfigError, DataError
+from pipeline_lib.motion.depth import deepest_level
 from pipeline_lib.motion.farneback import FarnebackSettings, farneback_flow, polynomials
 from pipeline_lib.motion.lucas_kanade import lucas_kanade_flow
-from pipeline_lib.motion.pyramid import deepest_level
 from pipeline_lib.motion.variational import VariationalSettings, variational_flow
 from tests.motion.scenes import blobs, interior, root_mean_square, rotation
 

@@ -57,7 +57,7 @@ def begun(tmp_path_factory) -> Path:
             "test": ["2020-03-16", "2020-03-30"],
             "gap_days": 1,
         },
-        "training": {"seen": 2, "leads": 3, "step_minutes": 180, "max_epochs": 1},
+        "training": {"seen": 2, "leads": 3, "step_minutes": 180, "stride": 5, "max_epochs": 1},
         "scoring": {"metrics": ["frame_mse", "csi_0.5"], "intervals": {"block_days": 1}},
         "models": ["last_frame"],
         "operations": {"start": START.isoformat()},
@@ -78,3 +78,11 @@ def test_the_days_that_came_are_forecast_and_published(begun):
         xr.testing.assert_equal(together.forecast.sel(time=day).transpose(*single.forecast.dims), single.forecast)
     manifest = read_manifest(store.with_suffix(".json"), kind="publication", verify="deep")
     assert manifest.content["cf_checked"]
+
+
+def test_days_of_operations_are_forecast_from_every_frame_to_the_newest_and_only_the_test_is_thinned_out(begun):
+    products = begun / "results/tiny/last_frame/seed0/products"
+    day = xr.open_zarr(products / "2020-04-02.zarr").time.values
+    assert day.tolist() == (np.datetime64("2020-04-02T03", "ns") + np.arange(7) * np.timedelta64(3, "h")).tolist()
+    month = xr.open_zarr(products / "2020-03.zarr").time.values
+    assert (np.diff(month) == np.timedelta64(15, "h")).all()

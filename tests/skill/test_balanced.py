@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
+from pipeline_lib.errors import ConfigError
+from pipeline_lib.learning.frame_losses import balanced_loss
 from pipeline_lib.rain import RainScale
 from pipeline_lib.skill.balanced import (
     balanced_errors,
@@ -67,6 +70,17 @@ def test_weights_change_at_the_true_rates(scale):
     rates = np.array([0.0, 0.4, 1.99, 2.01, 4.99, 5.01, 9.99, 10.01, 29.9, 30.1, 200.0])
     assert rain_weights(scale.to_share(rates), scale).tolist() == [1, 1, 1, 2, 2, 5, 5, 10, 10, 30, 30]
     assert rain_weights(scale.to_share(2.0), scale) == 2
+
+
+def test_weights_of_rates_beyond_the_scale_are_refused():
+    """Else the share 1, here 24 mm/h, would have the weight of 30 mm/h and more."""
+    short = RainScale(200, 1.6, 8, 45)
+    with pytest.raises(ConfigError, match=r"asks where it rains 30 mm/h or more, .* ends at 0\.115 and 23\.7 mm/h"):
+        rain_weights(np.float32([0, 1]), short)
+    frames = torch.ones(1, 1, 2, 2)
+    with pytest.raises(ConfigError, match="30 mm/h"):
+        balanced_loss(frames, frames, short)
+    assert balanced_loss(frames, frames, short, balanced=False) == 0
 
 
 def test_the_truth_makes_the_weight_not_the_forecast():

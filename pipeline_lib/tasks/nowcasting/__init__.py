@@ -21,7 +21,7 @@ class Nowcasting:
     needs_labels = False
     every_time = False
     looks_back = True
-    common = ()
+    common = ("seen", "leads", "step_minutes", "stride", "missing", "retrieval")
 
     @staticmethod
     def reach_days(training: TrainingOptions) -> float:  # noqa: ARG004 - the same for all options

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from pipeline_lib.config.case import Case
-from pipeline_lib.config.outlook import RAIN, TEMPERATURE
+from pipeline_lib.config.outlook import RAIN, TEMPERATURE, Variable
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.metrics import METRICS
-from pipeline_lib.tasks.nowcasting.counted import BALANCED
+from pipeline_lib.models.frames import FrameModel, KnownFrames
+from pipeline_lib.skill.balanced import weight_bounds
+from pipeline_lib.tasks.nowcasting.counted import BALANCED, EVENTS, FRACTIONS, IN_RATES, PARTED, RETRIEVED, counted_by
 from pipeline_lib.tasks.nowcasting.counted import TEMPERATURE as IN_KELVIN
 
-_SCALES = {BALANCED: (RAIN, "rain_frames"), IN_KELVIN: (TEMPERATURE, "temperature_frames")}
+_SCALES = {
+    BALANCED: (RAIN, "rain_frames"),
+    IN_RATES: (RAIN, "rain_frames"),
+    IN_KELVIN: (TEMPERATURE, "temperature_frames"),
+}
 """What frames must be marked as for parts of the counts, and the preparation that does."""
-_WEIGHTED = ("balanced", "balanced_off")
-"""Losses with the weights of rain rates."""
+_LOSSES = {"balanced": BALANCED, "balanced_off": IN_RATES}
+"""Losses that need the same as a part of the counts."""
 
 
 def check_case(case: Case) -> None:
@@ -23,44 +32,82 @@ def check_case(case: Case) -> None:
     ConfigError
         With the first mistake.
     """
-    _check_interior(case)
+    counted_by(case.scoring).check(*(case.dataset.of(case.inputs[0]).shape or (None, None))[-2:])
     _check_scales(case)
+    _check_thresholds(case)
     _check_learning(case)
     case.dataset.check_row(case.training.step_minutes, case.training.seen + case.training.leads)
+    if issubclass(case.model, FrameModel):
+        case.model.check_frames(case.options, _known_frames(case))
 
 
-def _check_interior(case: Case) -> None:
-    """Refuse a part of the frames that is not within them."""
-    shape, interior = case.dataset.of(case.inputs[0]).shape, case.scoring.interior
-    if shape is None:
-        return
-    for name, size, cells in zip(("rows", "columns"), shape[-2:], (interior.rows, interior.columns), strict=True):
-        if cells is not None and cells[1] > size:
-            what = f"{list(cells)} is not within the {size} {name} there are"
-            raise ConfigError(what, where=f"scoring.interior.{name}", fix="correct it")
+def _known_frames(case: Case) -> KnownFrames:
+    """Return what the entry tells of the frames that a model sees."""
+    frames, shapes = case.dataset.of(case.inputs[0]), [case.dataset.of(name).shape for name in case.inputs]
+    # Rows and columns come last; what has levels makes a channel of each.
+    channels = [None if shape is None else math.prod(shape[:-2]) for shape in shapes]
+    height, width = (frames.shape or (None, None))[-2:]
+    return KnownFrames(
+        seen=case.training.seen,
+        channels=None if None in channels else sum(number for number in channels if number is not None),
+        height=height,
+        width=width,
+        dbz=None if frames.scale is None else (frames.scale.lowest_dbz, frames.scale.highest_dbz),
+        rain=None if frames.marks is None else RAIN in frames.marks,
+    )
 
 
 def _check_scales(case: Case) -> None:
     """Refuse metrics and losses of rain rates or temperatures where frames do not say how they stand for these."""
-    marks = case.dataset.of(case.inputs[0]).marks
-    if marks is None:
+    frames = case.dataset.of(case.inputs[0])
+    if frames.marks is None:
         return
     asked = [(name, "scoring.metrics", getattr(METRICS.get(name), "part", ("",))[0]) for name in case.scoring.metrics]
-    if case.training.loss in _WEIGHTED:
-        asked.append((f"loss {case.training.loss}", "training.loss", BALANCED))
+    if (loss := case.training.loss) in _LOSSES:
+        asked.append((f"loss {loss}", "training.loss", _LOSSES[loss]))
     for what, where, part in asked:
         mark, preparation = _SCALES.get(part, ("", ""))
-        if mark and mark not in marks:
+        if mark and mark not in frames.marks:
             raise ConfigError(
                 f"{what} needs frames of {mark}, and {case.inputs[0]} of {case.dataset.source} are none",
                 where=where,
                 fix=f"take a source with preparation {preparation}, or leave it out",
             )
+        if part == BALANCED and frames.scale is not None:
+            weight_bounds(frames.scale, what=what, where=where)
+
+
+def _check_thresholds(case: Case) -> None:
+    """Refuse events that are everywhere or nowhere, whatever the frames are: thresholds beyond all their values."""
+    for name in case.scoring.metrics:
+        part: tuple[Any, ...] = getattr(METRICS.get(name), "part", ("",))
+        if part[0] == RETRIEVED and len(part) > 1:
+            _check_threshold(name, part[1], case.dataset.of(case.training.retrieval.target))
+        elif part[0] in (EVENTS, FRACTIONS, PARTED):
+            _check_threshold(name, part[1], case.dataset.of(case.inputs[0]))
+
+
+def _check_threshold(name: str, threshold: float, variable: Variable) -> None:
+    if variable.scale is not None:
+        return variable.scale.require_rates([threshold], what=name, where="scoring.metrics")
+    lowest, highest = variable.limits
+    if not lowest < threshold <= highest:
+        always = threshold <= lowest
+        raise ConfigError(
+            f"{name} asks for values of {threshold:g} and more, which {'all' if always else 'no'} values are:"
+            f" they go from {lowest:g} to {highest:g}",
+            where="scoring.metrics",
+            fix="choose a threshold between these",
+        )
+    return None
 
 
 def _check_learning(case: Case) -> None:
-    """Refuse to let weights follow frames where there are none, and a cross entropy of what is no probability."""
-    title = case.model.card.title
+    """Refuse echoes of temperatures, weights to follow frames where there are none, entropies of no probabilities."""
+    title, marks = case.model.card.title, case.dataset.of(case.inputs[0]).marks
+    if case.training.wet and marks is not None and TEMPERATURE in marks:
+        what = "is of echoes, and of temperatures every cell would be one"
+        raise ConfigError(what, where="training.wet", fix="leave it out")
     if not getattr(case.model, "learns", True):
         if case.training.online is not None:
             fix = "leave it out for this competitor"

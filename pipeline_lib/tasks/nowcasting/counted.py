@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_lib.errors import ScoreError
+from pipeline_lib.errors import ConfigError
 from pipeline_lib.metrics import METRICS
 from pipeline_lib.skill.regimes import TRENDS, Regime
 from pipeline_lib.tasks.nowcasting.options import Interior, ScoringOptions
 
 BALANCED, ENTROPY, EVENTS, FRACTIONS, PARTED = "balanced", "entropy", "events", "fractions", "parted"
-TEMPERATURE, RETRIEVED, POWER = "temperature", "retrieved", "power"
+TEMPERATURE, RETRIEVED, POWER, IN_RATES = "temperature", "retrieved", "power", "rates"
 """Parts of the counts that only some metrics need. Errors, products and spectra are always counted."""
 
 _DRAWN = 3
@@ -27,8 +28,8 @@ class Counted:
 
     Attributes
     ----------
-    balanced, entropy
-        Whether errors with the weights of rain rates, and the cross entropy, are.
+    balanced, rates, entropy
+        Whether errors with the weights of rain rates, errors of these rates, and the cross entropy, are.
     thresholds
         Events "at or above": in mm/h where the frames have a relation to rain rate, else in their own values.
     fractions
@@ -46,6 +47,7 @@ class Counted:
     """
 
     balanced: bool
+    rates: bool
     entropy: bool
     thresholds: tuple[float, ...]
     fractions: tuple[tuple[float, int], ...]
@@ -64,18 +66,33 @@ class Counted:
         """Return the part of frames (..., rows, columns) that is counted."""
         return frames[(..., *self.interior.places)]
 
-    def check(self, rows: int, columns: int) -> None:
-        """Raise :class:`ScoreError` if the interior is not within frames of so many rows and columns."""
+    def check(self, rows: int | None, columns: int | None) -> None:
+        """Refuse what frames of so many rows and columns do not have; ``None`` where that is not known yet.
+
+        Raises
+        ------
+        ConfigError
+            If the interior is not within them, or a window or wavelength is longer than its shorter side.
+        """
+        sides: list[float] = []
         for name, size, cells in (("rows", rows, self.interior.rows), ("columns", columns, self.interior.columns)):
-            if cells is not None and cells[1] > size:
-                raise ScoreError(
-                    f"{list(cells)} is not within the {size} {name} there are", where=f"scoring.interior.{name}"
+            if cells is not None and size is not None and cells[1] > size:
+                what = f"{list(cells)} is not within the {size} {name} there are"
+                raise ConfigError(what, where=f"scoring.interior.{name}", fix="correct it")
+            sides.append(cells[1] - cells[0] if cells is not None else math.inf if size is None else size)
+        asked = [(f"the neighbourhood of fss{suffix(*pair)}", float(pair[1])) for pair in self.fractions]
+        asked += [(f"the wavelength of power_left{suffix(length)}", length) for length in self.wavelengths]
+        for what, length in asked:
+            if length > (side := min(sides)):
+                raise ConfigError(
+                    f"{what} is longer than the {side} cells that are scored", where="scoring.metrics", fix="shorten it"
                 )
 
     def to_plain(self) -> dict[str, Any]:
         """Return the same as plain values."""
         return {
             "balanced": self.balanced,
+            "rates": self.rates,
             "entropy": self.entropy,
             "thresholds": list(self.thresholds),
             "fractions": [list(pair) for pair in self.fractions],
@@ -99,6 +116,7 @@ def counted_by(options: ScoringOptions) -> Counted:
     retrieved = [part[1:] for part in parts if part[0] == RETRIEVED]
     return Counted(
         balanced=(BALANCED,) in parts,
+        rates=(IN_RATES,) in parts,
         entropy=(ENTROPY,) in parts,
         thresholds=tuple(sorted(part[1] for part in parts if part[0] == EVENTS)),
         fractions=tuple(sorted((part[1], part[2]) for part in parts if part[0] == FRACTIONS)),

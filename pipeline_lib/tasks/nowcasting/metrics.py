@@ -25,6 +25,7 @@ from pipeline_lib.tasks.nowcasting.counted import (
     ENTROPY,
     EVENTS,
     FRACTIONS,
+    IN_RATES,
     PARTED,
     POWER,
     TEMPERATURE,
@@ -65,7 +66,7 @@ class RainMse(FrameMetric):
     """MSE of the rain rate."""
 
     unit = "mm2 h-2"
-    part = (BALANCED,)
+    part = (IN_RATES,)
 
     score = staticmethod(continuous.mean_squared_error)
 

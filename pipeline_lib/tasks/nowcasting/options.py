@@ -47,7 +47,8 @@ class TrainingOptions(LoopOptions):
     """Minutes between two frames of a window. Frames may be missing or come at other times: what does not lie in a row
     of this step is in no window."""
     stride: int = Field(default=1, gt=0)
-    """Frames from the start of one forecast of the test to that of the next, counted in each row of frames."""
+    """Frames from the start of one forecast of the test to that of the next, counted in each row of frames. Operational
+    periods and files of one's own are forecast from every start."""
     missing: float = Field(default=0.05, ge=0, le=1)
     """Share of a frame's cells that may lack a value, besides the cells that always do. A frame that lacks more is as
     if it were not there."""

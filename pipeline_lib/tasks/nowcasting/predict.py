@@ -13,6 +13,7 @@ import xarray as xr
 from dask.delayed import delayed
 from numpy.typing import NDArray
 
+from pipeline_lib.brightness import TemperatureScale
 from pipeline_lib.data.canonical import COORDINATE_ATTRS
 from pipeline_lib.data.datasets import concat_times
 from pipeline_lib.data.trajectories import AGE_OF_STATE
@@ -28,17 +29,25 @@ from pipeline_lib.tasks.nowcasting.names import KNOWN, VARIABLE
 from pipeline_lib.tasks.nowcasting.online import Follower
 from pipeline_lib.tasks.nowcasting.options import OnlineOptions
 from pipeline_lib.tasks.nowcasting.retrieval import add_retrieved, surface_of
-from pipeline_lib.tasks.nowcasting.sequences import Index, Rows, unpacked_cells
+from pipeline_lib.tasks.nowcasting.sequences import Index, Rows, require_ends, unpacked_cells
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows, StoredFrames, stacked
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 16
 """Forecasts that are made at once."""
+_SCALES = (RainScale.prefix, TemperatureScale.prefix, NOISE_BELOW)
+"""How attributes begin that say what the values of frames stand for, and so those of forecasts."""
 
 
 def product(
-    trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int | None, before: xr.Dataset | None = None
+    trained: Manifest,
+    ds: xr.Dataset,
+    *,
+    device: Device,
+    threads: int | None,
+    before: xr.Dataset | None = None,
+    thinned: bool = True,
 ) -> xr.Dataset:
     """Return the product of a stored model; the predict stage's door.
 
@@ -52,13 +61,15 @@ def product(
         Where to compute, and with how many CPU threads (``None``: all).
     before
         Frames of the period before: forecasts see its last ones, and none starts from them.
+    thinned
+        Whether only every ``stride``-th start of a row counts, as in the test, or every one.
 
     Returns
     -------
     xarray.Dataset
         ``forecast`` (time, lead, y, x) in the unit of the frames, computed when it is read: what the frame is so many
         steps after ``time``, the time of the last frame that was seen. There is one for every frame that enough others
-        precede in a row, every ``stride``-th of a row; there may be none. Leads count from 1. Where the frames lack
+        precede in a row, perhaps thinned out; there may be none. Leads count from 1. Where the frames lack
         values a forecast has some all the same; there is no truth to compare them with. A model that was trained to
         forecast online follows the frames before each start, see
         :func:`~pipeline_lib.tasks.nowcasting.online.follow`. One with a retrieval adds ``retrieved``, what it makes of
@@ -80,7 +91,7 @@ def product(
     content, sizes = trained.content, model.spec.sizes
     ds, tail = _after(before, ds, model.spec, surface_of(trained))
     rows = _rows(ds, model.spec, content)
-    starts = rows.starts(seen=sizes["seen"], leads=0, stride=content["stride"])
+    starts = rows.starts(seen=sizes["seen"], leads=0, stride=content["stride"] if thinned else 1)
     starts = starts[starts >= tail]
     facts = _facts(rows, tail, sizes["seen"], content["step_minutes"])
     told = f"{rows.told(tail)}, {facts['too_few_before']} with too few before them"
@@ -112,12 +123,13 @@ def _after(before: xr.Dataset | None, ds: xr.Dataset, spec: ModelSpec, surface: 
 
 
 def _rows(ds: xr.Dataset, spec: ModelSpec, content: Mapping[str, Any]) -> Rows:
-    """Return the rows of frames, which must have the size that the network was built for."""
+    """Return the rows of frames, which must have the size and the place that the network was built for."""
     sizes, name = spec.sizes, spec.inputs[0].name
     found = stacked(ds.isel(time=slice(0, 1)), _scaling(spec)).shape[1:]
     if found != (expected := (sizes["channels"], sizes["height"], sizes["width"])):
         what = f"frames are {found}, the model was trained on {expected}"
         raise DataError(what, where=name, fix="cut or regrid them")
+    require_ends(ds[name], content.get("ends", {}))
     names = [variable.name for variable in spec.inputs]
     known = unpacked_cells(content["known_cells"], ds) if "known_cells" in content else None
     return Rows.of(ds, names, step_minutes=content["step_minutes"], missing=content["missing"], known=known)
@@ -166,6 +178,7 @@ def _described(
         "forecast_of": name,
         "seen": spec.sizes["seen"],
         **{rule: content[rule] for rule in ("step_minutes", "missing")},
+        **{key: number for key, number in frames.attrs.items() if str(key).startswith(_SCALES)},
     }
     out["time"].attrs = {**COORDINATE_ATTRS["time"], "long_name": "time of the last frame that was seen"}
     out["lead"].attrs = {"long_name": f"steps of {content['step_minutes']:g} minutes after it", "units": "1"}

@@ -12,11 +12,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pipeline_lib.brightness import TemperatureScale
-from pipeline_lib.errors import DataError, ScoreError
+from pipeline_lib.errors import ConfigError, DataError, ScoreError
 from pipeline_lib.rain import NOISE_BELOW, RainScale
 from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
-from pipeline_lib.skill.balanced import balanced_errors, without_noise
+from pipeline_lib.skill.balanced import balanced_errors, weight_bounds, without_noise
 from pipeline_lib.skill.contingency import contingency
 from pipeline_lib.skill.continuous import cross_entropy_sums, error_sums, moment_sums
 from pipeline_lib.skill.neighbourhood import fraction_sums
@@ -73,15 +73,15 @@ def score_stores(
     Raises
     ------
     ScoreError
-        If no start has its whole future in the dataset, a metric needs what the frames do not have, or the part to
-        score is not within them.
+        If no start has its whole future in the dataset, a metric needs what the frames do not have, the part to score
+        is not within them, a window or wavelength not within that part, or a rain rate beyond their scale.
     InvalidRunError
         If a forecast has no finite value where there is a true one.
     """
     forecast, truth = product[VARIABLE], _truth(product[VARIABLE], dataset, where)
     counted, scale = counted_by(options), _scale(truth)
     starts, places = _futures(product, dataset, counted.seen, where)
-    counted.check(*truth.shape[1:])
+    _check_counted(counted, scale, *truth.shape[1:])
     rain = None if counted.retrieved is None else _retrieved(product, dataset, where)
     noise = float(truth.attrs.get(NOISE_BELOW, 0.0))
     times = product["time"].values[starts]
@@ -112,6 +112,20 @@ def score_stores(
     return xr.Dataset(variables, axes), Sample.joined(samples)
 
 
+def _check_counted(counted: Counted, scale: RainScale | None, rows: int, columns: int) -> None:
+    """Refuse what cannot be counted in frames of this size and scale."""
+    try:
+        counted.check(rows, columns)
+        if scale is not None:
+            pairs = (*counted.fractions, *counted.parted)
+            for threshold in (*counted.thresholds, *(pair[0] for pair in pairs)):
+                scale.require_rates([threshold], what=f"a score at {threshold:g}", where="scoring.metrics")
+            if counted.balanced:
+                weight_bounds(scale, what="b_mse or b_mae", where="scoring.metrics")
+    except ConfigError as error:
+        raise ScoreError(error.what, where=error.where, fix=error.fix) from error
+
+
 def _counts(
     found: Values, true: NDArray[Any], valid: Mask, seen: xr.DataArray, counted: Counted, scale: RainScale | None
 ) -> dict[str, Values]:
@@ -127,13 +141,8 @@ def _counts(
     if counted.entropy:
         # Only a logistic link binds forecasts to what a cross entropy is of.
         sums["cross_entropy"] = cross_entropy_sums(found.clip(0.0, 1.0), true, valid)["cross_entropy"]
-    if counted.balanced:
-        if scale is None:
-            raise ScoreError("b_mse, b_mae and rain_mse need frames of rain", where="scoring.metrics")
-        sums |= balanced_errors(found, true, scale, valid)
-        # In the forecast's precision: a perfect forecast would differ from its truth by the rounding of steep rates.
-        rates = scale.to_rate(found), scale.to_rate(np.where(valid, true, 0.0).astype(np.float64))
-        sums["rain_squared_error"] = error_sums(*rates, valid)["squared_error"]
+    if counted.balanced or counted.rates:
+        sums |= _errors_of_rain(found, true, valid, counted, scale)
     if counted.temperature:
         span = TemperatureScale.of_attributes(seen.attrs, where="scoring.metrics").span
         sums["temperature_squared_error"] = span**2 * sums["squared_error"]
@@ -159,6 +168,18 @@ def _counts(
             short = complete & (spectrum.wavenumber * wavelength >= 1 - _ROUND_OFF)
             sums[name + suffix(wavelength)] = (spectrum.power * spectrum.modes)[..., short].sum(-1)
     return sums
+
+
+def _errors_of_rain(
+    found: Values, true: NDArray[Any], valid: Mask, counted: Counted, scale: RainScale | None
+) -> dict[str, Values]:
+    """Count errors with the weights of rain rates, where they are asked for, and those of the rates themselves."""
+    if scale is None:
+        raise ScoreError("b_mse, b_mae and rain_mse need frames of rain", where="scoring.metrics")
+    # In the forecast's precision: a perfect forecast would differ from its truth by the rounding of steep rates.
+    rates = scale.to_rate(found), scale.to_rate(np.where(valid, true, 0.0).astype(np.float64))
+    weighted = balanced_errors(found, true, scale, valid) if counted.balanced else {}
+    return {**weighted, "rain_squared_error": error_sums(*rates, valid)["squared_error"]}
 
 
 def _kept(values: Values) -> NDArray[Any]:

@@ -16,8 +16,12 @@ from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.rows import Index, Mask, TimesInRow, linked
 from pipeline_lib.errors import DataError
 
-__all__ = ["Index", "Mask", "Rows", "known_cells", "packed_cells", "unpacked_cells"]
+__all__ = ["Index", "Mask", "Rows", "ends_of", "known_cells", "packed_cells", "require_ends", "unpacked_cells"]
 
+_SHIFT = 0.1
+"""Of a cell, by which frames may lie elsewhere; ours: coordinates may be rounded."""
+_ROUNDING = 1e-6
+"""Relative error of coordinates in single precision, at most."""
 _MAP, _VOLUME = 3, 4
 """Axes of frames (time, rows, columns), and of those with levels (time, level, rows, columns)."""
 
@@ -82,8 +86,7 @@ class Rows(TimesInRow):
                 whole[part] &= there.mean(axis=1) >= 1 - missing
                 lacking[part] += there.shape[1] - there.sum(axis=1)
         lacking /= sum(int(of_one.sum()) for of_one in cells.values())
-        before, after, usual = linked(ds, whole, step_minutes=step_minutes)
-        return cls(before, after, usual, known=cells, lacking=lacking)
+        return cls(*linked(ds, whole, step_minutes=step_minutes), known=cells, lacking=lacking)
 
 
 def known_cells(frames: xr.DataArray) -> Mask:
@@ -100,6 +103,35 @@ def known_cells(frames: xr.DataArray) -> Mask:
     if not known.any():
         raise DataError("holds no value at any time", where=str(frames.name))
     return known
+
+
+def ends_of(frames: xr.DataArray) -> dict[str, list[float]]:
+    """Return the first and the last coordinate of rows and columns, by their axis, where frames have coordinates."""
+    axes = [axis for axis in frames.dims[-2:] if axis in frames.coords]
+    return {str(axis): [float(frames[axis][place]) for place in (0, -1)] for axis in axes}
+
+
+def require_ends(frames: xr.DataArray, expected: Mapping[str, Sequence[float]]) -> None:
+    """Refuse frames of another place than those of the training: other cells would be known there.
+
+    Raises
+    ------
+    DataError
+        If an axis begins or ends elsewhere than :func:`ends_of` told, or is called otherwise.
+    """
+    found = ends_of(frames)
+    for axis, (first, last) in expected.items():
+        if axis not in found:
+            fix = "name the axes as they were"
+            raise DataError(f"has no {axis}, on which the model was trained", where=str(frames.name), fix=fix)
+        step = abs(last - first) / max(frames.sizes[axis] - 1, 1)
+        if np.abs(np.subtract(found[axis], (first, last))).max() > max(_SHIFT * step, _ROUNDING * abs(last)):
+            raise DataError(
+                f"{axis} goes from {found[axis][0]:.8g} to {found[axis][1]:.8g}, the model was trained on cells from"
+                f" {first:.8g} to {last:.8g} and knows which of these have values",
+                where=str(frames.name),
+                fix="cut the same place out, or train a model for this one",
+            )
 
 
 def packed_cells(known: Mapping[str, Mask]) -> dict[str, str]:

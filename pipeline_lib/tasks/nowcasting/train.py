@@ -11,10 +11,11 @@ from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.learning.frame_losses import WEIGHTED
 from pipeline_lib.learning.nowcaster import Nowcaster
 from pipeline_lib.rain import RainScale
+from pipeline_lib.skill.balanced import weight_bounds
 from pipeline_lib.tasks.nowcasting.options import TrainingOptions
 from pipeline_lib.tasks.nowcasting.problem import NowcastingProblem
 from pipeline_lib.tasks.nowcasting.retrieval import FILE, fit_retrieval
-from pipeline_lib.tasks.nowcasting.sequences import packed_cells
+from pipeline_lib.tasks.nowcasting.sequences import ends_of, packed_cells
 from pipeline_lib.tasks.nowcasting.windows import SplitFrames, find_windows
 from pipeline_lib.train.outcome import Outcome, descend, fresh_network, keep
 from pipeline_lib.train.request import TrainingRequest
@@ -44,12 +45,13 @@ def train(request: TrainingRequest) -> None:
     train = find_windows(request, training, "train")
     splits = train, find_windows(request, training, "validation", known=train.known)
     channels, height, width = train.shape
-    sizes = {
+    sizes: dict[str, Any] = {
         "seen": training.seen,
         "leads": training.leads,
         "channels": channels,
         "height": height,
         "width": width,
+        **_reflectivities(train),
     }
     network = fresh_network(request.network_model, request.model_options, seed=request.seed, **sizes)
     if not isinstance(network, Nowcaster):
@@ -71,6 +73,7 @@ def train(request: TrainingRequest) -> None:
         dict(zip(("train", "validation"), numbers, strict=True))
         for numbers in ([len(split.starts) for split in splits], [split.too_dry for split in splits])
     )
+    cells = {"known_cells": packed_cells(train.known), "ends": ends_of(train.ds[request.inputs[0]])}
     keep(
         request,
         network,
@@ -78,9 +81,18 @@ def train(request: TrainingRequest) -> None:
         task="nowcasting",
         sizes=sizes,
         scaling=train.scaling,
-        facts={**rules, "windows": windows, "too_dry": too_dry, "known_cells": packed_cells(train.known), **retrieval},
+        facts={**rules, "windows": windows, "too_dry": too_dry, **cells, **retrieval},
         beside=beside,
     )
+
+
+def _reflectivities(frames: SplitFrames) -> dict[str, float]:
+    """Return which reflectivities the values 0 and 1 stand for, of frames that say so."""
+    try:
+        scale = RainScale.of_attributes(frames.ds[next(iter(frames.scaling))].attrs)
+    except DataError:
+        return {}
+    return {"lowest_dbz": scale.lowest_dbz, "highest_dbz": scale.highest_dbz}
 
 
 def _retrieval(request: TrainingRequest, training: TrainingOptions) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -149,6 +161,8 @@ def _descent(
             scale = RainScale.of_attributes(ds[request.inputs[0]].attrs, where=request.inputs[0])
         except DataError as error:
             raise ConfigError(error.what, where="training.loss", fix="take another loss") from error
+    if scale is not None and training.loss == "balanced":
+        weight_bounds(scale, what="loss balanced", where="training.loss")
     windows, others = (split.windows_in(request.folder) for split in splits)
     problem = NowcastingProblem(training, windows, others, logistic=logistic, scale=scale, seed=request.seed)
     data = {"train data": windows.identity, "validation data": others.identity}

@@ -15,9 +15,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline_lib.brightness import TemperatureScale
 from pipeline_lib.data.blocks import time_blocks
 from pipeline_lib.data.datasets import open_days
-from pipeline_lib.errors import DataError
+from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.io.mapped_array import ArrayFile, MappedArray
 from pipeline_lib.io.zarr_store import time_chunk
 from pipeline_lib.rain import NOISE_BELOW
@@ -267,6 +268,8 @@ def find_windows(
     ------
     DataError
         If there is no window.
+    ConfigError
+        If echoes are asked for where there are none.
     """
     start, end = request.train if split == "train" else request.validation
     ds = open_days(request.of("dataset"), start, end)
@@ -289,9 +292,12 @@ def find_windows(
 
 
 def _wet(frames: xr.DataArray, starts: Index, training: TrainingOptions) -> NDArray[np.bool_]:
-    """Return which windows hold enough echoes in one of their frames; noise is none."""
+    """Return which windows hold enough echoes in one of their frames; noise is none, and temperatures have none."""
     if not training.wet:
         return np.ones(len(starts), dtype=np.bool_)
+    if TemperatureScale.marks(frames.attrs):
+        what = f"{frames.name} holds temperatures, of which every cell would be an echo"
+        raise ConfigError(what, where="training.wet", fix="leave it out")
     shares = np.zeros(len(frames))
     noise_below = float(frames.attrs.get(NOISE_BELOW, 0.0))
     for part, values in time_blocks(frames):

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline_lib.errors import ConfigError
 from pipeline_lib.tasks.registry import TASKS
+from pipeline_lib.tasks.site_forecast.names import ASKED, STARTED_FROM
 from pipeline_lib.tasks.site_forecast.options import ScoringOptions, TrainingOptions
 
 __all__ = ["SiteForecast"]
@@ -23,7 +24,7 @@ class SiteForecast:
     needs_labels = False
     every_time = False
     looks_back = True
-    common = ()
+    common = (*ASKED, *STARTED_FROM)
 
     @staticmethod
     def reach_days(training: TrainingOptions) -> float:

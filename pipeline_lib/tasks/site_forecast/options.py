@@ -56,7 +56,7 @@ class TrainingOptions(LoopOptions):
     """Minutes between two times of a window; what does not lie in a row of this step is in no window."""
     stride: int = Field(default=1, gt=0)
     """Steps from the start of one forecast of the test to that of the next, counted in each row of times from the first
-    one on that a forecast can start from."""
+    one on that a forecast can start from. Operational periods and files of one's own are forecast from every start."""
     missing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the values of each field, of all its levels together, that may be missing at a time; the network sees
     the training mean there. Series must be there, and what ``nwp`` says of the targets at the nearest grid point; a

@@ -38,7 +38,13 @@ _BATCH = 64
 
 
 def product(
-    trained: Manifest, ds: xr.Dataset, *, device: Device, threads: int | None, before: xr.Dataset | None = None
+    trained: Manifest,
+    ds: xr.Dataset,
+    *,
+    device: Device,
+    threads: int | None,
+    before: xr.Dataset | None = None,
+    thinned: bool = True,
 ) -> xr.Dataset:
     """Return the product of a stored model; the predict stage's door.
 
@@ -53,14 +59,16 @@ def product(
     before
         Those of the period before: forecasts see its end, and those start in it for which only this period holds the
         prediction of their last lead.
+    thinned
+        Whether only every ``stride``-th start of a row counts, as in the test, or every one.
 
     Returns
     -------
     xarray.Dataset
         ``forecast`` (time, lead, target) in the unit of the target: its value so many steps after ``time``, the last
         time that was seen; lead 0 of an accumulated value. With a Gaussian also ``distribution`` (time, lead,
-        parameter). There is one for every time that enough others precede in a row, with all that is seen, every
-        ``stride``-th of a row; there may be none. The attribute ``facts`` holds what the manifest says of the times
+        parameter). There is one for every time that enough others precede in a row, with all that is seen,
+        perhaps thinned out; there may be none. The attribute ``facts`` holds what the manifest says of the times
         that none starts from.
 
     Raises
@@ -88,7 +96,7 @@ def product(
     columns = Columns.of(ds, names, rules, {name: mean for name, (mean, _) in scales.items()})
     site = site_of(ds, names, rules, scales)
     _check_site(site, model.network.site)
-    starts = starts_of(columns, rules, whole_future=False, stride=rules.stride)
+    starts = starts_of(columns, rules, whole_future=False, stride=rules.stride if thinned else 1)
     starts = starts[starts >= _first(tail, rules)]
     facts = _facts(columns, starts, tail, rules)
     lost = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in facts.items() if name in _LOST and number)

@@ -14,13 +14,8 @@ from pipeline_lib.score.bootstrap import summable
 from pipeline_lib.score.gate import InvalidRunError, Sample
 from pipeline_lib.tasks.site_forecast import metrics  # noqa: F401 - counted in the stage's fingerprint
 from pipeline_lib.tasks.site_forecast.columns import Columns, starts_of
-from pipeline_lib.tasks.site_forecast.names import DISTRIBUTION, VARIABLE
+from pipeline_lib.tasks.site_forecast.names import ASKED, DISTRIBUTION, VARIABLE
 from pipeline_lib.tasks.site_forecast.options import ScoringOptions, TrainingOptions
-
-_ASKED = (
-    "targets", "station", "accumulated", "leads", "step_minutes", "nwp", "speed", "nwp_run_hours", "nwp_delay_hours",
-)  # fmt: skip
-"""Options that say what is forecast, from when, and beside which prediction; others of what is seen may differ."""
 
 Values = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -81,7 +76,7 @@ def score_stores(
     dims = ("time", "lead", "target")
     true = xr.DataArray(truth, dims=dims, coords={"time": times, "lead": steps}, name=inputs[0])
     true.attrs = {"units": dataset[inputs[0]].attrs.get("units", "1")}
-    method = {name: value for name, value in rules.model_dump(mode="json").items() if name in _ASKED}
+    method = {name: value for name, value in rules.model_dump(mode="json").items() if name in ASKED}
     sample = Sample.of(true, true.notnull(), method=method)
     variables = {name: (("time", "lead"), summable(values)) for name, values in counts.items()}
     return xr.Dataset(variables, {"time": times, "lead": steps}), sample

@@ -43,6 +43,7 @@ def test_names_say_what_is_counted_and_which_lead_is_needed():
     options = ScoringOptions(metrics=["csi_2", "csi_0.5", "hss_2", "fss_2_9", "fss_2_9_lead_6"])
     assert Nowcasting.counted(options) == {
         "balanced": False,
+        "rates": False,
         "entropy": False,
         "thresholds": [0.5, 2.0],
         "fractions": [[2.0, 9]],

@@ -11,6 +11,7 @@ import pytest
 import torch
 import xarray as xr
 
+from pipeline_lib.errors import DataError
 from pipeline_lib.io.manifest import Manifest
 from pipeline_lib.learning.frame_losses import FrameLoss
 from pipeline_lib.learning.model_store import InputVariable, ModelSpec, load_model, save_model
@@ -18,7 +19,7 @@ from pipeline_lib.models.registry import MODELS
 from pipeline_lib.tasks.nowcasting.online import follow
 from pipeline_lib.tasks.nowcasting.options import OnlineOptions
 from pipeline_lib.tasks.nowcasting.predict import product
-from pipeline_lib.tasks.nowcasting.sequences import packed_cells
+from pipeline_lib.tasks.nowcasting.sequences import ends_of, packed_cells
 from pipeline_lib.tasks.nowcasting.windows import FrameWindows
 
 SEEN, LEADS, SIDE, FRAMES, TURN = 2, 3, 8, 24, 10
@@ -35,7 +36,7 @@ def network():
         return model.build(model.Options(**OPTIONS), **SIZES)
 
 
-def stored(folder: Path, network: torch.nn.Module, online: OnlineOptions | None) -> Manifest:
+def stored(folder: Path, network: torch.nn.Module, online: OnlineOptions | None, **more: object) -> Manifest:
     return save_model(
         folder / "model.json",
         spec=ModelSpec(
@@ -58,6 +59,7 @@ def stored(folder: Path, network: torch.nn.Module, online: OnlineOptions | None)
             "loss": "squared",
             "online": online and online.model_dump(mode="json"),
             "known_cells": packed_cells({"echo": np.ones((SIDE, SIDE), np.bool_)}),
+            **more,
         },
     )
 
@@ -99,3 +101,25 @@ def test_networks_trained_in_64_bits_forecast_as_those_in_32(tmp_path, network, 
         made.append(product(trained, ds, device="cpu", threads=1).forecast.values)
     np.testing.assert_allclose(made[0], made[1], atol=1e-5)
     assert (made[0] != made[1]).any()
+
+
+def test_only_a_test_is_thinned_out(tmp_path, network, ds):
+    trained = stored(tmp_path, network, None, stride=5)
+    few, all_ = (product(trained, ds, device="cpu", threads=1, thinned=thinned) for thinned in (True, False))
+    assert few.time.values.tolist() == ds.time.values[SEEN - 1 :: 5].tolist()
+    assert all_.time.values.tolist() == ds.time.values[SEEN - 1 :].tolist()
+    np.testing.assert_allclose(few.forecast, all_.forecast.sel(time=few.time), atol=1e-6)
+
+
+def test_cells_of_another_place_are_refused_and_rounded_ones_taken(tmp_path, network, ds):
+    trained = stored(tmp_path, network, None, ends=ends_of(ds.echo))
+    near = ds.assign_coords(y=(ds.y + 50).astype("float32"))  # a twentieth of a cell
+    assert product(trained, near, device="cpu", threads=1).sizes["time"] == FRAMES - SEEN + 1
+    with pytest.raises(DataError, match=r"echo: y goes from 1000 to 8000, .* cells from 0 to 7000"):
+        product(trained, ds.assign_coords(y=ds.y + 1000), device="cpu", threads=1)
+    with pytest.raises(DataError, match="echo: has no y, on which"):
+        product(trained, ds.rename(y="latitude"), device="cpu", threads=1)
+    # Models that were stored before ends were kept say nothing of their place.
+    (folder := tmp_path / "older").mkdir()
+    older = stored(folder, network, None)
+    assert product(older, ds.assign_coords(y=ds.y + 1000), device="cpu", threads=1).sizes["time"]

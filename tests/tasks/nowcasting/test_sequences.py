@@ -126,3 +126,21 @@ def test_frames_that_are_none_are_refused():
         Rows.of(ds.isel(x=0), ["echo"], step_minutes=5, missing=0.1)
     with pytest.raises(DataError, match="no two frames are 6 minutes apart, most are 5"):
         Rows.of(ds, ["echo"], step_minutes=6, missing=0.1).require_step(6, where="echo")
+
+
+def test_frames_around_gaps_are_no_row_of_a_longer_step():
+    """Two steps apart are only those with a frame missing between them: a season of gaps is no season of weather."""
+    minutes = [5 * i for i in range(40) if i not in (7, 12, 14, 30)]
+    ds = radar(minutes, [0] * len(minutes))
+    rows = Rows.of(ds, ["echo"], step_minutes=10, missing=0.1)
+    assert not rows.starts(seen=2, leads=0).size
+    assert not rows.starts(seen=1, leads=1).size
+    with pytest.raises(
+        DataError, match="echo: most frames are 5 minutes apart, and 10 only around gaps; correct train"
+    ):
+        rows.require_step(10, where="echo")
+    # Where every other frame is missing that is the step, whatever the archive has now and then.
+    sparse = radar(kept := [m for m in minutes if m % 10 == 0 or m in (15, 55)], [0] * len(kept))
+    rows = Rows.of(sparse, ["echo"], step_minutes=10, missing=0.1)
+    assert rows.wrong_step(10) == ""
+    assert rows.starts(seen=3, leads=0).size

@@ -9,7 +9,8 @@ import pytest
 import torch
 import xarray as xr
 
-from pipeline_lib.errors import DataError
+from pipeline_lib.brightness import TemperatureScale
+from pipeline_lib.errors import ConfigError, DataError
 from pipeline_lib.learning.frame_losses import balanced_loss
 from pipeline_lib.tasks.nowcasting.options import TrainingOptions
 from pipeline_lib.tasks.nowcasting.problem import NowcastingProblem
@@ -83,6 +84,15 @@ def test_noise_is_no_echo():
     echo = xr.DataArray(frames, dims=("time", "y", "x"))
     assert _wet(echo, np.array([2, 4]), options).tolist() == [True, True]
     assert _wet(echo.assign_attrs(noise_below=0.28), np.array([2, 4]), options).tolist() == [False, True]
+
+
+def test_temperatures_are_no_echoes():
+    """Nearly every share of a temperature is above 0: no window would be too dry."""
+    frames = xr.DataArray(np.full((7, SIDE, SIDE), 0.2), dims=("time", "y", "x"), name="cloud_top")
+    frames.attrs = TemperatureScale(180, 320).attributes()
+    with pytest.raises(ConfigError, match=r"training\.wet: cloud_top holds temperatures, .*; leave it out"):
+        _wet(frames, np.array([2, 4]), TrainingOptions(seen=SEEN, leads=LEADS, wet=0.5))
+    assert _wet(frames, np.array([2, 4]), TrainingOptions(seen=SEEN, leads=LEADS)).all()
 
 
 LOSSES = ("squared", "absolute", "cross_entropy", "balanced", "balanced_off")

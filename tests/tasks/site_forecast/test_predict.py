@@ -150,6 +150,20 @@ def test_files_from_outside_that_hold_the_same_times_are_refused(tmp_path, form)
     assert made("second/second.nc", "first/first.nc").time.values.tolist() == outside.time.values[SEEN - 1 :].tolist()
 
 
+def test_a_file_from_outside_is_forecast_from_every_time_and_only_a_test_is_thinned_out(tmp_path):
+    outside = record(12).drop_vars(["nwp_u", "station_row", "station_column"])
+    outside.to_netcdf(tmp_path / "own.nc")
+    recipe = {"preparation": "as_is", "variables": ["u", "p"], "dtype": "float32"}
+    contract = {name: {"units": "1"} for name in ("u", "p")}
+    thinned = WITHOUT.model_copy(update={"stride": 4})
+    trained = model(tmp_path, record(20), thinned, preparation=recipe, form="states", variables=contract)
+    asked = {"model": trained.path, "sources": [tmp_path / "own.nc"], "names": {}, "output": tmp_path / "out.zarr"}
+    predict_file(**asked, device="cpu", threads=None)
+    assert xr.open_zarr(tmp_path / "out.zarr").time.values.tolist() == outside.time.values[SEEN - 1 :].tolist()
+    test = product(trained, outside, device="cpu", threads=None)
+    assert test.time.values.tolist() == outside.time.values[SEEN - 1 :: 4].tolist()
+
+
 def test_the_sums_of_one_split_hold_nothing_of_the_next():
     deeprain = load_yaml(CONFIG / "experiments/deeprain.yaml")
     assert deeprain["training"]["accumulated_hours"] == 2
