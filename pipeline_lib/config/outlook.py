@@ -230,8 +230,7 @@ def _echo(options: Any, source: Known) -> Known:  # noqa: ANN401 - its own Optio
     rows, columns = source.get(options.variable, UNKNOWN).shape or (None, None)
     left = _cells(rows, options.rows, options.reduce), _cells(columns, options.columns, options.reduce)
     shape = None if left[0] is None or left[1] is None else (left[0], left[1])
-    scale = RainScale(options.a, options.b, options.lowest_dbz, options.highest_dbz)
-    return {"echo": Variable(shape, frozenset({RAIN}), scale=scale, limits=_SHARES), **_kept(options, source)}
+    return {"echo": Variable(shape, frozenset({RAIN}), scale=options.scale, limits=_SHARES), **_kept(options, source)}
 
 
 def _same_cells(made: str, of: str, *marks: str) -> Callable[[Any, Known], Known]:

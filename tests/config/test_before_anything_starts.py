@@ -298,7 +298,7 @@ OTHERS = [
     (
         "wind-vector",
         "station_lstm",
-        {"leads": 20, "station": 1, "nwp_delay_hours": 1, "step_minutes": 60, "nwp": "[nwp_u]"},
+        {"leads": 20, "station": 1, "nwp_delay_hours": 1, "step_minutes": 60, "nwp": "[nwp_v, nwp_u]"},
     ),
 ]
 
