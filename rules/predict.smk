@@ -18,7 +18,9 @@ rule predict:
     params:
         key=lambda w: PLAN.key("predict", **w),
         # Only the starts of the test may be thinned out.
-        starts=lambda w: "" if PLAN.is_tested(w.experiment, w.period) else "--every-start",
+        starts=lambda w: (
+            "" if PLAN.is_tested(w.experiment, w.period) else "--every-start"
+        ),
     shell:
         "python -m pipeline_lib predict --model {input.model:q} --dataset {input.dataset:q} --before {input.before:q}"
         " {params.starts}"
