@@ -226,8 +226,8 @@ def test_networks_tested_on_other_digits_are_those_of_the_usual_test():
     options = [catalog.source(loaded.spec.source).block.fetch.options["options"] for loaded in (usual, other)]
     held_out = options[1].pop("held_out")
     assert options[0] == options[1]
-    assert held_out == {"sequence": 25 * 96, "subset": [500, 1796], "digits": 3}
-    assert (other.spec.split.test.start - catalog.source(other.spec.source).time.start).days == 25
+    assert held_out == {"sequence": 64 * 96, "subset": [500, 1796], "digits": 3}
+    assert (other.spec.split.test.start - catalog.source(other.spec.source).time.start).days == 64
     assert set(titles_beside("nowcast-moving-digits-ood", "convlstm_ood_2015")) == {"convlstm_5_3"}
 
 
