@@ -44,7 +44,7 @@ def test_what_moves_straight_on_is_followed_by_kernels_on_the_state(better, wors
     pairwise(["convlstm_5_3", "convlstm_5_2", "convlstm_5_1", "convlstm_1_3", "convlstm_1_2", "fc_lstm"]),
 )
 def test_what_moves_straight_on_orders_networks_as_published(better, worse):
-    """Neighbours in the published order, by sign: 3671, 3734, 3888, 4232, 4783, 4832 (secondary notes, other digits)."""
+    """By sign: 3671, 3734, 3888, 4232, 4783, 4832 are published (from secondary notes), on other digits."""
     assert behind("nowcast-moving-digits", "sequence_cross_entropy", better=better, worse=worse).by > 0
 
 
