@@ -39,6 +39,8 @@ _LONGEST = 200
 """Times of the example series at most."""
 _TOLERANCE = np.timedelta64(1, "s")
 """Between a time and that which a lead computes."""
+_TOLERANCE_WORDS = "1s"
+"""The same as xarray takes it."""
 _LEADS = 3
 """Leads of the example: the first, a middle and the last."""
 _DOT = 3.0
@@ -82,15 +84,20 @@ def draw_example(context: ReportContext) -> ReportFigure:
     times = _liveliest(truth, starts)
     minutes = rules["step_minutes"]
     rows = _rows(context.dataset, minutes)
+    gaps = _apart(rows, times, rules.get("stride", 1))
+    scattered = 0 < gaps.size == len(times) - 1  # all starts stand alone: the times between them would hide them
     figure = new_figure(_HEIGHT * 0.8 * len(chosen))
     panels = panel_grid(figure, len(chosen), 1, sharex=True)
     for ax, lead in zip(panels, chosen, strict=True):
         ahead = int(lead) * np.timedelta64(round(minutes * 60), "s")
         # Times from files are rounded to seconds.
-        part = truth.sel(time=slice(times[0] + ahead - _TOLERANCE, times[-1] + ahead + _TOLERANCE))
-        line = _draw(ax, part["time"].values, part.values, _apart(rows, part["time"].values, 1))
+        if scattered:
+            true = truth.reindex(time=times + ahead, method="nearest", tolerance=_TOLERANCE_WORDS).values
+            line = ax.plot(times + ahead, true, "_", markersize=2 * _DOT)[0]
+        else:
+            part = truth.sel(time=slice(times[0] + ahead - _TOLERANCE, times[-1] + ahead + _TOLERANCE))
+            line = _draw(ax, part["time"].values, part.values, _apart(rows, part["time"].values, 1))
         line.set(color=INK, linewidth=1.2, label="truth")
-        gaps = _apart(rows, times, rules.get("stride", 1))
         for competitor, product in products:
             values = product[VARIABLE].isel(target=0).sel(lead=lead).reindex(time=times).values
             line = _draw(ax, times + ahead, values, gaps)
@@ -102,7 +109,7 @@ def draw_example(context: ReportContext) -> ReportFigure:
     caption = (
         f"The truth and forecasts of it, each at the time that it is of, over the {len(times)} starts of the test in"
         " which the truth varies most; by the first seed of each model. Lines end where times are missing, and of"
-        " forecasts where none starts; single ones are dots. Of two targets, the first."
+        " forecasts where none starts; single ones are dots, the truth a dash if all are. Of two targets, the first."
     )
     return ReportFigure(name, title, caption, figure)
 

@@ -283,3 +283,14 @@ def test_the_example_s_lines_end_where_times_or_starts_are_missing(stride):
     alone = [forecast.get_xdata()[i] for i in forecast.get_markevery()]
     assert alone == [times[part[0] + 1] for part in lines if len(part) == 1]
     assert truth.get_marker() == "None"
+
+
+def test_the_example_shows_the_truth_where_forecasts_are_if_all_stand_alone():
+    """As those of sequences, each with one forecast: between them lies a hundred times as much truth."""
+    ds, starts = record(60), [5, 9, 20, 33]
+    times = ds.time.values
+    truth, forecast = example(ds, times[starts])[0].lines
+    np.testing.assert_array_equal(truth.get_xdata(), times[starts] + np.timedelta64(1, "h"))
+    np.testing.assert_array_equal(truth.get_ydata(), ds.u.values[np.array(starts) + 1])
+    assert (truth.get_marker(), truth.get_linestyle()) == ("_", "None")
+    assert len(forecast.get_markevery()) == len(starts)
