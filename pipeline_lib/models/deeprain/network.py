@@ -51,10 +51,12 @@ class RainNetwork(SiteForecaster):
         if not self.dense and options.crop > smallest:
             what = f"is {options.crop} cells, fields are {smallest} across"
             raise ConfigError(what, where="options.crop", fix="take a smaller crop or patch")
-        if not self.dense and site.centre is None:
+        centre = (0, 0) if self.dense else site.centre  # FC-LSTM sees all cells
+        if centre is None:
             what = "sees the cells around the site, and the data do not say where in the fields it is"
             fix = "give them station_row and station_column, and choose a station that the fields reach"
             raise ConfigError(what, where="deeprain", fix=fix)
+        self.centre = centre
         code = below if self.dense else below * (1 + options.crop**2)
         outputs = site.leads * len(site.targets)
         self.exit = nn.Sequential(nn.Linear(code, options.hidden), nn.ReLU(), nn.Linear(options.hidden, outputs))
@@ -78,9 +80,8 @@ class RainNetwork(SiteForecaster):
 
     def _around(self, maps: Tensor) -> Tensor:
         """Return the cells around the site (batch, width * crop * crop); near a border, those nearest to it."""
-        row, column = self.site.centre or (0, 0)
         top, left = (
             min(max(place // self.patch - self.crop // 2, 0), size - self.crop)
-            for place, size in zip((row, column), maps.shape[-2:], strict=True)
+            for place, size in zip(self.centre, maps.shape[-2:], strict=True)
         )
         return maps[..., top : top + self.crop, left : left + self.crop].flatten(1)

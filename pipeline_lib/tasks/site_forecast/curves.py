@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from pipeline_lib.data.rows import linked
+from pipeline_lib.data.rows import TOLERANCE, linked
 from pipeline_lib.report.context import Competitor, ReportContext, ReportFigure
 from pipeline_lib.report.figures.by_lead import LeadFigure, draw_by_lead
 from pipeline_lib.report.figures.legend import draw_legend
@@ -37,10 +37,6 @@ _ERRORS = LeadFigure(
 )
 _LONGEST = 200
 """Times of the example series at most."""
-_TOLERANCE = np.timedelta64(1, "s")
-"""Between a time and that which a lead computes."""
-_TOLERANCE_WORDS = "1s"
-"""The same as xarray takes it."""
 _LEADS = 3
 """Leads of the example: the first, a middle and the last."""
 _DOT = 3.0
@@ -92,10 +88,11 @@ def draw_example(context: ReportContext) -> ReportFigure:
         ahead = int(lead) * np.timedelta64(round(minutes * 60), "s")
         # Times from files are rounded to seconds.
         if scattered:
-            true = truth.reindex(time=times + ahead, method="nearest", tolerance=_TOLERANCE_WORDS).values
+            near = pd.Timedelta(TOLERANCE)
+            true = truth.to_series().reindex(times + ahead, method="nearest", tolerance=near).to_numpy()
             line = ax.plot(times + ahead, true, "_", markersize=2 * _DOT)[0]
         else:
-            part = truth.sel(time=slice(times[0] + ahead - _TOLERANCE, times[-1] + ahead + _TOLERANCE))
+            part = truth.sel(time=slice(times[0] + ahead - TOLERANCE, times[-1] + ahead + TOLERANCE))
             line = _draw(ax, part["time"].values, part.values, _apart(rows, part["time"].values, 1))
         line.set(color=INK, linewidth=1.2, label="truth")
         for competitor, product in products:
